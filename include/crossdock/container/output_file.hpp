@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock {
+
+/// A new file, written at any position from any thread. Throws Error where the disk refuses.
+class OutputFile {
+public:
+    explicit OutputFile(const std::filesystem::path& path) : name_(path.string()) {
+        file_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (file_ < 0) throw Error(text(name_, ": cannot be created: ", std::strerror(errno)));
+    }
+    OutputFile(const OutputFile&) = delete;
+    OutputFile& operator=(const OutputFile&) = delete;
+    ~OutputFile() { ::close(file_); }
+
+    const std::string& name() const noexcept { return name_; }
+
+    void write(std::uint64_t offset, std::span<const std::byte> bytes) {
+        const std::uint64_t begin = offset;
+        while (!bytes.empty()) {
+            const ssize_t done = ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+            if (done < 0 && errno == EINTR) continue;
+            if (done < 0) throw Error(text(name_, ": cannot be written: ", std::strerror(errno)));
+            offset += static_cast<std::uint64_t>(done);
+            bytes = bytes.subspan(static_cast<std::size_t>(done));
+        }
+        start_writeback(begin, offset);
+    }
+
+    void write(std::uint64_t offset, std::string_view bytes) { write(offset, std::as_bytes(std::span(bytes))); }
+
+    /// Returns when the bytes are on the disk.
+    void sync() {
+        if (::fsync(file_) != 0) throw Error(text(name_, ": cannot be flushed: ", std::strerror(errno)));
+    }
+
+private:
+    /// Lets the disk begin now what sync() waits for; measured on ext4, transfer and sync() take two thirds of the
+    /// time. The last page is left to the next write, which mostly fills it. A hint: a file system may not know it.
+    void start_writeback([[maybe_unused]] std::uint64_t begin, [[maybe_unused]] std::uint64_t end) const {
+#ifdef SYNC_FILE_RANGE_WRITE
+        constexpr std::uint64_t page = 4096, worth_a_call = 16 * page;
+        end -= end % page;
+        if (end > begin && end - begin >= worth_a_call)
+            ::sync_file_range(file_, static_cast<off_t>(begin), static_cast<off_t>(end - begin), SYNC_FILE_RANGE_WRITE);
+#endif
+    }
+
+    std::string name_;
+    int file_ = -1;
+};
+
+}  // namespace crossdock

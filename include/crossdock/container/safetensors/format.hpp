@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/strict_json.hpp"
+#include "crossdock/core/dtype.hpp"
+#include "crossdock/core/shape.hpp"
+
+/// A file is: the header's length N (8 bytes, little-endian), N bytes of JSON padded with spaces, the tensors' bytes.
+/// Format facts: huggingface/safetensors, README.md and safetensors/src/tensor.rs.
+namespace crossdock::safetensors {
+
+inline constexpr std::uint64_t length_bytes = 8;
+inline constexpr std::uint64_t max_header_bytes = 100'000'000;  ///< the reference's limit, for reading and writing
+inline constexpr std::string_view metadata_key = "__metadata__";
+
+namespace detail {
+
+struct DTypeName {
+    DType dtype;
+    std::string_view name;
+};
+
+/// The format's further types (F4, F6, F8_E8M0, the FNUZ ones, C64, U16, U32, U64) have no counterpart in DType.
+inline constexpr std::array<DTypeName, 12> dtype_names{{
+    {DType::f64, "F64"},
+    {DType::f32, "F32"},
+    {DType::f16, "F16"},
+    {DType::bf16, "BF16"},
+    {DType::i64, "I64"},
+    {DType::i32, "I32"},
+    {DType::i16, "I16"},
+    {DType::i8, "I8"},
+    {DType::u8, "U8"},
+    {DType::boolean, "BOOL"},
+    {DType::f8_e4m3, "F8_E4M3"},
+    {DType::f8_e5m2, "F8_E5M2"},
+}};
+static_assert(std::ranges::all_of(dtype_names, [](const DTypeName& line) {
+    return &line - dtype_names.data() == static_cast<std::ptrdiff_t>(line.dtype);
+}));
+
+}  // namespace detail
+
+/// What headers call a type: DType::bf16 → "BF16".
+constexpr std::string_view header_name(DType dtype) {
+    return detail::dtype_names[static_cast<std::size_t>(dtype)].name;
+}
+
+/// "BF16" → DType::bf16; empty for a type that is not read.
+constexpr std::optional<DType> parse_header_name(std::string_view name) {
+    for (const detail::DTypeName& line : detail::dtype_names)
+        if (line.name == name) return line.dtype;
+    return std::nullopt;
+}
+
+/// One tensor of a header; the offsets count from the first byte behind the header.
+struct Entry {
+    std::string name;
+    DType dtype = DType::f32;
+    Shape shape;
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+};
+
+/// A header whose entries are known to fill the data from its first to its last byte, in this order.
+struct Header {
+    std::vector<Entry> entries;
+    std::map<std::string, std::string> metadata;
+};
+
+namespace detail {
+
+/// Names that print as something else, or as nothing, are refused on both sides.
+inline void check_name(std::string_view name) {
+    if (name.empty()) throw Error("a tensor has no name");
+    if (std::ranges::any_of(name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }))
+        throw Error("a tensor's name has control characters");
+}
+
+/// Builds a Header from the parser's events. The parser keeps its own stack and the grammar is three levels deep, so
+/// hostile nesting ends at the first bracket too many.
+class HeaderBuilder final : public nlohmann::json_sax<nlohmann::json> {
+public:
+    Header take() { return std::move(header_); }
+
+    bool null() override { return refuse("null"); }
+    bool boolean(bool) override { return refuse("a boolean"); }
+    bool number_integer(number_integer_t) override { return refuse("a negative number"); }
+    bool number_float(number_float_t, const string_t&) override { return refuse("a number that is no 64-bit integer"); }
+    bool binary(binary_t&) override { return refuse("binary data"); }
+
+    bool number_unsigned(number_unsigned_t value) override {
+        if (expected_ != Expected::extent && expected_ != Expected::offset) return refuse("a number");
+        if (expected_ == Expected::extent && numbers_.size() == max_rank)
+            throw Error(
+                text("tensor '", entry_.name, "': shape has more than ", max_rank, " axes, the most that is read"));
+        if (expected_ == Expected::offset && numbers_.size() == 2)
+            throw Error(
+                text("tensor '", entry_.name, "': data_offsets has more than 2 numbers, expected [begin, end]"));
+        numbers_.push_back(value);
+        return true;
+    }
+
+    bool string(string_t& value) override {
+        if (expected_ == Expected::dtype) {
+            set_dtype(value);
+            expected_ = Expected::field;
+        } else if (expected_ == Expected::metadata_value) {
+            header_.metadata[key_] = std::move(value);
+            expected_ = Expected::metadata_key;
+        } else {
+            return refuse("a string");
+        }
+        return true;
+    }
+
+    bool start_object(std::size_t) override {
+        switch (expected_) {
+            case Expected::header: expected_ = Expected::name; return true;
+            case Expected::tensor: expected_ = Expected::field; return true;
+            case Expected::metadata: expected_ = Expected::metadata_key; return true;
+            default: return refuse("an object");
+        }
+    }
+
+    bool key(string_t& value) override {
+        key_ = value;
+        switch (expected_) {
+            case Expected::name: start_entry(); return true;
+            case Expected::field: start_field(); return true;
+            default: start_metadata_value(); return true;
+        }
+    }
+
+    bool end_object() override {
+        if (expected_ == Expected::field) finish_entry();
+        expected_ = Expected::name;
+        return true;
+    }
+
+    bool start_array(std::size_t) override {
+        if (expected_ != Expected::shape && expected_ != Expected::offsets) return refuse("an array");
+        expected_ = expected_ == Expected::shape ? Expected::extent : Expected::offset;
+        numbers_.clear();
+        return true;
+    }
+
+    bool end_array() override {
+        if (expected_ == Expected::extent) {
+            within(text("tensor '", entry_.name, "'"), [&] { entry_.shape = Shape(numbers_); });
+        } else {
+            set_offsets();
+        }
+        expected_ = Expected::field;
+        return true;
+    }
+
+    bool parse_error(std::size_t byte, const std::string&, const nlohmann::json::exception& error) override {
+        auto failure = crossdock::detail::not_json(byte, crossdock::detail::json_reason(error.what()));
+        failure.within("header");
+        throw failure;
+    }
+
+private:
+    static constexpr std::size_t max_rank = 64;  // as in PyTorch and NumPy
+
+    /// What the grammar allows next.
+    enum class Expected {
+        header,
+        name,
+        tensor,
+        field,
+        dtype,
+        shape,
+        extent,
+        offsets,
+        offset,
+        metadata,
+        metadata_key,
+        metadata_value
+    };
+
+    bool refuse(std::string_view found) const {
+        throw Error(text(place(), " is ", found, ", expected ", expectation()));
+    }
+
+    std::string place() const {
+        switch (expected_) {
+            case Expected::header: return "header";
+            case Expected::tensor: return text("header entry '", key_, "'");
+            case Expected::dtype: return text("tensor '", entry_.name, "': dtype");
+            case Expected::shape: return text("tensor '", entry_.name, "': shape");
+            case Expected::extent: return text("tensor '", entry_.name, "': an extent of the shape");
+            case Expected::offsets: return text("tensor '", entry_.name, "': data_offsets");
+            case Expected::offset: return text("tensor '", entry_.name, "': a number of data_offsets");
+            case Expected::metadata: return text("header entry '", metadata_key, "'");
+            default: return text("metadata '", key_, "'");
+        }
+    }
+
+    std::string_view expectation() const {
+        switch (expected_) {
+            case Expected::dtype:
+            case Expected::metadata_value: return "a string";
+            case Expected::shape:
+            case Expected::offsets: return "an array of integers";
+            case Expected::extent:
+            case Expected::offset: return "an integer from 0 to 2^64 - 1";
+            default: return "an object";
+        }
+    }
+
+    void start_entry() {
+        if (!names_.insert(key_).second) throw Error(text("header names '", key_, "' twice"));
+        within("header", [&] { check_name(key_); });
+        expected_ = key_ == metadata_key ? Expected::metadata : Expected::tensor;
+        entry_ = Entry();
+        entry_.name = key_;
+        has_dtype_ = has_shape_ = has_offsets_ = false;
+    }
+
+    void start_field() {
+        if (key_ == "dtype") return expect_field(has_dtype_, Expected::dtype);
+        if (key_ == "shape") return expect_field(has_shape_, Expected::shape);
+        if (key_ == "data_offsets") return expect_field(has_offsets_, Expected::offsets);
+        throw Error(
+            text("tensor '", entry_.name, "': has the key '", key_, "', expected dtype, shape and data_offsets only"));
+    }
+
+    void expect_field(bool& seen, Expected value) {
+        if (seen) throw Error(text("tensor '", entry_.name, "': has the key '", key_, "' twice"));
+        seen = true;
+        expected_ = value;
+    }
+
+    void start_metadata_value() {
+        if (header_.metadata.contains(key_)) throw Error(text("header's metadata names '", key_, "' twice"));
+        expected_ = Expected::metadata_value;
+    }
+
+    void set_dtype(std::string_view name) {
+        const auto dtype = parse_header_name(name);
+        if (!dtype)
+            throw Error(
+                text("tensor '", entry_.name, "': dtype '", name, "' is not read, expected one of ", known_dtypes()));
+        entry_.dtype = *dtype;
+    }
+
+    static std::string known_dtypes() {
+        std::vector<std::string_view> names;
+        for (const DTypeName& line : dtype_names) names.push_back(line.name);
+        return joined(names);
+    }
+
+    void set_offsets() {
+        if (numbers_.size() != 2)
+            throw Error(text("tensor '", entry_.name, "': data_offsets has ", numbers_.size(),
+                             " numbers, expected [begin, end]"));
+        entry_.begin = numbers_[0];
+        entry_.end = numbers_[1];
+    }
+
+    void finish_entry() {
+        const std::string_view missing = !has_dtype_ ? "dtype" : !has_shape_ ? "shape" : "data_offsets";
+        if (!has_dtype_ || !has_shape_ || !has_offsets_)
+            throw Error(text("tensor '", entry_.name, "': has no ", missing));
+        header_.entries.push_back(std::move(entry_));
+    }
+
+    Header header_;
+    Expected expected_ = Expected::header;
+    std::string key_;
+    Entry entry_;
+    bool has_dtype_ = false, has_shape_ = false, has_offsets_ = false;
+    std::vector<std::uint64_t> numbers_;
+    std::unordered_set<std::string> names_;
+};
+
+inline void check_size(const Entry& entry) {
+    if (entry.end < entry.begin)
+        throw Error(text("tensor '", entry.name, "': ends at byte ", entry.end, " of the data, before its begin at ",
+                         entry.begin));
+    const std::uint64_t bytes = within(text("tensor '", entry.name, "'"), [&] {
+        return checked_multiply(entry.shape.element_count(), item_size(entry.dtype), "size");
+    });
+    if (entry.end - entry.begin != bytes)
+        throw Error(text("tensor '", entry.name, "': shape ", entry.shape, " of ", header_name(entry.dtype), " needs ",
+                         bytes, " bytes, data_offsets span ", entry.end - entry.begin));
+}
+
+inline void check_neighbours(const Entry* previous, const Entry& entry) {
+    const std::uint64_t expected = previous ? previous->end : 0;
+    if (entry.begin == expected) return;
+    const std::string before = previous ? text("the end of tensor '", previous->name, "'") : "the data's begin";
+    throw Error(text("tensor '", entry.name, "': begins at byte ", entry.begin, " of the data, expected ", expected,
+                     ", ", before, entry.begin > expected ? "; holes are not allowed" : "; tensors must not overlap"));
+}
+
+/// The entries, brought in file order, fill the data without holes and overlaps.
+inline void check_offsets(std::vector<Entry>& entries, std::uint64_t data_bytes) {
+    std::ranges::for_each(entries, check_size);
+    std::ranges::stable_sort(entries, {}, [](const Entry& entry) { return std::pair(entry.begin, entry.end); });
+    const Entry* previous = nullptr;
+    for (const Entry& entry : entries) {
+        check_neighbours(previous, entry);
+        previous = &entry;
+    }
+    const std::uint64_t end = previous ? previous->end : 0;
+    if (end != data_bytes)
+        throw Error(text("the tensors end at byte ", end, " of the data, the file holds ", data_bytes, " bytes of it; ",
+                         data_bytes < end ? "it is probably truncated" : "nothing may follow the last tensor"));
+}
+
+}  // namespace detail
+
+/// Parses and checks a header's JSON; `data_bytes` is what the file holds behind it. Throws Error; the caller says
+/// which file. Everything that the format forbids is refused, and beyond it: keys that stand twice, unknown keys of a
+/// tensor, empty names and names with control characters.
+inline Header parse_header(std::string_view json, std::uint64_t data_bytes) {
+    if (!json.starts_with('{')) throw Error("header does not begin with '{'; is it a safetensors file?");
+    within("header", [&] { crossdock::detail::refuse_nul(json); });
+    const auto last = json.find_last_not_of(' ');
+    if (json[last] != '}') throw Error("header does not end with '}' and spaces");
+    json = json.substr(0, last + 1);
+    detail::HeaderBuilder builder;
+    nlohmann::json::sax_parse(json.begin(), json.end(), &builder);
+    Header header = builder.take();
+    detail::check_offsets(header.entries, data_bytes);
+    return header;
+}
+
+/// The entry as it stands in a header: "name":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]}. Throws Error when
+/// the name is empty, not UTF-8 or has control characters.
+inline std::string entry_text(const Entry& entry) {
+    detail::check_name(entry.name);
+    std::string name, extents;
+    try {
+        name = nlohmann::json(entry.name).dump();
+    } catch (const nlohmann::json::exception&) {
+        throw Error("a tensor's name is not UTF-8");
+    }
+    for (const std::uint64_t extent : entry.shape) extents += text(extents.empty() ? "" : ",", extent);
+    return text(name, ":{\"dtype\":\"", header_name(entry.dtype), "\",\"shape\":[", extents, "],\"data_offsets\":[",
+                entry.begin, ",", entry.end, "]}");
+}
+
+/// A header that surely has room for `tensors` entries of up to `rank` axes, whose names have `name_bytes` in all
+/// (quotes and backslashes count twice).
+constexpr std::uint64_t header_capacity(std::uint64_t tensors, std::uint64_t name_bytes, std::uint64_t rank = 4) {
+    constexpr std::uint64_t frame = 64, number = 21, around_an_entry = 56;  // number: 20 digits and a comma
+    return frame + name_bytes + tensors * (around_an_entry + number * (rank + 2));
+}
+
+}  // namespace crossdock::safetensors

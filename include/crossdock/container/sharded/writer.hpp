@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/output_file.hpp"
+#include "crossdock/container/sharded/format.hpp"
+#include "crossdock/container/tensor_writer.hpp"
+
+namespace crossdock::sharded {
+
+/// Writes tensors, in the order in which they come, to files of a limited size and an index. How many files there will
+/// be is known last, so they get their names in finish(); a model of one file gets no index.
+class Writer final : public TensorWriter {
+public:
+    /// Opens one file for writing.
+    using MakeFile = std::function<std::unique_ptr<TensorWriter>(const std::filesystem::path&)>;
+
+    /// The files appear in `directory`, which exists. A tensor larger than `max_shard_bytes` gets a file of its own.
+    Writer(std::filesystem::path directory, FileNames names, std::uint64_t max_shard_bytes, MakeFile make_file)
+        : directory_(std::move(directory)),
+          names_(names),
+          max_shard_bytes_(max_shard_bytes),
+          make_file_(std::move(make_file)) {}
+
+    std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
+        const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
+        if (shard_of_.contains(name)) throw Error(text(directory_.string(), ": tensor '", name, "' is written twice"));
+        if (shards_.empty() || is_full(shards_.back(), bytes)) start_shard();
+        Shard& shard = shards_.back();
+        auto slot = shard.file->add(name, dtype, shape);
+        shard.bytes += bytes;
+        total_bytes_ += bytes;
+        total_parameters_ += shape.element_count();
+        shard_of_.emplace(name, shards_.size() - 1);
+        return slot;
+    }
+
+    /// Writes each file's own index, gives the files their names, writes index.json. Throws Error where the disk
+    /// refuses.
+    void finish() override {
+        if (shards_.empty()) start_shard();
+        for (Shard& shard : shards_) shard.file->finish();
+        for (std::size_t i = 0; i < shards_.size(); ++i) rename(shards_[i].provisional, directory_ / final_name(i));
+        if (shards_.size() > 1) write_index();
+    }
+
+private:
+    struct Shard {
+        std::filesystem::path provisional;
+        std::unique_ptr<TensorWriter> file;
+        std::uint64_t bytes = 0;
+    };
+
+    bool is_full(const Shard& shard, std::uint64_t next) const {
+        return shard.bytes > 0 && (shard.bytes > max_shard_bytes_ || next > max_shard_bytes_ - shard.bytes);
+    }
+
+    void start_shard() {
+        auto path = directory_ / text(names_.stem, "-part", shards_.size() + 1, names_.extension);
+        auto file = make_file_(path);
+        shards_.push_back({std::move(path), std::move(file)});
+    }
+
+    std::string final_name(std::size_t shard) const {
+        return shards_.size() == 1 ? names_.single() : names_.numbered(shard + 1, shards_.size());
+    }
+
+    static void rename(const std::filesystem::path& from, const std::filesystem::path& to) {
+        std::error_code failure;
+        std::filesystem::rename(from, to, failure);
+        if (failure) throw Error(text(from.string(), ": cannot be renamed to ", to.string(), ": ", failure.message()));
+    }
+
+    void write_index() const {
+        Index index{total_bytes_, total_parameters_, {}};
+        for (const auto& [tensor, shard] : shard_of_) index.weight_map.emplace(tensor, final_name(shard));
+        OutputFile file(directory_ / names_.index);
+        file.write(0, index_text(index));
+        file.sync();
+    }
+
+    std::filesystem::path directory_;
+    FileNames names_;
+    std::uint64_t max_shard_bytes_;
+    MakeFile make_file_;
+    std::vector<Shard> shards_;
+    std::map<std::string, std::size_t> shard_of_;
+    std::uint64_t total_bytes_ = 0, total_parameters_ = 0;
+};
+
+}  // namespace crossdock::sharded

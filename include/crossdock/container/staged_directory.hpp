@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock {
+
+namespace detail {
+
+/// A file descriptor that is closed with its owner.
+class Descriptor {
+public:
+    explicit Descriptor(int file = -1) noexcept : file_(file) {}
+    Descriptor(Descriptor&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+    Descriptor& operator=(Descriptor&& other) noexcept {
+        std::swap(file_, other.file_);
+        return *this;
+    }
+    ~Descriptor() {
+        if (file_ >= 0) ::close(file_);
+    }
+
+    int get() const noexcept { return file_; }
+
+private:
+    int file_;
+};
+
+inline Error file_error(const std::filesystem::path& path, std::string_view problem, int reason) {
+    return Error(text(path.string(), ": ", problem, ": ", std::string_view(std::strerror(reason))));
+}
+
+/// Returns when a file, or a directory's list of names, is on the disk. File systems that cannot flush directories say
+/// EINVAL; they keep names safe in their own way or not at all.
+inline void flush(const std::filesystem::path& path) {
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0) throw file_error(path, "cannot be opened to be flushed", errno);
+    if (::fsync(file.get()) != 0 && errno != EINVAL && errno != EROFS)
+        throw file_error(path, "cannot be flushed", errno);
+}
+
+inline void flush_tree(const std::filesystem::path& directory) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
+        if (entry.is_directory() || entry.is_regular_file()) flush(entry.path());
+    flush(directory);
+}
+
+inline bool is_empty_directory(const std::filesystem::path& path) {
+    std::error_code ignored;
+    return std::filesystem::is_directory(path, ignored) && std::filesystem::is_empty(path, ignored);
+}
+
+/// Whether `inner` is `outer` or lies in it, through whatever links and mounts; `outer` exists.
+inline bool lies_in(std::filesystem::path inner, const std::filesystem::path& outer) {
+    for (;; inner = inner.parent_path()) {
+        std::error_code ignored;
+        if (std::filesystem::equivalent(inner, outer, ignored)) return true;
+        if (inner == inner.parent_path()) return false;
+    }
+}
+
+/// Absolute, without links, dots and a slash at the end; parts that do not exist yet stay as they are.
+inline std::filesystem::path resolved(const std::filesystem::path& path) {
+    std::error_code failure;
+    const auto out = std::filesystem::weakly_canonical(std::filesystem::absolute(path), failure);
+    if (failure) throw Error(text(path.string(), ": cannot be resolved: ", failure.message()));
+    return out.has_filename() ? out : out.parent_path();
+}
+
+}  // namespace detail
+
+/// Throws Error when the target of a conversion is its source, lies in it or holds it, whatever links hide that.
+inline void require_separate(const std::filesystem::path& source, const std::filesystem::path& target) {
+    if (!std::filesystem::exists(source)) throw Error(text(source.string(), ": does not exist"));
+    const auto from = detail::resolved(source), to = detail::resolved(target);
+    const bool exists = std::filesystem::exists(to);
+    if (exists && std::filesystem::equivalent(from, to))
+        throw Error(text(target.string(), ": is the source itself; choose another target"));
+    if (detail::lies_in(to, from))
+        throw Error(text(target.string(), ": lies in the source ", source.string(), "; choose another target"));
+    if (exists && detail::lies_in(from, to))
+        throw Error(text(target.string(), ": holds the source ", source.string(), "; choose another target"));
+}
+
+/// A directory that appears complete or not at all. Files are written to path(); commit() moves them to the target in
+/// one step; without it the destructor removes them, and the target is as it was.
+///
+/// Beside target NAME stands, as long as a run is under way, the directory .NAME.crossdock-staging:
+///   lock      held by the run; whoever finds it free has found the rests of a run that was killed
+///   files     the new content, path()
+///   replaced  the old content, for a moment, where the file system cannot exchange two directories
+class StagedDirectory {
+public:
+    /// Throws Error when the target exists and is not an empty directory, unless `overwrite`; when another run is
+    /// writing it; when it cannot be written. Missing parents are made. Removes what a killed run left behind.
+    StagedDirectory(const std::filesystem::path& target, bool overwrite)
+        : target_(checked_target(target, overwrite)),
+          overwrite_(overwrite),
+          staging_(target_.parent_path() / text('.', target_.filename().string(), ".crossdock-staging")) {
+        try {
+            make_parents();
+            lock();
+            clean();
+            make_directory(path());
+        } catch (...) {
+            remove();
+            throw;
+        }
+    }
+    StagedDirectory(const StagedDirectory&) = delete;
+    StagedDirectory& operator=(const StagedDirectory&) = delete;
+    ~StagedDirectory() { remove(); }
+
+    /// Where to write.
+    std::filesystem::path path() const { return staging_ / "files"; }
+
+    /// What the user should hear: rests of an earlier run that were removed, for one.
+    const std::vector<std::string>& notices() const noexcept { return notices_; }
+
+    /// Flushes all files and makes them the target, in one step at the end. On Error the target is as it was.
+    void commit() {
+        detail::flush_tree(path());
+        replace_target();
+        for (const auto& parent : made_parents_) detail::flush(parent.parent_path());
+        detail::flush(target_.parent_path());
+        made_parents_.clear();
+        remove();
+    }
+
+private:
+    static std::filesystem::path checked_target(const std::filesystem::path& target, bool overwrite) {
+        const auto path = detail::resolved(target);
+        if (!path.has_filename()) throw Error(text(target.string(), ": is no name for a new directory"));
+        const auto status = std::filesystem::symlink_status(path);
+        if (!std::filesystem::exists(status)) return path;
+        if (std::filesystem::is_symlink(status))
+            throw Error(text(path.string(), ": is a link to nothing; remove it or choose another target"));
+        if (is_mount_point(path))
+            throw Error(text(path.string(), ": is a mount point, which cannot be replaced; name a directory in it"));
+        if (detail::is_empty_directory(path)) return path;
+        if (!overwrite)
+            throw Error(text(path.string(), ": exists already; choose another target or overwrite it (--overwrite)"));
+        if (detail::lies_in(std::filesystem::current_path(), path))
+            throw Error(text(path.string(), ": is not overwritten while it is or holds the current directory"));
+        return path;
+    }
+
+    static bool is_mount_point(const std::filesystem::path& path) {
+        struct stat own {
+        }, parent{};
+        return ::stat(path.c_str(), &own) == 0 && ::stat(path.parent_path().c_str(), &parent) == 0 &&
+               own.st_dev != parent.st_dev;
+    }
+
+    /// Returns false when it exists.
+    static bool make_directory(const std::filesystem::path& path) {
+        if (::mkdir(path.c_str(), 0777) == 0) return true;
+        if (errno != EEXIST) throw detail::file_error(path, "cannot be created", errno);
+        return false;
+    }
+
+    void make_parents() {
+        std::vector<std::filesystem::path> missing;
+        for (auto parent = target_.parent_path(); !std::filesystem::exists(parent); parent = parent.parent_path())
+            missing.push_back(parent);
+        for (; !missing.empty(); missing.pop_back())
+            if (make_directory(missing.back())) made_parents_.push_back(missing.back());
+    }
+
+    /// Takes the lock. A run that ends removes its lock with its directory, so the file that was locked may be gone by
+    /// then; the next try makes a new one.
+    void lock() {
+        for (;;) {
+            const bool is_new = make_directory(staging_);
+            if (!std::filesystem::is_directory(std::filesystem::symlink_status(staging_)))
+                throw Error(text(staging_.string(), ": is not a directory; remove it"));
+            detail::Descriptor file(::open(lock_path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+            if (file.get() < 0 && errno == ENOENT) continue;
+            if (file.get() < 0) throw detail::file_error(lock_path(), "cannot be created", errno);
+            take(file, is_new);
+            if (!is_at(file, lock_path())) continue;
+            lock_ = std::move(file);
+            return;
+        }
+    }
+
+    /// Some network file systems have no locks; there a staging directory may belong to a run on another machine.
+    void take(const detail::Descriptor& file, bool is_new) const {
+        if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return;
+        if (errno == EWOULDBLOCK)
+            throw Error(text(target_.string(), ": another run is writing it (", staging_.string(),
+                             " is locked); wait for it or choose another target"));
+        if (!is_new)
+            throw Error(text(staging_.string(), ": is there already and cannot be locked: ",
+                             std::string_view(std::strerror(errno)), "; remove it if no other run is under way"));
+    }
+
+    static bool is_at(const detail::Descriptor& file, const std::filesystem::path& path) {
+        struct stat own {
+        }, named{};
+        return ::fstat(file.get(), &own) == 0 && ::lstat(path.c_str(), &named) == 0 && own.st_ino == named.st_ino &&
+               own.st_dev == named.st_dev;
+    }
+
+    /// A run that was killed while it replaced the target may have left the only copy of the old content.
+    void clean() {
+        if (std::filesystem::exists(replaced_path()) && !std::filesystem::exists(target_)) {
+            std::filesystem::rename(replaced_path(), target_);
+            notices_.push_back(text(target_.string(), ": put back as it was before a run that did not end"));
+            checked_target(target_, overwrite_);
+        }
+        const bool has_rests = std::filesystem::exists(path()) || std::filesystem::exists(replaced_path());
+        std::filesystem::remove_all(path());
+        std::filesystem::remove_all(replaced_path());
+        if (has_rests) notices_.push_back(text(staging_.string(), ": removed what a run that did not end left there"));
+    }
+
+    void replace_target() {
+        if (::rename(path().c_str(), target_.c_str()) == 0) return;
+        const bool is_taken = errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR;
+        if (!is_taken) throw detail::file_error(target_, "cannot be put in place", errno);
+        if (!overwrite_) throw Error(text(target_.string(), ": came into being during this run; it is left as it is"));
+        if (::renameat2(AT_FDCWD, path().c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) != 0) move_aside();
+    }
+
+    void move_aside() {
+        if (::rename(target_.c_str(), replaced_path().c_str()) != 0)
+            throw detail::file_error(target_, "cannot be moved aside", errno);
+        if (::rename(path().c_str(), target_.c_str()) == 0) return;
+        const int reason = errno;
+        if (::rename(replaced_path().c_str(), target_.c_str()) != 0)
+            throw Error(text(target_.string(),
+                             ": could be neither replaced nor put back; the next run puts it back from ",
+                             replaced_path().string()));
+        throw detail::file_error(target_, "cannot be put in place", reason);
+    }
+
+    /// Removes the staging directory, if it is ours, and the parents that were made for it and hold nothing else.
+    void remove() noexcept {
+        try {
+            std::error_code ignored;
+            if (lock_.get() >= 0) remove_staging();
+            for (auto parent = made_parents_.rbegin(); parent != made_parents_.rend(); ++parent)
+                std::filesystem::remove(*parent, ignored);
+        } catch (...) {  // no memory for a path; the next run cleans
+        }
+        made_parents_.clear();
+    }
+
+    void remove_staging() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path(), ignored);
+        if (std::filesystem::exists(target_, ignored)) std::filesystem::remove_all(replaced_path(), ignored);
+        if (!std::filesystem::exists(replaced_path(), ignored)) {
+            std::filesystem::remove(lock_path(), ignored);
+            std::filesystem::remove(staging_, ignored);
+        }
+        lock_ = detail::Descriptor();
+    }
+
+    std::filesystem::path lock_path() const { return staging_ / "lock"; }
+    std::filesystem::path replaced_path() const { return staging_ / "replaced"; }
+
+    std::filesystem::path target_;
+    bool overwrite_;
+    std::filesystem::path staging_;
+    detail::Descriptor lock_;
+    std::vector<std::filesystem::path> made_parents_;  // outermost first
+    std::vector<std::string> notices_;
+};
+
+}  // namespace crossdock

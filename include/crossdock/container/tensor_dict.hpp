@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/tensor.hpp"
+
+namespace crossdock {
+
+/// One tensor of a checkpoint, and the file that errors about it name.
+struct NamedTensor {
+    std::string name;
+    Tensor tensor;
+    std::string file;
+};
+
+/// The tensors of one file or of several, by name, in file order. What every container's reader returns.
+class TensorDict {
+public:
+    /// Throws Error when the name is taken.
+    void add(NamedTensor entry) {
+        const auto [at, inserted] = index_.try_emplace(entry.name, entries_.size());
+        if (!inserted)
+            throw Error(text(entry.file, ": tensor '", entry.name, "' stands twice, first in ",
+                             entries_[at->second].file));
+        entries_.push_back(std::move(entry));
+    }
+
+    /// Null when there is no such tensor.
+    const NamedTensor* find(std::string_view name) const {
+        const auto found = index_.find(std::string(name));
+        return found == index_.end() ? nullptr : &entries_[found->second];
+    }
+
+    const std::vector<NamedTensor>& entries() const noexcept { return entries_; }
+
+private:
+    std::vector<NamedTensor> entries_;
+    std::unordered_map<std::string, std::size_t> index_;
+};
+
+}  // namespace crossdock

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string_view>
+
+#include "crossdock/core/dtype.hpp"
+
+namespace crossdock::torch {
+
+/// A class that stands for an element type in torch.save files (torch/storage.py, _dtype_to_storage_type_map).
+struct StorageType {
+    std::string_view name;
+    DType dtype;
+};
+
+/// Types without a line here are kept in UntypedStorage, with the element type beside it (torch 2.1 and later).
+inline constexpr std::array<StorageType, 10> storage_types{{
+    {"DoubleStorage", DType::f64},
+    {"FloatStorage", DType::f32},
+    {"HalfStorage", DType::f16},
+    {"BFloat16Storage", DType::bf16},
+    {"LongStorage", DType::i64},
+    {"IntStorage", DType::i32},
+    {"ShortStorage", DType::i16},
+    {"CharStorage", DType::i8},
+    {"ByteStorage", DType::u8},
+    {"BoolStorage", DType::boolean},
+}};
+
+/// Empty when the dtype has no storage class of its own.
+constexpr std::optional<std::string_view> storage_name(DType dtype) {
+    for (const StorageType& type : storage_types)
+        if (type.dtype == dtype) return type.name;
+    return std::nullopt;
+}
+
+/// Empty when no dtype that is known here is called so.
+constexpr std::optional<DType> storage_dtype(std::string_view name) {
+    for (const StorageType& type : storage_types)
+        if (type.name == name) return type.dtype;
+    return std::nullopt;
+}
+
+/// "bfloat16" → DType::bf16, as in torch.bfloat16; empty when it is none that is known here.
+constexpr std::optional<DType> dtype_of_torch_name(std::string_view name) {
+    for (const DTypeInfo& line : dtype_infos)
+        if (line.torch == name) return line.dtype;
+    return std::nullopt;
+}
+
+}  // namespace crossdock::torch

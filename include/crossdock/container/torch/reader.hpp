@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/little_endian.hpp"
+#include "crossdock/container/pickle/reader.hpp"
+#include "crossdock/container/pickle/value.hpp"
+#include "crossdock/container/tensor_dict.hpp"
+#include "crossdock/container/torch/rebuild.hpp"
+#include "crossdock/container/zip/reader.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/source.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock::torch {
+
+namespace detail {
+
+/// A file of torch 1.6 and later: a zip of one pickle and one entry per storage (torch/serialization.py, _load;
+/// caffe2/serialize/inline_container.cc).
+class ZipFile {
+public:
+    explicit ZipFile(std::shared_ptr<const Source> source) : source_(source), zip_(std::move(source)) {
+        if (zip_.entries().empty()) fail("is an empty zip; it is no file of torch.save");
+        // The archive's name at saving time; files are renamed later.
+        const std::string& first = zip_.entries().front().name;
+        prefix_ = first.substr(0, first.find('/') + 1);
+        if (zip_.find(prefix_ + "constants.pkl"))
+            fail("is a TorchScript program, expected a file of torch.save; save the model's state_dict() instead");
+        check_version();
+    }
+
+    pickle::Value read(const pickle::Limits& limits) {
+        auto bytes = std::make_shared<std::vector<std::byte>>(zip_.read(entry("data.pkl"), limits.memory_bytes));
+        const std::uint64_t size = bytes->size();
+        pickle::Cursor cursor(std::make_shared<MemorySource>(std::span<const std::byte>(*bytes), bytes), 0, size);
+        const pickle::Value root = pickle::Reader(cursor, text(source_->name(), ": data.pkl"), limits).read();
+        Rebuild(source_, is_big_endian(), [this](const StorageReference& storage) { return place(storage); }).run(root);
+        return root;
+    }
+
+private:
+    [[noreturn]] void fail(std::string_view what) const { throw Error(text(source_->name(), ": ", what)); }
+
+    const zip::Entry& entry(std::string_view record) const {
+        const zip::Entry* found = zip_.find(text(prefix_, record));
+        if (!found) fail(text("zip entry '", prefix_, record, "' is missing; it is no file of torch.save or damaged"));
+        return *found;
+    }
+
+    std::string small_record(const zip::Entry& record) const {
+        const auto bytes = zip_.read(record, 64);
+        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+
+    /// torch writes 3 and reads 1 to 10.
+    void check_version() const {
+        const zip::Entry* hidden = zip_.find(prefix_ + ".data/version");
+        const std::string version = small_record(hidden ? *hidden : entry("version"));
+        int number = 0;
+        std::from_chars(version.data(), version.data() + version.size(), number);
+        if (number < 1 || number > 10)
+            fail("has a version entry that is none of 1 to 10; a newer PyTorch may have written it");
+    }
+
+    bool is_big_endian() const {
+        const zip::Entry* order = zip_.find(prefix_ + "byteorder");
+        const std::string name = order ? small_record(*order) : "little";
+        if (name != "little" && name != "big")
+            fail("has a byteorder entry that is neither little nor big; it is damaged");
+        return name == "big";
+    }
+
+    StoragePlace place(const StorageReference& storage) {
+        const auto known = places_.find(storage.key);
+        if (known != places_.end()) return known->second;
+        const zip::Entry* record = zip_.find(text(prefix_, "data/", storage.key));
+        if (!record) throw Error(text("its storage, zip entry '", prefix_, "data/", storage.key, "', is missing"));
+        const StoragePlace found{zip_.payload_offset(*record), record->size};
+        places_.emplace(storage.key, found);
+        return found;
+    }
+
+    std::shared_ptr<const Source> source_;
+    zip::Reader zip_;
+    std::string prefix_;
+    std::unordered_map<std::string, StoragePlace> places_;
+};
+
+/// A file of torch before 1.6: five pickles (magic number, version, system, content, storage keys), then for each key
+/// its element count and its bytes, which are little-endian always (torch/serialization.py, _legacy_load).
+class LegacyFile {
+public:
+    /// The magic number 0x1950A86A20F9469CFC6C as protocol 2 pickles it.
+    static constexpr std::string_view magic{"\x80\x02\x8A\x0A\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19\x2E", 15};
+    static constexpr std::int64_t version = 1001;
+
+    explicit LegacyFile(std::shared_ptr<const Source> source) : source_(std::move(source)) {}
+
+    pickle::Value read(const pickle::Limits& limits) {
+        pickle::Cursor cursor(source_, magic.size(), source_->size());
+        const auto next = [&] { return pickle::Reader(cursor, source_->name(), limits).read(); };
+        if (const auto number = next().as_integer(); number != version)
+            fail(text("has legacy version ", number.value_or(0), ", expected ", version));
+        next();
+        const pickle::Value root = next(), keys = next();
+        collect_item_sizes(root);
+        locate(keys, cursor.offset());
+        Rebuild(source_, false, [this](const StorageReference& storage) { return place(storage); }).run(root);
+        return root;
+    }
+
+private:
+    [[noreturn]] void fail(std::string_view what) const { throw Error(text(source_->name(), ": ", what)); }
+
+    /// The list of storages does not say how wide their elements are; the content does, where it mentions them.
+    void collect_item_sizes(const pickle::Value& value) {
+        const auto& node = value.node();
+        if (!node || !seen_.insert(node.get()).second) return;
+        if (value.get<pickle::PersistentId>()) {
+            const StorageReference storage = within(source_->name(), [&] { return parse_storage(value); });
+            if (!storage.known) fail(text("storage '", storage.key, "' has elements of a type that is not known"));
+            item_bytes_.try_emplace(storage.key, storage.item_bytes());
+        }
+        pickle::detail::for_each_child(*node, [&](pickle::Value& child) { collect_item_sizes(child); });
+    }
+
+    void locate(const pickle::Value& keys, std::uint64_t offset) {
+        const auto* list = keys.get<pickle::List>();
+        if (!list) fail(text("has ", keys.describe(), " for its storages, expected a list; the file is damaged"));
+        for (const pickle::Value& key : list->items) {
+            const std::string* name = key.as_string();
+            if (!name) fail(text("names a storage by ", key.describe(), ", expected a str; the file is damaged"));
+            offset = locate(*name, offset);
+        }
+    }
+
+    /// Returns the offset behind the storage.
+    std::uint64_t locate(const std::string& key, std::uint64_t offset) {
+        const auto item = item_bytes_.find(key);
+        if (item == item_bytes_.end()) fail(text("holds storage '", key, "' that no tensor uses; the file is damaged"));
+        std::byte head[8];
+        source_->read(offset, std::span<std::byte>(head));
+        const std::uint64_t bytes = checked_multiply(load_little<std::uint64_t>(head), item->second, "storage size");
+        offset += sizeof head;
+        if (bytes > source_->size() - offset)
+            fail(text("storage '", key, "' at offset ", offset, " should hold ", bytes, " bytes, the file ends at ",
+                      source_->size(), "; it is probably truncated"));
+        if (!places_.emplace(key, StoragePlace{offset, bytes}).second) fail(text("lists storage '", key, "' twice"));
+        return offset + bytes;
+    }
+
+    StoragePlace place(const StorageReference& storage) const {
+        const auto found = places_.find(storage.key);
+        if (found == places_.end()) throw Error(text("its storage '", storage.key, "' is not in the file"));
+        return found->second;
+    }
+
+    std::shared_ptr<const Source> source_;
+    std::unordered_set<const pickle::Node*> seen_;
+    std::unordered_map<std::string, std::size_t> item_bytes_;
+    std::unordered_map<std::string, StoragePlace> places_;
+};
+
+inline std::string head_of(const Source& source, std::size_t bytes) {
+    std::string head(static_cast<std::size_t>(std::min<std::uint64_t>(bytes, source.size())), '\0');
+    source.read(0, std::as_writable_bytes(std::span(head)));
+    return head;
+}
+
+/// Collects the tensors of nested containers under joined names.
+class Flatten {
+public:
+    Flatten(std::string file, TensorDict& out) : file_(std::move(file)), out_(out) {}
+
+    void visit(const pickle::Value& value, const std::string& name) {
+        charge(name.size() + 1);
+        if (const auto* tensor = value.get<Tensor>()) return out_.add({name, *tensor, file_});
+        if (const auto* entries = value.entries()) {
+            for (const pickle::Entry& entry : *entries) visit_under(name, key_text(entry.key), entry.value);
+        } else if (value.get<pickle::List>() || value.get<pickle::Tuple>()) {
+            const auto& items = *value.items();
+            for (std::size_t index = 0; index < items.size(); ++index)
+                if (items[index].node()) visit_under(name, std::to_string(index), items[index]);
+        } else if (const auto* object = value.get<pickle::Object>()) {
+            refuse_unknown_tensor(*object, name);
+        }
+    }
+
+private:
+    void visit_under(const std::string& name, const std::string& key, const pickle::Value& value) {
+        visit(value, name.empty() ? key : text(name, '.', key));
+    }
+
+    static std::string key_text(const pickle::Value& key) {
+        if (const std::string* string = key.as_string()) return *string;
+        if (const auto number = key.as_integer()) return std::to_string(*number);
+        return text('<', key.describe(), '>');
+    }
+
+    void refuse_unknown_tensor(const pickle::Object& object, const std::string& name) const {
+        const bool tensor = (object.module == "torch._utils" || object.module == "torch._tensor") &&
+                            object.name.starts_with("_rebuild");
+        if (tensor)
+            throw Error(text(file_, ": tensor '", name, "' (", object.module, '.', object.name, ", pickle offset ",
+                             object.offset, ") is not of a kind that can be converted; only dense tensors of ",
+                             "floats, integers and bools are"));
+    }
+
+    /// Dicts that share their parts may spell far more names than the file has bytes.
+    void charge(std::size_t bytes) {
+        if (bytes > budget_) throw Error(text(file_, ": its containers spell more names than a checkpoint has"));
+        budget_ -= bytes;
+    }
+
+    std::string file_;
+    TensorDict& out_;
+    std::size_t budget_ = std::size_t{1} << 28;
+};
+
+}  // namespace detail
+
+/// The content of a file of torch.save, zip or older, as plain values whose tensors are recipes over the file. Reads
+/// the directory and the pickle; nothing in it is executed. Throws Error when the file is damaged, hostile or of
+/// another kind: TorchScript and the tar files of before 2017 are refused.
+inline pickle::Value read(std::shared_ptr<const Source> source, const pickle::Limits& limits = {}) {
+    const std::string head = detail::head_of(*source, 512);
+    if (head.starts_with("PK\x03\x04")) return detail::ZipFile(std::move(source)).read(limits);
+    if (head.starts_with(detail::LegacyFile::magic)) return detail::LegacyFile(std::move(source)).read(limits);
+    if (head.size() > 262 && head.compare(257, 5, "ustar") == 0)
+        throw Error(
+            text(source->name(), ": is a tar file, as PyTorch wrote before 0.1.10; load it there and save it again"));
+    throw Error(text(source->name(), ": is no file of torch.save: it begins neither with PK (zip) nor with PyTorch's ",
+                     "magic number"));
+}
+
+inline pickle::Value read(const std::filesystem::path& path, const pickle::Limits& limits = {}) {
+    return read(std::make_shared<FileSource>(path), limits);
+}
+
+/// The tensors that lists, tuples and dicts of any kind hold, their keys joined by dots: {"model": {"a.b": T}} gives
+/// "model.a.b". What lies in other objects, a Namespace say, is left out. `file` is what errors name. Throws Error when
+/// two tensors get the same name, or when one is sparse, quantised or complex.
+inline TensorDict tensors(const pickle::Value& root, const std::string& file) {
+    TensorDict out;
+    detail::Flatten(file, out).visit(root, "");
+    return out;
+}
+
+}  // namespace crossdock::torch

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock {
+
+/// a × b; throws Error naming `what` when 64 bits do not hold it.
+inline std::uint64_t checked_multiply(std::uint64_t a, std::uint64_t b, std::string_view what) {
+    std::uint64_t result = 0;
+    if (__builtin_mul_overflow(a, b, &result)) throw Error(text(what, ": ", a, " × ", b, " overflows 64 bits"));
+    return result;
+}
+
+/// a + b; throws Error naming `what` when 64 bits do not hold it.
+inline std::uint64_t checked_add(std::uint64_t a, std::uint64_t b, std::string_view what) {
+    std::uint64_t result = 0;
+    if (__builtin_add_overflow(a, b, &result)) throw Error(text(what, ": ", a, " + ", b, " overflows 64 bits"));
+    return result;
+}
+
+}  // namespace crossdock

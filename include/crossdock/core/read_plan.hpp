@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/source.hpp"
+
+namespace crossdock {
+
+/// What has to happen for some blocks of some tensors to stand in memory: reads first, in file order and joined
+/// where they touch, then the steps that compute (casts, transpositions), in the order in which they were added.
+class ReadPlan {
+public:
+    /// Reads `bytes` bytes at `offset` of `source` to `out`.
+    void read(const Source& source, std::uint64_t offset, std::size_t bytes, std::byte* out) {
+        if (bytes == 0) return;
+        if (!runs_.empty()) {
+            Run& last = runs_.back();
+            if (last.source == &source && last.offset + last.bytes == offset && last.out + last.bytes == out) {
+                last.bytes += bytes;
+                return;
+            }
+        }
+        runs_.push_back({&source, offset, bytes, out});
+    }
+
+    /// Memory that lives as long as the plan, for a step's input.
+    std::byte* scratch(std::size_t bytes) {
+        scratch_.push_back(std::make_unique_for_overwrite<std::byte[]>(bytes));
+        return scratch_.back().get();
+    }
+
+    /// Runs `step` after all reads and after all steps added so far.
+    void then(std::function<void()> step) { steps_.push_back(std::move(step)); }
+
+    /// Does it all; the plan is empty afterwards. Throws Error when a source cannot be read.
+    void execute() {
+        const auto in_file_order = [](const Run& a, const Run& b) {
+            return std::tie(a.source, a.offset) < std::tie(b.source, b.offset);
+        };
+        if (!std::is_sorted(runs_.begin(), runs_.end(), in_file_order))
+            std::sort(runs_.begin(), runs_.end(), in_file_order);
+        for (std::size_t begin = 0; begin < runs_.size();) begin = read_touching(begin);
+        for (const auto& step : steps_) step();
+        runs_.clear();
+        steps_.clear();
+        scratch_.clear();
+    }
+
+private:
+    struct Run {
+        const Source* source;
+        std::uint64_t offset;
+        std::size_t bytes;
+        std::byte* out;
+    };
+
+    /// Reads the runs from `begin` on that follow each other in the file with one call; returns the first one behind.
+    std::size_t read_touching(std::size_t begin) {
+        buffers_.clear();
+        std::size_t end = begin;
+        std::uint64_t offset = runs_[begin].offset;
+        for (; end < runs_.size() && runs_[end].source == runs_[begin].source && runs_[end].offset == offset; ++end) {
+            buffers_.push_back({runs_[end].out, runs_[end].bytes});
+            offset += runs_[end].bytes;
+        }
+        runs_[begin].source->read(runs_[begin].offset, std::span(buffers_));
+        return end;
+    }
+
+    std::vector<Run> runs_;
+    std::vector<iovec> buffers_;
+    std::vector<std::unique_ptr<std::byte[]>> scratch_;
+    std::vector<std::function<void()>> steps_;
+};
+
+}  // namespace crossdock

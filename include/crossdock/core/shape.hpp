@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/checked.hpp"
+
+namespace crossdock {
+
+/// The extents of a tensor, outermost first. Its element count is known to fit 64 bits; rank 0 is a scalar.
+class Shape {
+public:
+    Shape() = default;
+    Shape(std::initializer_list<std::uint64_t> extents) : Shape(std::vector<std::uint64_t>(extents)) {}
+    explicit Shape(std::vector<std::uint64_t> extents) : extents_(std::move(extents)) {
+        // Empty tensors are legal whatever their other extents, so those must not overflow either.
+        std::uint64_t product = 1;
+        for (const std::uint64_t extent : extents_) {
+            product = checked_multiply(product, extent == 0 ? 1 : extent, "shape");
+            if (extent == 0) element_count_ = 0;
+        }
+        if (element_count_ != 0) element_count_ = product;
+    }
+
+    std::size_t rank() const noexcept { return extents_.size(); }
+    std::uint64_t operator[](std::size_t axis) const { return extents_[axis]; }
+    std::uint64_t element_count() const noexcept { return element_count_; }
+    auto begin() const noexcept { return extents_.begin(); }
+    auto end() const noexcept { return extents_.end(); }
+
+    /// The product of the extents in front of `axis` and behind it.
+    std::uint64_t outer(std::size_t axis) const { return product(0, axis); }
+    std::uint64_t inner(std::size_t axis) const { return product(axis + 1, rank()); }
+
+    /// The same shape with one extent replaced.
+    Shape with(std::size_t axis, std::uint64_t extent) const {
+        std::vector<std::uint64_t> extents = extents_;
+        extents[axis] = extent;
+        return Shape(std::move(extents));
+    }
+
+    bool operator==(const Shape& other) const noexcept { return extents_ == other.extents_; }
+
+private:
+    std::uint64_t product(std::size_t first, std::size_t last) const {
+        std::uint64_t result = 1;
+        for (std::size_t axis = first; axis < last; ++axis) result *= extents_[axis];
+        return result;
+    }
+
+    std::vector<std::uint64_t> extents_;
+    std::uint64_t element_count_ = 1;
+};
+
+/// "[4096, 11008]"
+inline std::string to_string(const Shape& shape) {
+    std::string out = "[";
+    for (std::size_t axis = 0; axis < shape.rank(); ++axis) out += text(axis ? ", " : "", shape[axis]);
+    return out + "]";
+}
+
+inline void append_text(std::string& out, const Shape& shape) { out += to_string(shape); }
+
+}  // namespace crossdock

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock {
+
+/// Bytes that tensors are made of: a file, or memory. Read from any thread.
+class Source {
+public:
+    virtual ~Source() = default;
+
+    /// What errors call it: the file's path.
+    virtual const std::string& name() const noexcept = 0;
+    virtual std::uint64_t size() const noexcept = 0;
+
+    /// Fills the buffers, one after the other, with the bytes from `offset` on. The range lies inside size().
+    /// Throws Error when the bytes cannot be had.
+    virtual void read(std::uint64_t offset, std::span<iovec> buffers) const = 0;
+
+    /// Fills one buffer; throws Error when the range leaves the source.
+    void read(std::uint64_t offset, std::span<std::byte> out) const {
+        if (offset > size() || out.size() > size() - offset)
+            throw Error(text(name(), ": ", out.size(), " bytes at offset ", offset, " are asked for, it holds ", size(),
+                             "; it is probably truncated"));
+        iovec buffer{out.data(), out.size()};
+        read(offset, std::span(&buffer, 1));
+    }
+};
+
+/// A file, read with preadv: unlike a memory map, a file that shrinks is an Error and never a signal, and its pages do
+/// not count as this process's memory.
+class FileSource final : public Source {
+public:
+    /// Opens the file; throws Error when it cannot be read or is not a regular file.
+    explicit FileSource(const std::filesystem::path& path) : name_(path.string()) {
+        // Without O_NONBLOCK, opening a named pipe would wait for its writer; regular files know no difference.
+        file_ = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (file_ < 0) throw Error(text(name_, ": cannot be opened: ", std::strerror(errno)));
+        struct stat status {};
+        if (::fstat(file_, &status) != 0 || !S_ISREG(status.st_mode)) {
+            ::close(file_);
+            throw Error(text(name_, ": is not a regular file"));
+        }
+        size_ = static_cast<std::uint64_t>(status.st_size);
+    }
+    FileSource(const FileSource&) = delete;
+    FileSource& operator=(const FileSource&) = delete;
+    ~FileSource() override { ::close(file_); }
+
+    using Source::read;
+    const std::string& name() const noexcept override { return name_; }
+    std::uint64_t size() const noexcept override { return size_; }
+
+    void read(std::uint64_t offset, std::span<iovec> buffers) const override {
+        while (!buffers.empty()) {
+            const int count = static_cast<int>(std::min<std::size_t>(buffers.size(), IOV_MAX));
+            const ssize_t got = ::preadv(file_, buffers.data(), count, static_cast<off_t>(offset));
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0) throw Error(text(name_, ": cannot be read at offset ", offset, ": ", std::strerror(errno)));
+            if (got == 0 && buffers.front().iov_len > 0)
+                throw Error(text(name_, ": ends at offset ", offset, ", it held ", size_,
+                                 " bytes when it was opened; it shrank while it was being read"));
+            offset += static_cast<std::uint64_t>(got);
+            buffers = advance(buffers, static_cast<std::size_t>(got));
+        }
+    }
+
+private:
+    static std::span<iovec> advance(std::span<iovec> buffers, std::size_t bytes) {
+        while (!buffers.empty() && bytes >= buffers.front().iov_len) {
+            bytes -= buffers.front().iov_len;
+            buffers = buffers.subspan(1);
+        }
+        if (bytes > 0) {
+            buffers.front().iov_base = static_cast<std::byte*>(buffers.front().iov_base) + bytes;
+            buffers.front().iov_len -= bytes;
+        }
+        return buffers;
+    }
+
+    std::string name_;
+    int file_ = -1;
+    std::uint64_t size_ = 0;
+};
+
+/// Bytes in memory, kept alive by `owner`: the way a program's own arrays enter a tensor.
+class MemorySource final : public Source {
+public:
+    MemorySource(std::span<const std::byte> bytes, std::shared_ptr<const void> owner)
+        : bytes_(bytes), owner_(std::move(owner)) {}
+
+    using Source::read;
+    const std::string& name() const noexcept override { return name_; }
+    std::uint64_t size() const noexcept override { return bytes_.size(); }
+
+    void read(std::uint64_t offset, std::span<iovec> buffers) const override {
+        for (const iovec& buffer : buffers) {
+            if (buffer.iov_len == 0) continue;
+            std::memcpy(buffer.iov_base, bytes_.data() + offset, buffer.iov_len);
+            offset += buffer.iov_len;
+        }
+    }
+
+private:
+    std::string name_ = "memory";
+    std::span<const std::byte> bytes_;
+    std::shared_ptr<const void> owner_;
+};
+
+}  // namespace crossdock

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/dtype.hpp"
+#include "crossdock/core/read_plan.hpp"
+#include "crossdock/core/shape.hpp"
+#include "crossdock/core/source.hpp"
+
+namespace crossdock {
+
+/// How a tensor's elements come from sources; recipe.hpp has the operations that build such trees.
+class Recipe {
+public:
+    virtual ~Recipe() = default;
+
+    /// Adds to `plan` what puts the elements [begin, begin + count), in C order, at `out`. The range lies inside.
+    virtual void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const = 0;
+};
+
+/// A tensor that says where its bytes are instead of holding them: dtype, shape, and a recipe over source regions.
+/// Cheap to copy; evaluated in blocks by whoever writes it. Immutable, so safe to hand to another thread.
+class Tensor {
+public:
+    Tensor() = default;
+    Tensor(DType dtype, Shape shape, std::shared_ptr<const Recipe> recipe)
+        : dtype_(dtype), shape_(std::move(shape)), recipe_(std::move(recipe)) {}
+
+    DType dtype() const noexcept { return dtype_; }
+    const Shape& shape() const noexcept { return shape_; }
+    std::uint64_t element_count() const noexcept { return shape_.element_count(); }
+    std::uint64_t byte_count() const noexcept { return element_count() * item_size(dtype_); }
+    const std::shared_ptr<const Recipe>& recipe() const noexcept { return recipe_; }
+
+    /// Adds to `plan` what puts the elements [begin, begin + count), in C order, at `out`.
+    void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const {
+        if (count > 0) recipe_->plan(begin, count, out, plan);
+    }
+
+    /// Puts the elements from `begin` on into `out`, as many as fit it.
+    void evaluate(std::uint64_t begin, std::span<std::byte> out) const {
+        ReadPlan reads;
+        plan(begin, out.size() / item_size(dtype_), out.data(), reads);
+        reads.execute();
+    }
+
+    /// All bytes of the tensor, for small ones and for tests.
+    std::vector<std::byte> bytes() const {
+        std::vector<std::byte> out(byte_count());
+        evaluate(0, out);
+        return out;
+    }
+
+private:
+    DType dtype_ = DType::f32;
+    Shape shape_{0};
+    std::shared_ptr<const Recipe> recipe_;
+};
+
+}  // namespace crossdock

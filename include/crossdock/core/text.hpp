@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <numeric>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace crossdock {
+
+inline void append_text(std::string& out, std::string_view part) { out += part; }
+inline void append_text(std::string& out, char part) { out += part; }
+inline void append_text(std::string& out, std::integral auto part) { out += std::to_string(part); }
+
+/// The parts as one string; integers in decimal, other types by an append_text() of their own.
+template <class... Parts>
+std::string text(const Parts&... parts) {
+    std::string out;
+    (append_text(out, parts), ...);
+    return out;
+}
+
+/// "a, b, c"
+inline std::string joined(const auto& names, std::string_view separator = ", ") {
+    std::string out;
+    for (const auto& name : names) {
+        if (!out.empty()) out += separator;
+        out += name;
+    }
+    return out;
+}
+
+/// The least number of inserted, removed or replaced characters that turns `a` into `b`.
+inline std::size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (std::size_t j = 0; j < b.size(); ++j) {
+            const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+            diagonal = row[j + 1];
+            row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+/// The known name nearest to what was asked for; empty when none is near.
+inline std::string_view nearest_name(std::string_view asked, std::span<const std::string> known) {
+    std::string_view best;
+    std::size_t best_distance = std::max<std::size_t>(2, asked.size() / 2) + 1;
+    for (const std::string& name : known) {
+        const std::size_t distance = edit_distance(asked, name);
+        if (distance < best_distance) best = name, best_distance = distance;
+    }
+    return best;
+}
+
+/// "; did you mean 'llama'? Known: falcon, llama", for the end of an error about a name.
+inline std::string known_names(std::string_view asked, std::span<const std::string> known) {
+    const std::string_view nearest = nearest_name(asked, known);
+    const std::string hint = nearest.empty() ? std::string(";") : text("; did you mean '", nearest, "'?");
+    return text(hint, " Known: ", joined(known));
+}
+
+}  // namespace crossdock

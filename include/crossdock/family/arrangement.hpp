@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "crossdock/layout/grouped_qkv.hpp"
+#include "crossdock/layout/rotary_order.hpp"
+#include "crossdock/protocol/model_header.hpp"
+
+namespace crossdock {
+
+using Parts = std::vector<Tensor>;
+
+/// A reversible way from the tensors of a message to those that a format stores: split(join(parts)) == parts. Works on
+/// whole tensors and on one rank's shards alike.
+struct Arrangement {
+    Parts (*join)(Parts stored, const ModelHeader&);   ///< stored tensors → message fields
+    Parts (*split)(Parts fields, const ModelHeader&);  ///< message fields → stored tensors
+};
+
+namespace detail {
+
+inline HeadGeometry heads_of(const ModelHeader& header) {
+    return {header.num_attention_heads / header.num_query_groups, header.kv_channels};
+}
+inline SeparateQkv as_qkv(const Parts& parts) { return {parts[0], parts[1], parts[2]}; }
+inline Parts as_parts(const SeparateQkv& qkv) { return {qkv.query, qkv.key, qkv.value}; }
+inline Parts same(Parts parts, const ModelHeader&) { return parts; }
+
+/// Two tensors of equal shape, the first on top of the second.
+inline Tensor stacked(const Tensor& top, const Tensor& bottom) { return concatenate(std::vector{top, bottom}, 0); }
+inline std::pair<Tensor, Tensor> unstacked(const Tensor& both) {
+    const std::uint64_t half = both.shape()[0] / 2;
+    return {slice(both, 0, 0, half), slice(both, 0, half, 2 * half)};
+}
+
+/// Equal blocks of rows, as GPT-2 keeps q, k and v.
+inline SeparateQkv in_thirds(const Tensor& rows) {
+    const std::uint64_t third = rows.shape()[0] / 3;
+    return {slice(rows, 0, 0, third), slice(rows, 0, third, 2 * third), slice(rows, 0, 2 * third, 3 * third)};
+}
+
+}  // namespace detail
+
+/// The stored tensor is the message's.
+inline constexpr Arrangement as_is{detail::same, detail::same};
+
+/// q, k and v apart, rotary rows in halves (Hugging Face).
+inline constexpr Arrangement separate_qkv{
+    [](Parts stored, const ModelHeader& h) -> Parts {
+        return {group_qkv(detail::as_qkv(stored), detail::heads_of(h))};
+    },
+    [](Parts fields, const ModelHeader& h) -> Parts {
+        return detail::as_parts(ungroup_qkv(fields[0], detail::heads_of(h)));
+    }};
+
+/// q, k and v apart, rotary rows in pairs (Meta, mistralai).
+inline constexpr Arrangement separate_qkv_pairs{
+    [](Parts stored, const ModelHeader& h) -> Parts {
+        const HeadGeometry heads = detail::heads_of(h);
+        return {group_qkv(pairs_to_halves(detail::as_qkv(stored), heads), heads)};
+    },
+    [](Parts fields, const ModelHeader& h) -> Parts {
+        const HeadGeometry heads = detail::heads_of(h);
+        return detail::as_parts(halves_to_pairs(ungroup_qkv(fields[0], heads), heads));
+    }};
+
+/// Grouped as in the message, rotary rows in pairs where the model has rotary positions (Megatron-LLM).
+inline constexpr Arrangement grouped_qkv_pairs{
+    [](Parts stored, const ModelHeader& h) -> Parts {
+        if (h.positions != PositionKind::rope) return stored;
+        const HeadGeometry heads = detail::heads_of(h);
+        return {group_qkv(pairs_to_halves(ungroup_qkv(stored[0], heads), heads), heads)};
+    },
+    [](Parts fields, const ModelHeader& h) -> Parts {
+        if (h.positions != PositionKind::rope) return fields;
+        const HeadGeometry heads = detail::heads_of(h);
+        return {group_qkv(halves_to_pairs(ungroup_qkv(fields[0], heads), heads), heads)};
+    }};
+
+/// gate and up in one tensor, gate on top (Megatron-LM, Megatron-Core).
+inline constexpr Arrangement gate_over_up{
+    [](Parts stored, const ModelHeader&) -> Parts {
+        auto [gate, up] = detail::unstacked(stored[0]);
+        return {gate, up};
+    },
+    [](Parts fields, const ModelHeader&) -> Parts { return {detail::stacked(fields[0], fields[1])}; }};
+
+/// gate and up in one tensor, up on top (Megatron-LLM).
+inline constexpr Arrangement up_over_gate{
+    [](Parts stored, const ModelHeader&) -> Parts {
+        auto [up, gate] = detail::unstacked(stored[0]);
+        return {gate, up};
+    },
+    [](Parts fields, const ModelHeader&) -> Parts { return {detail::stacked(fields[1], fields[0])}; }};
+
+/// Stored as [in, out] (GPT-2's Conv1D).
+inline constexpr Arrangement transposed{
+    [](Parts stored, const ModelHeader&) -> Parts { return {transpose(stored[0])}; },
+    [](Parts fields, const ModelHeader&) -> Parts { return {transpose(fields[0])}; }};
+
+/// All q rows, then all k rows, then all v rows, in one tensor.
+inline constexpr Arrangement stacked_qkv{
+    [](Parts stored, const ModelHeader& h) -> Parts {
+        return {group_qkv(detail::in_thirds(stored[0]), detail::heads_of(h))};
+    },
+    [](Parts fields, const ModelHeader& h) -> Parts {
+        return {concatenate(detail::as_parts(ungroup_qkv(fields[0], detail::heads_of(h))), 0)};
+    }};
+
+/// stacked_qkv as [in, out] (GPT-2's c_attn).
+inline constexpr Arrangement stacked_qkv_transposed{
+    [](Parts stored, const ModelHeader& h) -> Parts { return stacked_qkv.join({transpose(stored[0])}, h); },
+    [](Parts fields, const ModelHeader& h) -> Parts {
+        return {transpose(stacked_qkv.split(std::move(fields), h)[0])};
+    }};
+
+}  // namespace crossdock

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/chained.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+#include "crossdock/family/json.hpp"
+#include "crossdock/protocol/model_header.hpp"
+
+namespace crossdock {
+
+/// One line between a description of a model (config.json, params.json, Megatron's args) and the header.
+struct ConfigEntry {
+    std::vector<std::string_view> keys;  ///< the first is written; the others are older spellings, in order of trust
+    Json absent = nullptr;               ///< what it means that no key is there; null: the source does not say
+    std::function<void(const Json&, ModelHeader&)> read;  ///< null: only written
+    std::function<Json(const ModelHeader&)> write;        ///< null: only read; a discarded value is left out
+};
+
+/// A description read from top to bottom; later lines may use what earlier ones found.
+using ConfigTable = std::vector<ConfigEntry>;
+
+/// "Leave this key out."
+inline Json left_out() { return Json(Json::value_t::discarded); }
+
+namespace detail {
+
+template <class T>
+struct optional_value {
+    using type = T;
+};
+template <class T>
+struct optional_value<std::optional<T>> {
+    using type = T;
+};
+
+/// A JSON value as T; throws Error that says what was expected.
+template <class T>
+T json_as(const Json& value) {
+    if constexpr (std::is_same_v<T, bool>) {
+        if (value.is_boolean()) return value.get<bool>();
+        throw Error(text("is ", value.dump(), ", expected true or false"));
+    } else if constexpr (std::is_same_v<T, std::uint64_t>) {
+        if (value.is_number_unsigned()) return value.get<std::uint64_t>();
+        if (value.is_number_integer() && value.get<std::int64_t>() >= 0) return value.get<std::uint64_t>();
+        if (value.is_number_float() && value.get<double>() >= 0 && value.get<double>() < 0x1p53 &&
+            value.get<double>() == std::floor(value.get<double>()))
+            return static_cast<std::uint64_t>(value.get<double>());
+        throw Error(text("is ", value.dump(), ", expected a whole number that is not negative"));
+    } else if constexpr (std::is_same_v<T, double>) {
+        if (value.is_number()) return value.get<double>();
+        throw Error(text("is ", value.dump(), ", expected a number"));
+    } else {
+        if (value.is_string()) return value.get<std::string>();
+        throw Error(text("is ", value.dump(), ", expected a string"));
+    }
+}
+
+template <class T>
+Json json_of(const std::optional<T>& value) {
+    return value ? Json(*value) : left_out();
+}
+template <class T>
+Json json_of(const T& value) {
+    return Json(value);
+}
+
+}  // namespace detail
+
+/// A header field under one key. A null in the source says nothing.
+template <class T>
+ConfigEntry entry(std::vector<std::string_view> keys, T ModelHeader::*field, Json absent = nullptr) {
+    using Value = typename detail::optional_value<T>::type;
+    return {std::move(keys), std::move(absent),
+            [field](const Json& value, ModelHeader& header) {
+                if (!value.is_null()) header.*field = detail::json_as<Value>(value);
+            },
+            [field](const ModelHeader& header) { return detail::json_of(header.*field); }};
+}
+
+/// A key that is always written with this value and tells nothing when read.
+inline ConfigEntry fixed(std::string_view key, Json value) {
+    return {{key}, nullptr, nullptr, [value = std::move(value)](const ModelHeader&) { return value; }};
+}
+
+/// A key that is only written.
+inline ConfigEntry written(std::string_view key, std::function<Json(const ModelHeader&)> write) {
+    return {{key}, nullptr, nullptr, std::move(write)};
+}
+
+/// A key that is only read.
+inline ConfigEntry understood(std::vector<std::string_view> keys, std::function<void(const Json&, ModelHeader&)> read,
+                              Json absent = nullptr) {
+    return {std::move(keys), std::move(absent), std::move(read), nullptr};
+}
+
+/// The table as one that reads only what is there.
+inline ConfigTable without_defaults(ConfigTable table) {
+    for (ConfigEntry& line : table) line.absent = nullptr;
+    return table;
+}
+
+/// Fills the header from a description. Throws Error naming `file` and the key of a value of the wrong kind.
+inline void read_config(const ConfigTable& table, const Json& config, ModelHeader& header, std::string_view file) {
+    for (const ConfigEntry& line : table) {
+        if (!line.read) continue;
+        std::string_view found_key = line.keys.front();
+        const Json* value = line.absent.is_null() ? nullptr : &line.absent;
+        for (const std::string_view key : line.keys)
+            if (const auto found = config.find(std::string(key)); found != config.end()) {
+                value = &*found;
+                found_key = key;
+                break;
+            }
+        if (value) within(text(file, ": '", found_key, "'"), [&] { line.read(*value, header); });
+    }
+}
+
+/// Writes the header's fields over `config`, and removes the spellings that are only read.
+inline void write_config(const ConfigTable& table, const ModelHeader& header, Json& config) {
+    for (const ConfigEntry& line : table)
+        for (const std::string_view key : line.keys)
+            if (!line.write || key != line.keys.front()) config.erase(std::string(key));
+    for (const ConfigEntry& line : table) {
+        if (!line.write) continue;
+        Json value = line.write(header);
+        if (value.is_discarded())
+            config.erase(std::string(line.keys.front()));
+        else
+            config[std::string(line.keys.front())] = std::move(value);
+    }
+}
+
+}  // namespace crossdock

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crossdock/core/error.hpp"
+#include "crossdock/family/apply_table.hpp"
+#include "crossdock/family/config_table.hpp"
+#include "crossdock/family/tensor_table.hpp"
+
+namespace crossdock {
+
+/// A property that a format can express only in one way. `holds` tells whether a model agrees with it.
+struct Requirement {
+    std::string_view otherwise;  ///< what the model has if not: "parallel attention"
+    bool (*holds)(const ModelHeader&);
+};
+
+/// Throws Error naming the first property of the model that `format` cannot express: nothing is dropped in silence.
+inline void require_expressible(const std::vector<Requirement>& requirements, const ModelHeader& header,
+                                std::string_view format) {
+    for (const Requirement& requirement : requirements)
+        if (!requirement.holds(header))
+            throw Error(text("the model has ", requirement.otherwise, ", which ", format, " cannot express"));
+}
+
+/// The original release format of a family (Meta's, mistralai's): params.json and consolidated files.
+struct OriginalFormat {
+    /// The names and cuts for a model with this header; Llama 3 cuts its embeddings otherwise than Llama 2.
+    const TensorTable& (*table)(const ModelHeader&);
+    ConfigTable params;
+    std::vector<Requirement> requirements;
+    bool safetensors = false;  ///< written as consolidated.safetensors in one part, otherwise as consolidated.NN.pth
+    bool (*recognises)(const Json& params);  ///< whether a params.json is of this family
+    /// What follows from params.json and the extents of the stored tensors together.
+    void (*after_params)(ModelHeader&, const StageTensors&);
+};
+
+/// One model line: everything that tells it from the others, as data. A new family is one more value of this type.
+struct Family {
+    std::string_view name;                      ///< also the plugin's
+    std::vector<std::string_view> hub_types;    ///< model_type in config.json; the first is written
+    std::vector<std::string_view> model_types;  ///< the reference's --model_type
+    ConfigTable config;                         ///< config.json
+    /// The constants of the family, set before config.json is read, and what follows from other fields, set after.
+    void (*before_config)(ModelHeader&);
+    void (*after_config)(ModelHeader&);
+    /// The Hugging Face names for a model with this header.
+    const TensorTable& (*hub_table)(const ModelHeader&);
+    std::string (*architecture)(const ModelHeader&);
+    std::vector<Requirement> requirements;
+    std::optional<OriginalFormat> original;
+};
+
+namespace detail {
+
+/// Requirements that several formats share.
+namespace require {
+inline constexpr Requirement rms_norm{"layer norms", [](const ModelHeader& h) { return h.norm == NormKind::rms; }};
+inline constexpr Requirement layer_norm{"RMS norms", [](const ModelHeader& h) { return h.norm == NormKind::layer; }};
+inline constexpr Requirement plain_norm{
+    "zero-centred norm weights", [](const ModelHeader& h) { return !h.norm_zero_centered.value_or(false); }};
+inline constexpr Requirement zero_centered_norm{
+    "norm weights that are not zero-centred", [](const ModelHeader& h) { return h.norm_zero_centered.value_or(true); }};
+inline constexpr Requirement rotary{"no rotary positions (positions are not rope)",
+                                    [](const ModelHeader& h) { return h.positions == PositionKind::rope; }};
+inline constexpr Requirement learned_positions{
+    "no learned position table", [](const ModelHeader& h) { return h.positions == PositionKind::learned; }};
+inline constexpr Requirement sequential{"parallel attention (parallel_attention)",
+                                        [](const ModelHeader& h) { return !h.parallel_attention; }};
+inline constexpr Requirement pre_norm{"norms behind the blocks (post_norm)",
+                                      [](const ModelHeader& h) { return !h.post_norm && !h.embedding_norm; }};
+inline constexpr Requirement gated{"an MLP without a gate", [](const ModelHeader& h) { return h.gated_mlp; }};
+inline constexpr Requirement ungated{"a gated MLP", [](const ModelHeader& h) { return !h.gated_mlp; }};
+inline constexpr Requirement no_bias{"biases in its linear layers", [](const ModelHeader& h) {
+                                         return !h.qkv_bias && !h.dense_bias && !h.fc1_bias && !h.fc2_bias;
+                                     }};
+inline constexpr Requirement all_biases{"linear layers without biases", [](const ModelHeader& h) {
+                                            return h.qkv_bias && h.dense_bias && h.fc1_bias && h.fc2_bias;
+                                        }};
+inline constexpr Requirement no_window{"a sliding attention window (sliding_window)", [](const ModelHeader& h) {
+                                           const auto window = h.sliding_window.value_or(0);
+                                           return window == 0 || window >= h.max_position_embeddings.value_or(~0ULL);
+                                       }};
+inline constexpr Requirement plain_embeddings{
+    "scaled embeddings (embedding_multiplier)",
+    [](const ModelHeader& h) { return h.embedding_multiplier.value_or(1.0) == 1.0; }};
+inline constexpr Requirement decoder_only{"BERT's heads or token types", [](const ModelHeader& h) {
+                                              return !h.pooler && !h.bert_lm_head && !h.bert_binary_head &&
+                                                     h.num_token_types == 0;
+                                          }};
+inline constexpr Requirement multi_head{"grouped query heads", [](const ModelHeader& h) {
+                                            return h.num_query_groups == h.num_attention_heads;
+                                        }};
+inline constexpr Requirement heads_fill_hidden{"heads whose size is not hidden_size / num_attention_heads",
+                                               [](const ModelHeader& h) {
+                                                   return h.kv_channels * h.num_attention_heads == h.hidden_size;
+                                               }};
+inline constexpr Requirement full_rotary{"partial rotary positions (rotary_percent)",
+                                         [](const ModelHeader& h) { return h.rotary_percent.value_or(1.0) == 1.0; }};
+}  // namespace require
+
+}  // namespace detail
+
+}  // namespace crossdock

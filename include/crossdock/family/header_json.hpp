@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "crossdock/family/config_table.hpp"
+#include "crossdock/family/hub_config.hpp"
+#include "crossdock/protocol/model_header.hpp"
+
+namespace crossdock {
+
+namespace detail {
+
+template <class T>
+Json field_to_json(const T& value) {
+    if constexpr (std::is_enum_v<T>)
+        return enum_name(value);
+    else
+        return value;
+}
+inline Json field_to_json(const RopeScaling& scaling) {
+    ModelHeader header;
+    header.rope_scaling = scaling;
+    Json json = write_rope(header);
+    return json.is_null() ? Json{{"rope_type", "default"}} : json;
+}
+template <class T>
+Json field_to_json(const std::optional<T>& value) {
+    return value ? field_to_json(*value) : left_out();
+}
+
+template <class T>
+void field_from_json(const Json& json, T& value) {
+    if constexpr (std::is_enum_v<T>) {
+        const auto name = json_as<std::string>(json);
+        for (std::size_t i = 0; i < enum_names<T>.size(); ++i)
+            if (enum_names<T>[i] == name) return void(value = static_cast<T>(i));
+        throw Error(text("is '", name, "', which is not known"));
+    } else {
+        value = json_as<T>(json);
+    }
+}
+inline void field_from_json(const Json& json, RopeScaling& value) {
+    ModelHeader header;
+    read_rope(json, header);
+    value = *header.rope_scaling;
+}
+template <class T>
+void field_from_json(const Json& json, std::optional<T>& value) {
+    field_from_json(json, value.emplace());
+}
+
+}  // namespace detail
+
+/// The header's fields as an object; what the source does not say is left out.
+inline Json header_to_json(const ModelHeader& header) {
+    Json json = Json::object();
+    for_each_header_field([&](std::string_view name, auto member) {
+        Json value = detail::field_to_json(header.*member);
+        if (!value.is_discarded()) json[std::string(name)] = std::move(value);
+    });
+    return json;
+}
+
+/// Sets the fields that the object holds. Throws Error naming a field of the wrong kind.
+inline void header_from_json(const Json& json, ModelHeader& header) {
+    for_each_header_field([&](std::string_view name, auto member) {
+        const auto found = json.find(std::string(name));
+        if (found == json.end()) return;
+        within(text("'", name, "'"), [&] { detail::field_from_json(*found, header.*member); });
+    });
+}
+
+}  // namespace crossdock

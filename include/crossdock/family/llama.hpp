@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "crossdock/family/family.hpp"
+#include "crossdock/family/hub_config.hpp"
+
+namespace crossdock {
+
+namespace detail {
+
+/// The Hugging Face names of Llama, which Mistral and Gemma use as well.
+inline const TensorTable& llama_hub_table(const ModelHeader&) {
+    using L = TransformerLayer;
+    static const TensorTable table{
+        .embeddings = {{{&Embeddings::word}, {"model.embed_tokens.weight"}}},
+        .layer = {{{&L::input_norm_weight}, {"model.layers.{}.input_layernorm.weight"}},
+                  {{&L::qkv_weight},
+                   {"model.layers.{}.self_attn.q_proj.weight", "model.layers.{}.self_attn.k_proj.weight",
+                    "model.layers.{}.self_attn.v_proj.weight"},
+                   separate_qkv},
+                  {{&L::qkv_bias},
+                   {"model.layers.{}.self_attn.q_proj.bias", "model.layers.{}.self_attn.k_proj.bias",
+                    "model.layers.{}.self_attn.v_proj.bias"},
+                   separate_qkv},
+                  {{&L::dense_weight}, {"model.layers.{}.self_attn.o_proj.weight"}},
+                  {{&L::dense_bias}, {"model.layers.{}.self_attn.o_proj.bias"}},
+                  {{&L::post_norm_weight}, {"model.layers.{}.post_attention_layernorm.weight"}},
+                  {{&L::gate_weight}, {"model.layers.{}.mlp.gate_proj.weight"}},
+                  {{&L::gate_bias}, {"model.layers.{}.mlp.gate_proj.bias"}},
+                  {{&L::up_weight}, {"model.layers.{}.mlp.up_proj.weight"}},
+                  {{&L::up_bias}, {"model.layers.{}.mlp.up_proj.bias"}},
+                  {{&L::fc2_weight}, {"model.layers.{}.mlp.down_proj.weight"}},
+                  {{&L::fc2_bias}, {"model.layers.{}.mlp.down_proj.bias"}}},
+        .final_norm = {{{&FinalNorm::weight}, {"model.norm.weight"}}},
+        .output_layer = {{{&OutputLayer::weight}, {"lm_head.weight"}}},
+        .tied_copy = "lm_head.weight",
+        .ignored_endings = {".rotary_emb.inv_freq"}};
+    return table;
+}
+
+/// The sizes in config.json that Llama, Mistral and Gemma share.
+inline ConfigTable llama_sizes() {
+    using H = ModelHeader;
+    return {entry({"hidden_size"}, &H::hidden_size),
+            entry({"intermediate_size"}, &H::ffn_hidden_size),
+            entry({"num_hidden_layers"}, &H::num_layers),
+            entry({"num_attention_heads"}, &H::num_attention_heads),
+            entry({"num_key_value_heads"}, &H::num_query_groups),
+            entry({"head_dim"}, &H::kv_channels),
+            entry({"max_position_embeddings"}, &H::max_position_embeddings),
+            vocab_size_config(),
+            dtype_config(),
+            entry({"attention_dropout"}, &H::attention_dropout)};
+}
+
+inline void rms_decoder_defaults(ModelHeader& header) {
+    header.norm = NormKind::rms;
+    header.norm_zero_centered = false;
+    header.positions = PositionKind::rope;
+    header.gated_mlp = true;
+    header.rotary_percent = 1.0;
+    header.sliding_window = 0;
+    header.embedding_multiplier = 1.0;
+}
+
+}  // namespace detail
+
+/// Llama 1 to 3 and Code Llama.
+inline const Family& llama_family() {
+    using H = ModelHeader;
+    namespace require = detail::require;
+    static const Family family{
+        .name = "llama",
+        .hub_types = {"llama"},
+        .model_types = {"llama2", "llama", "llama3", "codellama"},
+        .config = chained(chained(detail::llama_sizes(), rope_config(10000.0)),
+                  {activation_config({"hidden_act"}, "silu"),
+                              entry({"rms_norm_eps"}, &H::norm_epsilon, 1e-6),
+                              entry({"tie_word_embeddings"}, &H::tied_embeddings, false),
+                              {{"attention_bias"}, nullptr,
+                               [](const Json& value, H& h) { h.qkv_bias = h.dense_bias = detail::json_as<bool>(value); },
+                               [](const H& h) { return Json(h.qkv_bias); }},
+                              {{"mlp_bias"}, nullptr,
+                               [](const Json& value, H& h) { h.fc1_bias = h.fc2_bias = detail::json_as<bool>(value); },
+                               [](const H& h) { return Json(h.fc1_bias); }}}),
+        .before_config = detail::rms_decoder_defaults,
+        .after_config = [](H&) {},
+        .hub_table = detail::llama_hub_table,
+        .architecture = [](const H&) { return std::string("LlamaForCausalLM"); },
+        .requirements = {require::rms_norm, require::plain_norm, require::rotary, require::full_rotary,
+                         require::sequential, require::pre_norm, require::gated, require::no_window,
+                         require::plain_embeddings, require::decoder_only,
+                         {"a bias in some but not all of its attention layers",
+                          [](const H& h) { return h.qkv_bias == h.dense_bias; }},
+                         {"a bias in some but not all of its MLP layers",
+                          [](const H& h) { return h.fc1_bias == h.fc2_bias; }}},
+        .original = std::nullopt};
+    return family;
+}
+
+}  // namespace crossdock

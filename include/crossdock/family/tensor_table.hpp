@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "crossdock/family/arrangement.hpp"
+#include "crossdock/protocol/messages.hpp"
+
+namespace crossdock {
+
+/// How tensor-parallel ranks share a message's tensor: all hold all of it, or equal parts of its rows or columns.
+enum class Cut : std::uint8_t { none, rows, columns };
+
+/// One line of a table: fields of a message, the names under which a format stores them, and how they are arranged and
+/// cut there. Read from right to left it loads, from left to right it saves.
+template <class Message>
+struct Row {
+    std::array<std::optional<Tensor> Message::*, 2> fields;  ///< one, or two that are stored as one (gate and up)
+    std::array<std::string_view, 3> names;  ///< "{}" is the layer's number, "/" opens a dictionary in torch files
+    Arrangement arrangement = as_is;
+    Cut cut = Cut::none;
+};
+
+/// How one format stores a model: rows for each message.
+struct TensorTable {
+    std::vector<Row<Embeddings>> embeddings{};
+    std::vector<Row<TransformerLayer>> layer{};
+    std::vector<Row<FinalNorm>> final_norm{};
+    std::vector<Row<OutputLayer>> output_layer{};
+    std::vector<Row<BertPooler>> pooler{};
+    std::vector<Row<BertLmHead>> bert_lm_head{};
+    std::vector<Row<BertBinaryHead>> bert_binary_head{};
+
+    /// A second copy of the word embeddings that a tied model may hold; empty: the format has none.
+    std::string_view tied_copy{};
+    /// The copy is written even where the embeddings stand in the same file: the format knows no tied models.
+    bool always_unties = false;
+    /// Ends of names that hold no weights (buffers, caches); skipped when reading.
+    std::vector<std::string_view> ignored_endings{};
+
+    template <class Message>
+    const std::vector<Row<Message>>& rows() const {
+        if constexpr (std::is_same_v<Message, Embeddings>) return embeddings;
+        else if constexpr (std::is_same_v<Message, TransformerLayer>) return layer;
+        else if constexpr (std::is_same_v<Message, FinalNorm>) return final_norm;
+        else if constexpr (std::is_same_v<Message, OutputLayer>) return output_layer;
+        else if constexpr (std::is_same_v<Message, BertPooler>) return pooler;
+        else if constexpr (std::is_same_v<Message, BertLmHead>) return bert_lm_head;
+        else return bert_binary_head;
+    }
+};
+
+/// Calls visit.operator()<Message>() for each kind of message that carries tensors, in protocol order.
+template <class Visit>
+void for_each_message_type(Visit&& visit) {
+    visit.template operator()<Embeddings>();
+    visit.template operator()<TransformerLayer>();
+    visit.template operator()<FinalNorm>();
+    visit.template operator()<OutputLayer>();
+    visit.template operator()<BertPooler>();
+    visit.template operator()<BertLmHead>();
+    visit.template operator()<BertBinaryHead>();
+}
+
+/// The table's row that holds a field; null when the format has no place for it.
+template <class Message>
+const Row<Message>* row_of(const TensorTable& table, std::optional<Tensor> Message::*field) {
+    for (const Row<Message>& row : table.rows<Message>())
+        if (row.fields[0] == field || row.fields[1] == field) return &row;
+    return nullptr;
+}
+
+/// The pattern with the layer's number in it.
+inline std::string layer_name(std::string_view pattern, std::uint64_t layer) {
+    const std::size_t at = pattern.find("{}");
+    if (at == std::string_view::npos) return std::string(pattern);
+    return text(pattern.substr(0, at), layer, pattern.substr(at + 2));
+}
+
+}  // namespace crossdock

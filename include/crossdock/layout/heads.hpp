@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "crossdock/core/recipe.hpp"
+#include "crossdock/core/tensor.hpp"
+
+namespace crossdock {
+
+/// What the rows of attention weights are made of.
+struct HeadGeometry {
+    std::uint64_t queries_per_group;  ///< query heads that share one key and one value head
+    std::uint64_t head_rows;          ///< kv_channels
+
+    std::uint64_t group_rows() const { return (queries_per_group + 2) * head_rows; }
+};
+
+/// A weight or bias as [blocks, rows of a block, columns]; a bias has one column.
+inline Tensor in_blocks(const Tensor& tensor, std::uint64_t blocks) {
+    const std::uint64_t rows = tensor.shape()[0], columns = rows == 0 ? 1 : tensor.element_count() / rows;
+    return reshape(tensor, Shape{blocks, rows / blocks, columns});
+}
+
+/// The inverse of in_blocks(): all rows of `blocks` under the extents of `like` behind the first.
+inline Tensor in_rows(const Tensor& blocks, const Shape& like) {
+    return reshape(blocks, like.with(0, blocks.shape()[0] * blocks.shape()[1]));
+}
+
+}  // namespace crossdock

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "crossdock/layout/grouped_qkv.hpp"
+
+namespace crossdock {
+
+// The two elements that rotary embedding turns together stand
+//     in halves: rows i and i + d/2 of a head      (Hugging Face, Megatron-LM, Megatron-Core)
+//     in pairs:  rows 2i and 2i + 1                (Meta, mistralai, Megatron-LLM)
+// and are permuted for query and key heads only, never for values.
+
+/// Heads of `head_rows` rows, halves → pairs.
+inline Tensor halves_to_pairs(const Tensor& heads, std::uint64_t head_rows) {
+    const std::uint64_t count = heads.shape()[0] / head_rows, columns = heads.element_count() / heads.shape()[0];
+    const Tensor halves = reshape(heads, Shape{count, 2, head_rows / 2, columns});
+    return reshape(swap_axes(halves, 1), heads.shape());
+}
+
+/// Heads of `head_rows` rows, pairs → halves.
+inline Tensor pairs_to_halves(const Tensor& heads, std::uint64_t head_rows) {
+    const std::uint64_t count = heads.shape()[0] / head_rows, columns = heads.element_count() / heads.shape()[0];
+    const Tensor pairs = reshape(heads, Shape{count, head_rows / 2, 2, columns});
+    return reshape(swap_axes(pairs, 1), heads.shape());
+}
+
+inline SeparateQkv halves_to_pairs(const SeparateQkv& parts, const HeadGeometry& heads) {
+    return {halves_to_pairs(parts.query, heads.head_rows), halves_to_pairs(parts.key, heads.head_rows), parts.value};
+}
+
+inline SeparateQkv pairs_to_halves(const SeparateQkv& parts, const HeadGeometry& heads) {
+    return {pairs_to_halves(parts.query, heads.head_rows), pairs_to_halves(parts.key, heads.head_rows), parts.value};
+}
+
+}  // namespace crossdock

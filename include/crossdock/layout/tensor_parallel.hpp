@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "crossdock/core/recipe.hpp"
+
+namespace crossdock {
+
+/// The shard of tensor-parallel rank `rank`: the extent along `axis` in `size` equal parts, which it divides into.
+inline Tensor shard(const Tensor& whole, std::size_t axis, std::uint64_t rank, std::uint64_t size) {
+    const std::uint64_t part = whole.shape()[axis] / size;
+    return slice(whole, axis, rank * part, (rank + 1) * part);
+}
+
+/// The inverse of shard(): all ranks' shards in order.
+inline Tensor unshard(std::span<const Tensor> shards, std::size_t axis) { return concatenate(shards, axis); }
+
+/// The vocabulary's rows in a Megatron checkpoint: the next multiple of divisor × ranks.
+inline std::uint64_t padded_vocab_rows(std::uint64_t true_size, std::uint64_t divisor, std::uint64_t ranks) {
+    const std::uint64_t multiple = checked_multiply(divisor, ranks, "make_vocab_size_divisible_by × tensor parallel size");
+    return checked_multiply((true_size + multiple - 1) / multiple, multiple, "padded vocabulary");
+}
+
+/// Exactly `rows` vocabulary rows: the tail cut off, or the last row repeated, as the reference pads.
+inline Tensor with_vocab_rows(const Tensor& tensor, std::uint64_t rows) {
+    return rows <= tensor.shape()[0] ? slice(tensor, 0, 0, rows) : repeat_last_row(tensor, rows);
+}
+
+}  // namespace crossdock

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "crossdock/core/dtype.hpp"
+#include "crossdock/core/recipe.hpp"
+#include "crossdock/plugin/saver.hpp"
+#include "crossdock/protocol/messages.hpp"
+#include "crossdock/protocol/sequence.hpp"
+
+namespace crossdock {
+
+/// Hands messages to a saver: checks their order and their tensors, and casts these where that is asked.
+class ModelReceiver {
+public:
+    ModelReceiver(Saver& saver, bool checking, std::optional<DType> dtype)
+        : saver_(saver), checking_(checking), dtype_(dtype) {}
+
+    void accept(Message message) {
+        if (checking_) sequence_.accept(message);
+        std::visit([this](auto& content) { take(content); }, message);
+    }
+
+    /// The loader has sent all it has.
+    void finish() {
+        if (checking_) sequence_.finish();
+        saver_.finish();
+    }
+
+    std::uint64_t tensors() const noexcept { return tensors_; }
+
+private:
+    void take(ModelHeader& header) {
+        if (dtype_) header.params_dtype = *dtype_;
+        header_ = header;
+        saver_.write(header);
+    }
+
+    template <class M>
+    void take(M& message) {
+        if (checking_) check_message(message, header_);
+        for (const auto& field : tensor_fields<M>) {
+            auto& tensor = message.*field.tensor;
+            if (!tensor) continue;
+            ++tensors_;
+            if (dtype_ && is_castable(tensor->dtype())) tensor = cast(*tensor, *dtype_);
+        }
+        saver_.write(std::as_const(message));
+    }
+
+    Saver& saver_;
+    bool checking_;
+    std::optional<DType> dtype_;
+    SequenceChecker sequence_;
+    ModelHeader header_;
+    std::uint64_t tensors_ = 0;
+};
+
+}  // namespace crossdock

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/sharded/reader.hpp"
+#include "crossdock/family/family.hpp"
+#include "crossdock/plugin/options.hpp"
+#include "crossdock/plugin/original_files.hpp"
+#include "crossdock/plugin/sidecar.hpp"
+#include "crossdock/plugin/table_loader.hpp"
+
+namespace crossdock {
+
+/// What the loader of any family is asked.
+struct FamilyLoaderOptions {
+    std::filesystem::path load_dir;
+    std::string model_type;  ///< checked against the source where given
+    std::optional<std::uint64_t> true_vocab_size;
+};
+
+namespace detail {
+
+/// Throws Error when `model_type` (the reference's) is not one of this family's.
+inline void check_model_type(const Family& family, const std::string& model_type) {
+    const bool fits = model_type.empty() || std::find(family.model_types.begin(), family.model_types.end(),
+                                                      model_type) != family.model_types.end();
+    if (!fits)
+        throw Error(text("model_type '", model_type, "' contradicts the loader '", family.name, "', which reads ",
+                         joined(family.model_types)));
+}
+
+/// Throws Error when config.json belongs to another family.
+inline void check_hub_type(const Family& family, const Json& config, const std::filesystem::path& file) {
+    const auto found = config.find("model_type");
+    if (found == config.end() || !found->is_string())
+        throw Error(text(file.string(), ": has no model_type, expected ", joined(family.hub_types)));
+    const auto type = found->get<std::string>();
+    if (std::find(family.hub_types.begin(), family.hub_types.end(), type) == family.hub_types.end())
+        throw Error(text(file.string(), ": model_type is '", type, "', the loader '", family.name, "' reads ",
+                         joined(family.hub_types)));
+}
+
+/// Biases are where their tensors are, whatever the config says; a config that asks for missing ones is found later.
+inline void find_biases(const TensorTable& table, const StageTensors& stage, const NameScope& layer,
+                        ModelHeader& header) {
+    using L = TransformerLayer;
+    header.qkv_bias |= holds(table, stage, layer, &L::qkv_bias);
+    header.dense_bias |= holds(table, stage, layer, &L::dense_bias);
+    header.fc1_bias |= holds(table, stage, layer, &L::gate_bias) || holds(table, stage, layer, &L::fc1_bias);
+    header.fc2_bias |= holds(table, stage, layer, &L::fc2_bias);
+}
+
+/// The element type that most bytes have.
+inline DType prevailing_dtype(const StageTensors& stage) {
+    std::map<DType, std::uint64_t> bytes;
+    for (const NamedTensor& entry : stage.rank(0).entries()) bytes[entry.tensor.dtype()] += entry.tensor.byte_count();
+    const auto most = std::max_element(bytes.begin(), bytes.end(),
+                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+    return most == bytes.end() ? DType::f32 : most->first;
+}
+
+/// Completes a header from the tensors of a single stage and makes a checkpoint of them: what the Hugging Face and the
+/// original layouts have in common.
+inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table, StageTensors stage,
+                                   const std::filesystem::path& description) {
+    const std::string where = description.string();
+    OpenCheckpoint open{.header = std::move(header), .table = &table, .notices = {}};
+    const std::string pattern(table.layer.front().names[0]);
+    const std::uint64_t layers = count_layers(stage, "", pattern);
+    if (layers != open.header.num_layers)
+        throw Error(text(where, ": says ", open.header.num_layers, " layers, the checkpoint holds ", layers,
+                         layers ? text(" (0 to ", layers - 1, ")") : std::string()));
+    for (std::uint64_t index = 0; index < layers; ++index) open.layers.push_back({0, {"", index}});
+    find_biases(table, stage, open.layers.front().scope, open.header);
+    open.header.params_dtype = prevailing_dtype(stage);
+    open.header.companions = find_companions(description.parent_path());
+    open.sizes = describe_sizes(open.header, description.filename().string());
+    open.stages.push_back(std::move(stage));
+    return open;
+}
+
+inline void read_generation_config(const std::filesystem::path& directory, ModelHeader& header) {
+    const auto path = directory / "generation_config.json";
+    if (std::filesystem::exists(path)) header.carried["generation_config.json"] = read_text(path);
+}
+
+/// Opens a directory in the Hugging Face layout.
+inline OpenCheckpoint open_hub(const Family& family, const FamilyLoaderOptions& options) {
+    const std::filesystem::path file = options.load_dir / "config.json";
+    const std::string config_text = read_text(file);
+    const Json config = parse_json(config_text, file.string());
+    if (!config.is_object()) throw Error(text(file.string(), ": expected a JSON object"));
+    check_hub_type(family, config, file);
+    ModelHeader header;
+    header.family = family.name;
+    header.source_format = text("Hugging Face (", family.name, ")");
+    family.before_config(header);
+    read_sidecar(options.load_dir, header);
+    header.true_vocab_size.reset();
+    read_config(family.config, config, header, file.string());
+    header.carried["config.json"] = config_text;
+    read_generation_config(options.load_dir, header);
+    if (!header.true_vocab_size) throw Error(text(file.string(), ": has no vocab_size"));
+    header.vocab_rows = *header.true_vocab_size;
+    if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
+    family.after_config(header);
+    complete_sizes(header, file.string());
+    sharded::Contents contents = sharded::read_directory(options.load_dir);
+    std::vector<TensorDict> ranks;
+    ranks.push_back(std::move(contents.tensors));
+    const TensorTable& table = family.hub_table(header);
+    OpenCheckpoint open = single_stage(std::move(header), table, StageTensors(std::move(ranks)), file);
+    open.notices = std::move(contents.warnings);
+    return open;
+}
+
+/// Opens a directory in the family's original layout.
+inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOptions& options) {
+    const std::filesystem::path file = options.load_dir / "params.json";
+    const OriginalFormat& format = *family.original;
+    ModelHeader header;
+    header.family = family.name;
+    header.model_type = options.model_type;
+    header.source_format = text("original ", family.name, " release");
+    family.before_config(header);
+    read_sidecar(options.load_dir, header);
+    read_config(format.params, read_params(file), header, file.string());
+    header.carried["params.json"] = read_text(file);
+    StageTensors stage(read_original_ranks(options.load_dir));
+    within(file.string(), [&] { format.after_params(header, stage); });
+    if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
+    complete_sizes(header, file.string());
+    const TensorTable& table = format.table(header);
+    return single_stage(std::move(header), table, std::move(stage), file);
+}
+
+}  // namespace detail
+
+/// Opens any published layout of a family, which it tells apart by itself: Hugging Face where there is a config.json,
+/// the original release otherwise.
+inline OpenCheckpoint open_family(const Family& family, const FamilyLoaderOptions& options) {
+    detail::check_model_type(family, options.model_type);
+    if (!std::filesystem::is_directory(options.load_dir))
+        throw Error(text(options.load_dir.string(), ": is not a directory"));
+    OpenCheckpoint open = [&] {
+        if (std::filesystem::exists(options.load_dir / "config.json")) return detail::open_hub(family, options);
+        if (family.original && std::filesystem::exists(options.load_dir / "params.json"))
+            return detail::open_original(family, options);
+        throw Error(text(options.load_dir.string(), ": holds no config.json",
+                         family.original ? " and no params.json" : "", ", expected a ", family.name, " checkpoint"));
+    }();
+    if (!options.model_type.empty()) open.header.model_type = options.model_type;
+    if (open.header.model_type.empty()) open.header.model_type = family.model_types.front();
+    return open;
+}
+
+/// The loader of one family; `family` is llama_family and its like.
+template <const Family& (*family)()>
+class FamilyLoader final : public TableLoader {
+public:
+    using Options = FamilyLoaderOptions;
+
+    explicit FamilyLoader(const Options& options) : TableLoader(open_family(family(), options)) {}
+
+    static std::string name() { return std::string(family().name); }
+    static std::string summary() {
+        return text("reads Hugging Face directories (safetensors or .bin, single or sharded)",
+                    family().original ? " and the original release layout" : "");
+    }
+    /// Whether the directory's config.json or params.json is of this family.
+    static bool recognises(const std::filesystem::path& directory) {
+        if (std::filesystem::exists(directory / "config.json")) {
+            const Json config = read_json_object(directory / "config.json");
+            const auto type = config.find("model_type");
+            return type != config.end() && std::find(family().hub_types.begin(), family().hub_types.end(), *type) !=
+                                               family().hub_types.end();
+        }
+        const auto params = directory / "params.json";
+        return family().original && std::filesystem::exists(params) &&
+               family().original->recognises(read_params(params));
+    }
+    static std::vector<OptionSpec<Options>> options() {
+        return {option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir),
+                option<Options>("model_type", "T", text("one of ", joined(family().model_types)), &Options::model_type),
+                option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
+                                &Options::true_vocab_size)};
+    }
+};
+
+}  // namespace crossdock

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/safetensors/writer.hpp"
+#include "crossdock/container/sharded/writer.hpp"
+#include "crossdock/family/family.hpp"
+#include "crossdock/plugin/options.hpp"
+#include "crossdock/plugin/original_files.hpp"
+#include "crossdock/plugin/table_saver.hpp"
+
+namespace crossdock {
+
+/// What the saver of any family is asked.
+struct FamilySaverOptions {
+    std::filesystem::path save_dir;
+    bool overwrite = false;
+    std::string layout = "hf";                         ///< "hf" or "original"
+    std::optional<std::string> max_shard_size;         ///< Hugging Face layout
+    std::optional<std::uint64_t> model_parallel_size;  ///< original layout
+};
+
+namespace detail {
+
+/// An upper bound of the bytes that a safetensors header with all tensors of the model takes.
+inline std::size_t header_capacity(const TensorTable& table, const ModelHeader& header) {
+    constexpr std::size_t entry_bytes = 160;  // dtype, shape, two offsets of 20 digits and the punctuation
+    std::size_t bytes = 1024;
+    for_each_message_type([&]<class M>() {
+        const std::uint64_t times = std::is_same_v<M, TransformerLayer> ? header.num_layers : 1;
+        for (const Row<M>& row : table.rows<M>())
+            for (const std::string_view name : row.names)
+                if (!name.empty() && expected_shape(row.fields[0], header)) bytes += times * (name.size() + entry_bytes);
+    });
+    return bytes;
+}
+
+/// config.json: the source's own where the family is the same, with the header's fields written over it.
+inline Json hub_config(const Family& family, const ModelHeader& header) {
+    Json config = Json::object();
+    const auto carried = header.carried.find("config.json");
+    if (carried != header.carried.end()) {
+        Json source = parse_json(carried->second, "config.json of the source");
+        if (source.is_object() && source.value("model_type", "") == family.hub_types.front()) config = std::move(source);
+    }
+    config["architectures"] = {family.architecture(header)};
+    config["model_type"] = family.hub_types.front();
+    if (!config.contains("use_cache")) config["use_cache"] = true;
+    write_config(family.config, header, config);
+    return config;
+}
+
+}  // namespace detail
+
+/// Writes a family's Hugging Face layout, or its original one.
+class FamilySaverBase : public TableSaver {
+public:
+    FamilySaverBase(const Family& family, FamilySaverOptions options)
+        : TableSaver(options.save_dir, options.overwrite), family_(family), options_(std::move(options)) {
+        if (options_.layout != "hf" && options_.layout != "original")
+            throw UsageError(text("--layout is '", options_.layout, "', expected hf or original"));
+        if (is_original() && !family.original)
+            throw UsageError(text("--layout original: ", family.name, " has no layout but Hugging Face's"));
+        if (options_.max_shard_size) max_shard_bytes_ = sharded::parse_size(*options_.max_shard_size);
+    }
+
+protected:
+    void prepare(const ModelHeader& header) override {
+        header_ = header;
+        require_expressible(family_.requirements, header, text("a ", family_.name, " checkpoint"));
+        if (is_original()) {
+            require_expressible(family_.original->requirements, header, text("the original ", family_.name, " layout"));
+            require_divisible(header, ranks(), "model_parallel_size");
+        }
+        if (!header.true_vocab_size)
+            notice(text("the true vocabulary size is not known; all ", header.vocab_rows, " rows are kept"));
+    }
+
+    TargetCheckpoint open(const std::filesystem::path& directory) override {
+        TargetCheckpoint target{.header = header_};
+        for (std::uint64_t index = 0; index < header_.num_layers; ++index) target.layers.push_back({0, {"", index}});
+        if (is_original()) {
+            target.table = &family_.original->table(header_);
+            target.ranks = ranks();
+            target.stages.push_back(make_original_writers(
+                *family_.original, ranks(), detail::header_capacity(*target.table, header_), directory));
+        } else {
+            target.table = &family_.hub_table(header_);
+            const std::size_t capacity = detail::header_capacity(*target.table, header_);
+            target.stages.emplace_back();
+            target.stages.back().push_back(std::make_unique<sharded::Writer>(
+                directory, sharded::safetensors_names, max_shard_bytes_, [capacity](const std::filesystem::path& path) {
+                    return std::make_unique<safetensors::Writer>(path, capacity);
+                }));
+        }
+        return target;
+    }
+
+    void close(TargetCheckpoint&, const std::filesystem::path& directory) override {
+        if (is_original()) {
+            Json params = Json::object();
+            write_config(family_.original->params, header_, params);
+            write_text(directory / "params.json", params.dump(2) + "\n");
+        } else {
+            write_text(directory / "config.json", detail::hub_config(family_, header_).dump(2) + "\n");
+            if (const auto found = header_.carried.find("generation_config.json"); found != header_.carried.end())
+                write_text(directory / "generation_config.json", found->second);
+        }
+        write_sidecar(directory, header_, {});
+    }
+
+private:
+    bool is_original() const { return options_.layout == "original"; }
+    std::uint64_t ranks() const { return options_.model_parallel_size.value_or(1); }
+
+    const Family& family_;
+    FamilySaverOptions options_;
+    std::uint64_t max_shard_bytes_ = sharded::default_shard_bytes;
+    ModelHeader header_;
+};
+
+/// The saver of one family; `family` is llama_family and its like.
+template <const Family& (*family)()>
+class FamilySaver final : public FamilySaverBase {
+public:
+    using Options = FamilySaverOptions;
+
+    explicit FamilySaver(Options options) : FamilySaverBase(family(), std::move(options)) {}
+
+    static std::string name() { return std::string(family().name); }
+    static std::string summary() {
+        return text("writes Hugging Face directories (safetensors)",
+                    family().original ? " or the original release layout" : "");
+    }
+    static std::vector<OptionSpec<Options>> options() {
+        std::vector<OptionSpec<Options>> specs{
+            option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
+            option<Options>("overwrite", "", "replace an existing target once the new one is complete",
+                            &Options::overwrite),
+            option<Options>("max_shard_size", "SIZE", "largest file, 5GB unless given", &Options::max_shard_size)};
+        if (family().original) {
+            specs.push_back(option<Options>("layout", "hf|original", "hf unless given", &Options::layout));
+            specs.push_back(option<Options>("model_parallel_size", "N", "parts of the original layout, 1 unless given",
+                                            &Options::model_parallel_size));
+        }
+        return specs;
+    }
+};
+
+}  // namespace crossdock

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/torch/writer.hpp"
+#include "crossdock/family/megatron.hpp"
+#include "crossdock/layout/tensor_parallel.hpp"
+#include "crossdock/plugin/megatron_files.hpp"
+#include "crossdock/plugin/megatron_flags.hpp"
+#include "crossdock/plugin/megatron_namespace.hpp"
+#include "crossdock/plugin/options.hpp"
+#include "crossdock/plugin/table_saver.hpp"
+
+namespace crossdock {
+
+/// What the savers of Megatron checkpoints are asked.
+struct MegatronSaverOptions {
+    std::filesystem::path save_dir;
+    bool overwrite = false;
+    std::optional<std::uint64_t> target_tensor_parallel_size;    ///< the source's unless given, else 1
+    std::optional<std::uint64_t> target_pipeline_parallel_size;  ///< the source's unless given, else 1
+    std::optional<std::uint64_t> make_vocab_size_divisible_by;   ///< the source's unless given, else 128
+    std::string iteration;                                       ///< a number or release; empty: the source's
+    std::string dialect;                                         ///< llm or lm
+    std::string transformer_impl = "transformer_engine";         ///< or local; Megatron-Core only
+};
+
+/// Writes a Megatron dialect at any tensor- and pipeline-parallel size.
+class MegatronSaverBase : public TableSaver {
+public:
+    using Options = MegatronSaverOptions;
+
+    explicit MegatronSaverBase(Options options)
+        : TableSaver(options.save_dir, options.overwrite), options_(std::move(options)) {}
+
+protected:
+    /// The dialect to write for a model from this source.
+    virtual const MegatronDialect& choose_dialect(const ModelHeader& header) const = 0;
+
+    const Options& asked() const { return options_; }
+
+    void prepare(const ModelHeader& header) override {
+        header_ = header;
+        dialect_ = &choose_dialect(header);
+        ranks_ = options_.target_tensor_parallel_size.value_or(header.previous_tensor_parallel_size.value_or(1));
+        stages_ = options_.target_pipeline_parallel_size.value_or(header.previous_pipeline_parallel_size.value_or(1));
+        if (ranks_ == 0 || stages_ == 0) throw UsageError("parallel sizes are at least 1");
+        require_expressible(dialect_->requirements, header, text("a Megatron (", dialect_->name, ") checkpoint"));
+        if (header.num_layers % stages_ != 0)
+            throw Error(text("--target_pipeline_parallel_size ", stages_, " does not divide the model's ",
+                             header.num_layers, " layers; choose a divisor"));
+        pad_vocabulary();
+        require_divisible(header_, ranks_, "target_tensor_parallel_size");
+        choose_iteration();
+        flags_ = megatron_flags(*dialect_, header_);
+        for (std::string& line : megatron_losses(*dialect_, header_)) notice(std::move(line));
+    }
+
+    TargetCheckpoint open(const std::filesystem::path& directory) override {
+        TargetCheckpoint target{.header = header_, .table = &dialect_->table, .ranks = ranks_};
+        target.first.prefix = target.last.prefix = "model/";
+        const std::uint64_t per_stage = header_.num_layers / stages_;
+        for (std::uint64_t index = 0; index < header_.num_layers; ++index)
+            target.layers.push_back({index / per_stage, {"model/", index % per_stage}});
+        for (std::uint64_t stage = 0; stage < stages_; ++stage) {
+            target.stages.emplace_back();
+            for (std::uint64_t rank = 0; rank < ranks_; ++rank)
+                target.stages.back().push_back(open_rank(directory, rank, stage));
+        }
+        return target;
+    }
+
+    void close(TargetCheckpoint& target, const std::filesystem::path& directory) override {
+        for (auto& stage : target.stages)
+            for (auto& writer : stage) put_placeholders(static_cast<torch::Writer&>(*writer));
+        write_text(directory / detail::tracker_name, iteration_.text());
+        write_sidecar(directory, header_, flags_);
+        if (!flags_.empty()) notice(text("give Megatron these options, which it does not read from the checkpoint: ",
+                                         joined(flags_, " ")));
+    }
+
+    static std::vector<OptionSpec<Options>> common_options() {
+        return {
+            option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
+            option<Options>("overwrite", "", "replace an existing target once the new one is complete",
+                            &Options::overwrite),
+            option<Options>("target_tensor_parallel_size", "N", "the source's unless given, else 1",
+                            &Options::target_tensor_parallel_size),
+            option<Options>("target_pipeline_parallel_size", "N", "the source's unless given, else 1",
+                            &Options::target_pipeline_parallel_size),
+            option<Options>("make_vocab_size_divisible_by", "N", "the source's unless given, else 128",
+                            &Options::make_vocab_size_divisible_by),
+            option<Options>("iteration", "N|release", "the source's unless given", &Options::iteration)};
+    }
+
+private:
+    void pad_vocabulary() {
+        if (options_.make_vocab_size_divisible_by)
+            header_.make_vocab_size_divisible_by = options_.make_vocab_size_divisible_by;
+        const std::uint64_t divisor = header_.make_vocab_size_divisible_by.value_or(128);
+        if (divisor == 0) throw UsageError("--make_vocab_size_divisible_by is 0, expected at least 1");
+        header_.make_vocab_size_divisible_by = divisor;
+        if (header_.true_vocab_size)
+            header_.vocab_rows = padded_vocab_rows(*header_.true_vocab_size, divisor, ranks_);
+        else if (header_.vocab_rows % ranks_ != 0)
+            throw Error(text("the ", header_.vocab_rows, " vocabulary rows do not divide into ", ranks_,
+                             " tensor-parallel ranks, and their true number is not known; give --true_vocab_size"));
+    }
+
+    void choose_iteration() {
+        if (!options_.iteration.empty()) {
+            const auto asked = parse_iteration(options_.iteration);
+            if (!asked) throw UsageError(text("--iteration is '", options_.iteration, "', expected a number or release"));
+            iteration_ = *asked;
+        } else if (header_.release) {
+            iteration_ = {0, true};
+        } else if (header_.iteration) {
+            iteration_ = {*header_.iteration, false};
+        } else {
+            iteration_ = dialect_->writes_release ? Iteration{0, true} : Iteration{1, false};
+        }
+        header_.release = iteration_.release;
+        header_.iteration = iteration_.release ? std::nullopt : std::optional(iteration_.number);
+    }
+
+    Json iteration_value() const { return iteration_.release ? Json("release") : Json(iteration_.number); }
+
+    std::unique_ptr<TensorWriter> open_rank(const std::filesystem::path& directory, std::uint64_t rank,
+                                            std::uint64_t stage) const {
+        const auto folder = directory / iteration_.directory() / rank_folder(rank, stage, stages_);
+        std::filesystem::create_directories(folder);
+        auto writer = std::make_unique<torch::Writer>(folder / "model_optim_rng.pt");
+        Json args = Json::object();
+        write_config(dialect_->args, header_, args);
+        args["tensor_model_parallel_size"] = ranks_;
+        args["pipeline_model_parallel_size"] = stages_;
+        args["virtual_pipeline_model_parallel_size"] = nullptr;
+        args["iteration"] = iteration_value();
+        writer->put("args", namespace_of_json(args));
+        writer->put("checkpoint_version", 3.0);
+        writer->put("iteration", detail::plain_of_json(iteration_value()));
+        return writer;
+    }
+
+    void put_placeholders(torch::Writer& writer) const {
+        for (std::uint64_t layer = 0; layer < header_.num_layers / stages_; ++layer)
+            for (const std::string_view pattern : dialect_->layer_placeholders)
+                writer.put("model/" + layer_name(pattern, layer), {});
+    }
+
+    Options options_;
+    const MegatronDialect* dialect_ = nullptr;
+    ModelHeader header_;
+    std::uint64_t ranks_ = 1, stages_ = 1;
+    Iteration iteration_;
+    std::vector<std::string> flags_;
+};
+
+/// Megatron-LLM and Megatron-LM.
+class MegatronSaver final : public MegatronSaverBase {
+public:
+    explicit MegatronSaver(Options options) : MegatronSaverBase(std::move(options)) {
+        if (const auto& dialect = asked().dialect; !dialect.empty() && dialect != "llm" && dialect != "lm")
+            throw UsageError(text("--dialect is '", dialect, "', expected llm or lm"));
+    }
+
+    static std::string name() { return "megatron"; }
+    static std::string summary() { return "writes Megatron-LLM and Megatron-LM checkpoints, at any TP and PP size"; }
+    static std::vector<OptionSpec<Options>> options() {
+        auto specs = common_options();
+        specs.push_back(option<Options>("dialect", "llm|lm", "the source's if it is one of these, else llm",
+                                        &Options::dialect));
+        return specs;
+    }
+
+private:
+    const MegatronDialect& choose_dialect(const ModelHeader& header) const override {
+        if (asked().dialect.empty())
+            return header.source_format == "Megatron (lm)" ? megatron_lm() : megatron_llm();
+        return asked().dialect == "lm" ? megatron_lm() : megatron_llm();
+    }
+};
+
+/// Megatron-Core in torch format.
+class MegatronCoreSaver final : public MegatronSaverBase {
+public:
+    explicit MegatronCoreSaver(Options options) : MegatronSaverBase(std::move(options)) {
+        if (const auto& impl = asked().transformer_impl; impl != "transformer_engine" && impl != "local")
+            throw UsageError(text("--transformer_impl is '", impl, "', expected transformer_engine or local"));
+    }
+
+    static std::string name() { return "mcore"; }
+    static std::string summary() { return "writes Megatron-Core checkpoints in torch format, at any TP and PP size"; }
+    static std::vector<OptionSpec<Options>> options() {
+        auto specs = common_options();
+        specs.push_back(option<Options>("transformer_impl", "transformer_engine|local",
+                                        "whose names; transformer_engine unless given", &Options::transformer_impl));
+        return specs;
+    }
+
+private:
+    const MegatronDialect& choose_dialect(const ModelHeader&) const override {
+        return asked().transformer_impl == "local" ? megatron_core_local() : megatron_core_te();
+    }
+};
+
+}  // namespace crossdock

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <charconv>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock {
+
+/// What a command line needs to know of an option.
+struct OptionInfo {
+    std::string name;   ///< with underscores, as in the reference
+    std::string value;  ///< what stands for its value in the help; empty: a flag
+    std::string help;
+};
+
+/// One option of a plugin: how its user gives it, and the member of the plugin's Options that it sets.
+template <class Options>
+struct OptionSpec {
+    OptionInfo info;
+    std::function<void(Options&, const std::string&)> set;
+};
+
+namespace detail {
+
+inline std::uint64_t parse_number(std::string_view value) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc() || end != value.data() + value.size())
+        throw UsageError(text("'", value, "' is not a whole number that is not negative"));
+    return number;
+}
+
+inline void parse_into(std::uint64_t& out, const std::string& value) { out = parse_number(value); }
+inline void parse_into(std::string& out, const std::string& value) { out = value; }
+inline void parse_into(std::filesystem::path& out, const std::string& value) { out = value; }
+inline void parse_into(bool& out, const std::string&) { out = true; }
+template <class T>
+void parse_into(std::optional<T>& out, const std::string& value) {
+    parse_into(out.emplace(), value);
+}
+
+}  // namespace detail
+
+/// An option that sets a member: a number, a string, a path, an optional of these, or a flag.
+template <class Options, class Base, class T>
+OptionSpec<Options> option(std::string name, std::string value, std::string help, T Base::*member) {
+    auto set = [name, member](Options& options, const std::string& given) {
+        try {
+            detail::parse_into(options.*member, given);
+        } catch (Error& error) {
+            error.within("--" + name);
+            throw;
+        }
+    };
+    return {{std::move(name), std::move(value), std::move(help)}, std::move(set)};
+}
+
+}  // namespace crossdock

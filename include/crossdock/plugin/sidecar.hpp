@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/output_file.hpp"
+#include "crossdock/family/header_json.hpp"
+#include "crossdock/family/json.hpp"
+#include "crossdock/protocol/model_header.hpp"
+#include "crossdock/version.hpp"
+
+namespace crossdock {
+
+/// crossdock.json, beside the weights of every target: what its format cannot hold, so that a conversion back restores
+/// it, and what its user must say on a command line.
+inline constexpr std::string_view sidecar_name = "crossdock.json";
+
+/// A new text file. Throws Error where the disk refuses.
+inline void write_text(const std::filesystem::path& path, std::string_view content) {
+    OutputFile file(path);
+    file.write(0, content);
+}
+
+/// Fills the header with what a crossdock.json in `directory` says; what the format itself states is to be read after.
+inline void read_sidecar(const std::filesystem::path& directory, ModelHeader& header) {
+    const std::filesystem::path path = directory / sidecar_name;
+    if (!std::filesystem::exists(path)) return;
+    const Json json = read_json_object(path);
+    within(path.string(), [&] {
+        if (const auto fields = json.find("header"); fields != json.end() && fields->is_object())
+            header_from_json(*fields, header);
+        const auto read_name = [&](const char* key, std::string& out) {
+            if (const auto found = json.find(key); found != json.end() && found->is_string())
+                out = found->get<std::string>();
+        };
+        read_name("family", header.family);
+        read_name("model_type", header.model_type);
+        if (const auto carried = json.find("carried"); carried != json.end() && carried->is_object())
+            for (const auto& [name, content] : carried->items())
+                if (content.is_string()) header.carried[name] = content.get<std::string>();
+    });
+}
+
+/// Writes crossdock.json. `flags` are the options that the target's user must give by hand.
+inline void write_sidecar(const std::filesystem::path& directory, const ModelHeader& header,
+                          const std::vector<std::string>& flags) {
+    Json json;
+    json["crossdock"] = version;
+    json["source_format"] = header.source_format;
+    if (!header.family.empty()) json["family"] = header.family;
+    if (!header.model_type.empty()) json["model_type"] = header.model_type;
+    json["header"] = header_to_json(header);
+    if (!flags.empty()) json["flags"] = flags;
+    json["carried"] = header.carried;
+    write_text(directory / sidecar_name, json.dump(2) + "\n");
+}
+
+/// The tokenizer's files in a directory, by the names that Hugging Face, Meta and mistralai give them.
+inline std::vector<std::filesystem::path> find_companions(const std::filesystem::path& directory) {
+    constexpr std::array beginnings{"tokenizer", "chat_template"};
+    constexpr std::array names{"special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt",
+                               "merges.txt", "tekken.json"};
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+        const std::string name = entry.path().filename().string();
+        const bool wanted =
+            std::any_of(beginnings.begin(), beginnings.end(), [&](const char* b) { return name.starts_with(b); }) ||
+            std::any_of(names.begin(), names.end(), [&](const char* n) { return name == n; });
+        if (wanted && entry.is_regular_file()) found.push_back(entry.path());
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+/// Copies the tokenizer's files byte for byte. Throws Error where the disk refuses.
+inline void copy_companions(const ModelHeader& header, const std::filesystem::path& directory) {
+    for (const auto& file : header.companions) {
+        std::error_code error;
+        std::filesystem::copy_file(file, directory / file.filename(), error);
+        if (error) throw Error(text(file.string(), ": cannot be copied: ", error.message()));
+    }
+}
+
+}  // namespace crossdock

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crossdock/family/apply_table.hpp"
+#include "crossdock/family/family.hpp"
+#include "crossdock/plugin/loader.hpp"
+
+namespace crossdock {
+
+/// Where a layer's tensors stand.
+struct LayerPlace {
+    std::size_t stage = 0;
+    NameScope scope;  ///< the prefix of its chunk, its number there
+};
+
+/// A checkpoint whose files are open: the header that describes it as stored, and the tensors of each stage.
+struct OpenCheckpoint {
+    ModelHeader header;                  ///< vocab_rows as stored
+    const TensorTable* table = nullptr;  ///< lives as long as the program
+    std::vector<StageTensors> stages{};
+    std::vector<LayerPlace> layers{};
+    NameScope first{}, last{};  ///< of what stands in front of the layers and behind them
+    std::string sizes{};        ///< what the expected shapes follow from, for errors
+    std::vector<std::string> notices{};
+};
+
+/// Sends any checkpoint that a table describes. The constructor goes over all tensors once, without content: what is
+/// missing, left over or of the wrong shape is an Error before anything is sent.
+class TableLoader : public Loader {
+public:
+    explicit TableLoader(OpenCheckpoint checkpoint) : checkpoint_(std::move(checkpoint)), sent_(checkpoint_.header) {
+        trim_vocabulary();
+        check_all_tensors();
+        check_tied_copy();
+    }
+
+    ModelHeader header() override { return sent_; }
+    Embeddings embeddings() override { return load<Embeddings>(0, checkpoint_.first); }
+    TransformerLayer layer(std::uint64_t index) override {
+        const LayerPlace& place = checkpoint_.layers.at(index);
+        auto message = load<TransformerLayer>(place.stage, place.scope);
+        message.index = index;
+        return message;
+    }
+    FinalNorm final_norm() override { return load_last<FinalNorm>(); }
+    OutputLayer output_layer() override { return load_last<OutputLayer>(); }
+    BertPooler pooler() override { return load_last<BertPooler>(); }
+    BertLmHead bert_lm_head() override { return load_last<BertLmHead>(); }
+    BertBinaryHead bert_binary_head() override { return load_last<BertBinaryHead>(); }
+    std::vector<std::string> notices() const override { return checkpoint_.notices; }
+
+private:
+    template <class M>
+    M load(std::size_t stage, const NameScope& scope) {
+        M message = gather<M>(*checkpoint_.table, checkpoint_.stages[stage], scope, checkpoint_.header,
+                              checkpoint_.sizes);
+        for (const auto& field : tensor_fields<M>)
+            if (auto& tensor = message.*field.tensor; tensor && field.vocabulary)
+                tensor = with_vocab_rows(*tensor, sent_.vocab_rows);
+        return message;
+    }
+
+    template <class M>
+    M load_last() {
+        return load<M>(checkpoint_.stages.size() - 1, checkpoint_.last);
+    }
+
+    /// Padding ends here: the messages hold the true vocabulary where it is known.
+    void trim_vocabulary() {
+        if (!sent_.true_vocab_size) return;
+        if (*sent_.true_vocab_size == 0) throw Error("the vocabulary is said to have 0 words");
+        if (*sent_.true_vocab_size > sent_.vocab_rows)
+            throw Error(text("the vocabulary is said to have ", *sent_.true_vocab_size,
+                             " words, the word embeddings have only ", sent_.vocab_rows, " rows"));
+        sent_.vocab_rows = *sent_.true_vocab_size;
+    }
+
+    void check_all_tensors() {
+        embeddings();
+        for (std::uint64_t index = 0; index < sent_.num_layers; ++index) layer(index);
+        final_norm();
+        output_layer();
+        pooler();
+        bert_lm_head();
+        bert_binary_head();
+        take_tied_copy();
+        check_unused();
+    }
+
+    void take_tied_copy() {
+        const std::string_view name = checkpoint_.table->tied_copy;
+        if (!sent_.tied_embeddings || name.empty()) return;
+        StageTensors& stage = checkpoint_.stages.back();
+        for (std::size_t rank = 0; rank < stage.size(); ++rank)
+            if (const NamedTensor* copy = stage.take(rank, checkpoint_.last.name(name))) copies_.push_back(copy->tensor);
+    }
+
+    void check_unused() const {
+        std::vector<std::string> names;
+        std::size_t count = 0;
+        for (const StageTensors& stage : checkpoint_.stages)
+            for (const NamedTensor* entry : stage.unused(checkpoint_.table->ignored_endings))
+                if (++count <= 5) names.push_back(text("'", entry->name, "' (", entry->file, ")"));
+        if (count > 0)
+            throw Error(text(count, " tensors have no place in this model and would be lost: ", joined(names),
+                             count > 5 ? ", …" : "", "; ", checkpoint_.sizes));
+    }
+
+    /// A tied model's second copy of its embeddings is dropped, as everyone who loads it ties the two again; that they
+    /// differ is worth a warning.
+    void check_tied_copy() {
+        if (copies_.empty()) return;
+        const Embeddings message = gather<Embeddings>(*checkpoint_.table, checkpoint_.stages.front(), checkpoint_.first,
+                                                      checkpoint_.header, checkpoint_.sizes);
+        const Tensor copy = concatenate(copies_, 0);
+        if (copy.shape() != message.word->shape() || copy.dtype() != message.word->dtype() ||
+            !same_bytes(copy, *message.word))
+            checkpoint_.notices.push_back(
+                text("'", checkpoint_.table->tied_copy,
+                     "' differs from the word embeddings, to which the model ties it; the embeddings are used"));
+        copies_.clear();
+    }
+
+    static bool same_bytes(const Tensor& a, const Tensor& b) {
+        constexpr std::uint64_t block = 1U << 18;
+        std::vector<std::byte> left, right;
+        for (std::uint64_t begin = 0; begin < a.element_count(); begin += block) {
+            const std::uint64_t count = std::min(block, a.element_count() - begin);
+            left.resize(count * item_size(a.dtype()));
+            right.resize(left.size());
+            a.evaluate(begin, left);
+            b.evaluate(begin, right);
+            if (left != right) return false;
+        }
+        return true;
+    }
+
+    OpenCheckpoint checkpoint_;
+    ModelHeader sent_;
+    std::vector<Tensor> copies_;
+};
+
+/// How many layers the names of a stage speak of: one more than the highest number that stands for "{}".
+inline std::uint64_t count_layers(const StageTensors& stage, const std::string& prefix, std::string pattern) {
+    std::replace(pattern.begin(), pattern.end(), '/', '.');
+    const std::string beginning = prefix + pattern.substr(0, pattern.find("{}"));
+    std::uint64_t count = 0;
+    for (const NamedTensor& entry : stage.rank(0).entries()) {
+        if (!entry.name.starts_with(beginning)) continue;
+        const char* end = entry.name.data() + entry.name.size();
+        std::uint64_t number = 0;
+        const auto parsed = std::from_chars(entry.name.data() + beginning.size(), end, number);
+        // A number beyond a million is no layer; the tensor is then found to have no place.
+        if (parsed.ec == std::errc() && parsed.ptr != end && *parsed.ptr == '.' && number < 1'000'000)
+            count = std::max(count, number + 1);
+    }
+    return count;
+}
+
+/// The extents of stored tensors are read from these, and must be there before any header can be made.
+inline const NamedTensor& required_tensor(const StageTensors& stage, const std::string& name,
+                                          const std::filesystem::path& directory) {
+    const NamedTensor* entry = stage.find(0, name);
+    if (!entry) throw Error(text(directory.string(), ": tensor '", name, "' is missing"));
+    if (entry->tensor.shape().rank() == 0)
+        throw Error(text(entry->file, ": tensor '", entry->name, "' is a scalar, expected rows"));
+    return *entry;
+}
+
+/// "hidden_size 4096, num_attention_heads 32, …": what expected shapes follow from.
+inline std::string describe_sizes(const ModelHeader& header, std::string_view where) {
+    return text(where, " says num_layers ", header.num_layers, ", hidden_size ", header.hidden_size,
+                ", num_attention_heads ", header.num_attention_heads, ", key/value heads ", header.num_query_groups,
+                ", head size ", header.kv_channels, ", ffn size ", header.ffn_hidden_size, ", vocabulary rows ",
+                header.vocab_rows);
+}
+
+/// Throws Error where sizes are missing or cannot be: what the tables divide by is then not 0. Fills what follows
+/// from others.
+inline void complete_sizes(ModelHeader& header, std::string_view where) {
+    const auto require = [&](std::uint64_t value, std::string_view name) {
+        if (value == 0) throw Error(text(where, ": ", name, " is missing or 0"));
+    };
+    require(header.num_layers, "the number of layers");
+    require(header.hidden_size, "the hidden size");
+    require(header.num_attention_heads, "the number of attention heads");
+    if (header.num_query_groups == 0) header.num_query_groups = header.num_attention_heads;
+    if (header.num_attention_heads % header.num_query_groups != 0)
+        throw Error(text(where, ": ", header.num_attention_heads, " attention heads do not divide into ",
+                         header.num_query_groups, " key/value heads"));
+    if (header.kv_channels == 0) header.kv_channels = header.hidden_size / header.num_attention_heads;
+    require(header.kv_channels, "the head size");
+    const std::uint64_t heads =
+        checked_add(header.num_attention_heads, checked_multiply(2, header.num_query_groups, "heads"), "heads");
+    checked_multiply(checked_multiply(heads, header.kv_channels, "attention rows"), header.hidden_size, "attention");
+    checked_multiply(checked_multiply(header.ffn_hidden_size, 2, "MLP rows"), header.hidden_size, "MLP");
+    checked_multiply(header.vocab_rows, header.hidden_size, "vocabulary");
+}
+
+}  // namespace crossdock

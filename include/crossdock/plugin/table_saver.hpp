@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/staged_directory.hpp"
+#include "crossdock/container/tensor_writer.hpp"
+#include "crossdock/container/transfer.hpp"
+#include "crossdock/family/apply_table.hpp"
+#include "crossdock/plugin/saver.hpp"
+#include "crossdock/plugin/sidecar.hpp"
+#include "crossdock/plugin/table_loader.hpp"
+
+namespace crossdock {
+
+/// A checkpoint being written: where each message goes, and the files of each stage's tensor-parallel ranks.
+struct TargetCheckpoint {
+    ModelHeader header;                  ///< vocab_rows as it will be stored
+    const TensorTable* table = nullptr;  ///< lives as long as the program
+    std::size_t ranks = 1;
+    std::vector<LayerPlace> layers{};
+    NameScope first{}, last{};
+    std::vector<std::vector<std::unique_ptr<TensorWriter>>> stages{};  ///< [stage][rank]
+};
+
+/// Throws Error when `ranks` tensor-parallel ranks cannot share the model.
+inline void require_divisible(const ModelHeader& header, std::uint64_t ranks, std::string_view option) {
+    const auto check = [&](std::uint64_t value, std::string_view name) {
+        if (value % ranks != 0)
+            throw Error(text("--", option, " ", ranks, " does not divide the model's ", value, " ", name,
+                             "; choose a divisor"));
+    };
+    check(header.num_attention_heads, "attention heads");
+    check(header.num_query_groups, "key/value heads");
+    check(header.ffn_hidden_size, "MLP rows (ffn_hidden_size)");
+    check(header.vocab_rows, "vocabulary rows");
+}
+
+/// Writes any checkpoint that a table describes, into a staging directory that becomes the target in finish().
+class TableSaver : public Saver {
+public:
+    TableSaver(std::filesystem::path save_dir, bool overwrite)
+        : save_dir_(std::move(save_dir)), overwrite_(overwrite) {}
+
+    void begin(const SaverContext& context) override { context_ = context; }
+
+    void write(const ModelHeader& header) override {
+        if (save_dir_.empty()) throw UsageError("the saver needs to know where to save (--save_dir)");
+        prepare(header);
+        staged_.emplace(save_dir_, overwrite_);
+        for (const std::string& notice : staged_->notices()) notices_.push_back(notice);
+        target_ = open(staged_->path());
+        pool_.emplace(context_.threads, context_.written, context_.stop);
+    }
+    void write(const Embeddings& message) override {
+        save(message, 0, target_.first);
+        const bool needs_copy = target_.stages.size() > 1 || target_.table->always_unties;
+        if (target_.header.tied_embeddings && needs_copy) save_tied_copy(*message.word);
+    }
+    void write(const TransformerLayer& message) override {
+        const LayerPlace& place = target_.layers.at(message.index);
+        save(message, place.stage, place.scope);
+    }
+    void write(const FinalNorm& message) override { save_last(message); }
+    void write(const OutputLayer& message) override { save_last(message); }
+    void write(const BertPooler& message) override { save_last(message); }
+    void write(const BertLmHead& message) override { save_last(message); }
+    void write(const BertBinaryHead& message) override { save_last(message); }
+
+    void finish() override {
+        pool_->wait();
+        close(target_, staged_->path());
+        for (auto& stage : target_.stages)
+            for (auto& writer : stage) writer->finish();
+        copy_companions(target_.header, staged_->path());
+        staged_->commit();
+    }
+
+    std::vector<std::string> notices() const override { return notices_; }
+
+protected:
+    /// Checks that the target can express the model and decides how it is laid out; nothing is written before.
+    virtual void prepare(const ModelHeader& header) = 0;
+    /// Opens the files in `directory`.
+    virtual TargetCheckpoint open(const std::filesystem::path& directory) = 0;
+    /// Adds what stands beside the tensors; their files are finished after it.
+    virtual void close(TargetCheckpoint& target, const std::filesystem::path& directory) = 0;
+
+    void notice(std::string line) { notices_.push_back(std::move(line)); }
+
+private:
+    template <class M>
+    void save(M message, std::size_t stage, const NameScope& scope) {
+        for (const auto& field : tensor_fields<M>)
+            if (auto& tensor = message.*field.tensor; tensor && field.vocabulary)
+                tensor = with_vocab_rows(*tensor, target_.header.vocab_rows);
+        scatter(*target_.table, message, target_.ranks, scope, target_.header,
+                [&](std::vector<StoredTensor> group) { submit(stage, std::move(group)); });
+    }
+
+    template <class M>
+    void save_last(const M& message) {
+        save(message, target_.stages.size() - 1, target_.last);
+    }
+
+    /// Stages do not share memory, so a tied model's last one has a copy of the embeddings to use as its head.
+    void save_tied_copy(const Tensor& embeddings) {
+        const Tensor rows = with_vocab_rows(embeddings, target_.header.vocab_rows);
+        std::vector<StoredTensor> group;
+        for (std::size_t rank = 0; rank < target_.ranks; ++rank)
+            group.push_back({rank, target_.last.name(target_.table->tied_copy), shard(rows, 0, rank, target_.ranks)});
+        submit(target_.stages.size() - 1, std::move(group));
+    }
+
+    void submit(std::size_t stage, std::vector<StoredTensor> group) {
+        std::vector<Transfer> transfers;
+        for (StoredTensor& stored : group) {
+            const Tensor& tensor = stored.tensor;
+            auto slot = target_.stages[stage][stored.rank]->add(stored.name, tensor.dtype(), tensor.shape());
+            transfers.push_back({tensor, std::move(slot), stored.name});
+        }
+        pool_->submit(std::move(transfers));
+    }
+
+    std::filesystem::path save_dir_;
+    bool overwrite_;
+    SaverContext context_;
+    std::optional<StagedDirectory> staged_;
+    TargetCheckpoint target_;
+    std::optional<TransferPool> pool_;  // destroyed first: its threads write to the target's files
+    std::vector<std::string> notices_;
+};
+
+}  // namespace crossdock

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/dtype.hpp"
+
+namespace crossdock {
+
+enum class NormKind : std::uint8_t { rms, layer };
+enum class PositionKind : std::uint8_t { rope, learned, alibi, none };
+enum class Activation : std::uint8_t { silu, gelu_erf, gelu_tanh, quick_gelu, relu, squared_relu, linear };
+
+/// The names of an enumeration's values, in their order: what `inspect`, `verify` and crossdock.json call them.
+template <class E>
+inline constexpr std::array<std::string_view, 0> enum_names{};
+template <>
+inline constexpr std::array<std::string_view, 2> enum_names<NormKind>{"rms", "layer"};
+template <>
+inline constexpr std::array<std::string_view, 4> enum_names<PositionKind>{"rope", "learned", "alibi", "none"};
+template <>
+inline constexpr std::array<std::string_view, 7> enum_names<Activation>{
+    "silu", "gelu_erf", "gelu_tanh", "quick_gelu", "relu", "squared_relu", "linear"};
+
+template <class E>
+constexpr std::string_view enum_name(E value) {
+    return enum_names<E>[static_cast<std::size_t>(value)];
+}
+
+/// How rotary frequencies are stretched. `type` is Hugging Face's rope_type; "default" is no scaling. Parameters
+/// beyond these (yarn, longrope) travel in the carried config.json.
+struct RopeScaling {
+    std::string type = "default";
+    std::optional<double> factor;
+    std::optional<double> low_freq_factor, high_freq_factor;  ///< llama3
+    std::optional<std::uint64_t> original_max_position_embeddings;
+
+    bool operator==(const RopeScaling&) const = default;
+};
+
+/// A model's sizes and switches, sent before any tensor. An empty optional means that the source does not say.
+/// Names are those of Megatron's arguments where it has one.
+struct ModelHeader {
+    std::string family;      ///< the model line where the source tells it: llama, mistral, gemma, falcon, gpt2, bert
+    std::string model_type;  ///< the reference's --model_type: GPT BERT falcon llama llama2 llama3 codellama …
+
+    // Sizes.
+    std::uint64_t num_layers = 0;
+    std::uint64_t hidden_size = 0;
+    std::uint64_t num_attention_heads = 0;
+    std::uint64_t num_query_groups = 0;  ///< key/value heads; equals num_attention_heads without grouping
+    std::uint64_t kv_channels = 0;       ///< rows of one head; heads × kv_channels may differ from hidden_size
+    std::uint64_t ffn_hidden_size = 0;
+    std::uint64_t vocab_rows = 0;  ///< rows of the word embeddings as they are sent
+    std::optional<std::uint64_t> true_vocab_size;
+    std::optional<std::uint64_t> make_vocab_size_divisible_by;
+    std::optional<std::uint64_t> max_position_embeddings;
+    std::optional<std::uint64_t> seq_length;
+    std::uint64_t num_token_types = 0;
+
+    // Switches that decide which tensors there are.
+    NormKind norm = NormKind::rms;  ///< layer norms have biases, rms norms have none
+    PositionKind positions = PositionKind::rope;
+    bool gated_mlp = true;
+    bool tied_embeddings = false;
+    bool parallel_attention = false;  ///< attention and MLP side by side: no post-attention norm
+    bool parallel_norm = false;       ///< with parallel_attention: the MLP has a norm of its own
+    bool post_norm = false;           ///< norms behind the blocks: an output norm instead of an input norm
+    bool embedding_norm = false;
+    bool final_norm = true;
+    bool qkv_bias = false;
+    bool dense_bias = false;
+    bool fc1_bias = false;
+    bool fc2_bias = false;
+    bool pooler = false;
+    bool bert_lm_head = false;
+    bool bert_binary_head = false;
+
+    // What the numbers mean.
+    std::optional<double> norm_epsilon;
+    std::optional<bool> norm_zero_centered;  ///< stored weight w stands for 1 + w (Gemma)
+    std::optional<Activation> activation;
+    std::optional<double> rope_theta;
+    std::optional<double> rotary_percent;
+    std::optional<RopeScaling> rope_scaling;
+    std::optional<std::uint64_t> sliding_window;   ///< visible tokens, itself included; 0: none
+    std::optional<double> embedding_multiplier;    ///< applied at run time, never to the weights (Gemma: √hidden_size)
+    std::optional<double> hidden_dropout;
+    std::optional<double> attention_dropout;
+    std::optional<bool> lima_dropout;
+    std::optional<bool> use_flash_attn;
+
+    // Training state.
+    std::optional<std::uint64_t> iteration;
+    bool release = false;  ///< the iteration called "release"
+    std::optional<std::uint64_t> consumed_train_samples;
+    std::optional<std::uint64_t> consumed_valid_samples;
+    std::optional<std::uint64_t> previous_tensor_parallel_size;
+    std::optional<std::uint64_t> previous_pipeline_parallel_size;
+    std::optional<std::string> tokenizer_type;
+    DType params_dtype = DType::f32;  ///< of most weights; every tensor keeps its own
+
+    std::string source_format;  ///< for reports: "Hugging Face", "Megatron (llm)"
+    /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
+    std::map<std::string, std::string> carried;
+    /// Files to be copied beside the target's weights, byte for byte (tokenizers).
+    std::vector<std::filesystem::path> companions;
+};
+
+/// A header field by name; `verify`, `inspect` and crossdock.json walk these.
+template <class T>
+struct HeaderField {
+    std::string_view name;
+    T ModelHeader::*member;
+};
+template <class T>
+HeaderField(std::string_view, T ModelHeader::*) -> HeaderField<T>;
+
+inline constexpr auto header_fields = [] {
+    using H = ModelHeader;
+    return std::tuple{HeaderField{"num_layers", &H::num_layers}, HeaderField{"hidden_size", &H::hidden_size},
+                      HeaderField{"num_attention_heads", &H::num_attention_heads},
+                      HeaderField{"num_query_groups", &H::num_query_groups}, HeaderField{"kv_channels", &H::kv_channels},
+                      HeaderField{"ffn_hidden_size", &H::ffn_hidden_size},
+                      HeaderField{"true_vocab_size", &H::true_vocab_size},
+                      HeaderField{"max_position_embeddings", &H::max_position_embeddings},
+                      HeaderField{"num_token_types", &H::num_token_types}, HeaderField{"norm", &H::norm},
+                      HeaderField{"positions", &H::positions}, HeaderField{"gated_mlp", &H::gated_mlp},
+                      HeaderField{"tied_embeddings", &H::tied_embeddings},
+                      HeaderField{"parallel_attention", &H::parallel_attention},
+                      HeaderField{"parallel_norm", &H::parallel_norm}, HeaderField{"post_norm", &H::post_norm},
+                      HeaderField{"embedding_norm", &H::embedding_norm}, HeaderField{"final_norm", &H::final_norm},
+                      HeaderField{"qkv_bias", &H::qkv_bias}, HeaderField{"dense_bias", &H::dense_bias},
+                      HeaderField{"fc1_bias", &H::fc1_bias}, HeaderField{"fc2_bias", &H::fc2_bias},
+                      HeaderField{"pooler", &H::pooler}, HeaderField{"bert_lm_head", &H::bert_lm_head},
+                      HeaderField{"bert_binary_head", &H::bert_binary_head},
+                      HeaderField{"norm_epsilon", &H::norm_epsilon},
+                      HeaderField{"norm_zero_centered", &H::norm_zero_centered},
+                      HeaderField{"activation", &H::activation}, HeaderField{"rope_theta", &H::rope_theta},
+                      HeaderField{"rotary_percent", &H::rotary_percent}, HeaderField{"rope_scaling", &H::rope_scaling},
+                      HeaderField{"sliding_window", &H::sliding_window},
+                      HeaderField{"embedding_multiplier", &H::embedding_multiplier}};
+}();
+
+/// Calls visit(name, member) for each of header_fields.
+template <class Visit>
+constexpr void for_each_header_field(Visit&& visit) {
+    std::apply([&](const auto&... field) { (visit(field.name, field.member), ...); }, header_fields);
+}
+
+}  // namespace crossdock

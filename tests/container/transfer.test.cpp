@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crossdock/container/transfer.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/recipe.hpp"
+#include "support/catch.hpp"
+
+using namespace crossdock;
+
+namespace {
+
+/// A place in memory; counts how often each byte is written.
+class MemorySlot final : public TensorSlot {
+public:
+    explicit MemorySlot(std::uint64_t bytes) : bytes_(bytes), times_(bytes) {}
+
+    void write(std::uint64_t at, std::span<const std::byte> bytes) override {
+        const std::lock_guard lock(mutex_);
+        std::ranges::copy(bytes, bytes_.begin() + static_cast<std::ptrdiff_t>(at));
+        for (std::size_t i = 0; i < bytes.size(); ++i) ++times_[at + i];
+    }
+
+    const std::vector<std::byte>& bytes() const { return bytes_; }
+    bool is_written_once() const {
+        return std::ranges::all_of(times_, [](std::uint8_t times) { return times == 1; });
+    }
+
+private:
+    std::mutex mutex_;
+    std::vector<std::byte> bytes_;
+    std::vector<std::uint8_t> times_;
+};
+
+/// A place on a full disk.
+class FullSlot final : public TensorSlot {
+public:
+    void write(std::uint64_t, std::span<const std::byte>) override { throw Error("disk: is full"); }
+};
+
+/// Counts what is read of it, and notes reads that go back.
+class CountingSource final : public Source {
+public:
+    explicit CountingSource(std::uint64_t size) : size_(size) {}
+
+    using Source::read;
+    const std::string& name() const noexcept override { return name_; }
+    std::uint64_t size() const noexcept override { return size_; }
+
+    void read(std::uint64_t offset, std::span<iovec> buffers) const override {
+        if (offset < next_) ++backward_;
+        for (const iovec& buffer : buffers) {
+            auto* out = static_cast<std::uint8_t*>(buffer.iov_base);
+            for (std::size_t i = 0; i < buffer.iov_len; ++i) out[i] = value(offset + i);
+            offset += buffer.iov_len;
+            read_ += buffer.iov_len;
+        }
+        next_ = offset;
+    }
+
+    static std::uint8_t value(std::uint64_t at) { return static_cast<std::uint8_t>(at * 31 + at / 509); }
+
+    std::uint64_t bytes_read() const { return read_; }
+    std::uint64_t reads_backward() const { return backward_; }
+
+private:
+    std::string name_ = "counted";
+    std::uint64_t size_;
+    mutable std::atomic<std::uint64_t> read_ = 0, next_ = 0, backward_ = 0;
+};
+
+Tensor tensor_of(DType dtype, Shape shape) {
+    const std::uint64_t bytes = shape.element_count() * item_size(dtype);
+    return region(std::make_shared<CountingSource>(bytes), 0, dtype, std::move(shape));
+}
+
+struct Moved {
+    Tensor tensor;
+    std::shared_ptr<MemorySlot> slot;
+
+    explicit Moved(Tensor from) : tensor(std::move(from)), slot(std::make_shared<MemorySlot>(tensor.byte_count())) {}
+    operator Transfer() const { return {tensor, slot, "moved"}; }
+
+    void check() const {
+        CHECK(slot->is_written_once());
+        CHECK(slot->bytes() == tensor.bytes());
+    }
+};
+
+}  // namespace
+
+TEST_CASE("transfer pool moves tensors of any size, each byte once", "[container][transfer]") {
+    const std::size_t threads = GENERATE(0U, 1U, 3U);
+    const std::vector<Moved> all{
+        Moved(tensor_of(DType::f32, Shape{})),           Moved(tensor_of(DType::u8, Shape{3'333'333})),
+        Moved(tensor_of(DType::bf16, Shape{1000, 999})), Moved(tensor_of(DType::f32, Shape{2, 400'001})),
+        Moved(tensor_of(DType::f64, Shape{5, 0, 3})),    Moved(tensor_of(DType::bf16, Shape{8, 300, 513})),
+        Moved(tensor_of(DType::f32, Shape{400'001, 1})), Moved(tensor_of(DType::i64, Shape{0}))};
+    std::uint64_t expected = 0, moved = 0;
+    TransferPool pool(threads, [&](std::uint64_t bytes) { moved += bytes; });
+    for (const Moved& one : all) {
+        expected += one.tensor.byte_count();
+        pool.submit({one});
+    }
+    pool.wait();
+    for (const Moved& one : all) one.check();
+    CHECK(moved == expected);
+}
+
+TEST_CASE("transfer pool moves tensors of one group that differ in size", "[container][transfer]") {
+    const std::vector<Moved> all{Moved(tensor_of(DType::u8, Shape{5'000'000})), Moved(tensor_of(DType::f32, Shape{3})),
+                                 Moved(tensor_of(DType::bf16, Shape{7, 11})),
+                                 Moved(tensor_of(DType::bf16, Shape{3, 500'000}))};
+    TransferPool pool(2);
+    pool.submit({all.begin(), all.end()});
+    pool.submit({});
+    pool.wait();
+    for (const Moved& one : all) one.check();
+}
+
+TEST_CASE("transfer pool reads a tensor that is cut by columns once, in file order", "[container][transfer]") {
+    const auto source = std::make_shared<CountingSource>(4096 * 1024 * 2);
+    const Tensor whole = region(source, 0, DType::bf16, Shape{4096, 1024});
+    std::vector<Moved> shards;
+    for (std::uint64_t rank = 0; rank < 8; ++rank) shards.emplace_back(slice(whole, 1, rank * 128, rank * 128 + 128));
+    {
+        TransferPool pool(1);
+        pool.submit({shards.begin(), shards.end()});
+        pool.wait();
+    }
+    CHECK(source->bytes_read() == whole.byte_count());
+    CHECK(source->reads_backward() == 0);
+    for (const Moved& shard : shards) shard.check();
+}
+
+TEST_CASE("transfer pool evaluates casts and transpositions", "[container][transfer]") {
+    const Tensor tensor = tensor_of(DType::bf16, Shape{700, 1300});
+    const std::vector<Moved> all{Moved(cast(tensor, DType::f32)), Moved(transpose(tensor)),
+                                 Moved(transpose(cast(tensor, DType::f64)))};
+    TransferPool pool(2);
+    for (const Moved& one : all) pool.submit({one});
+    pool.wait();
+    for (const Moved& one : all) one.check();
+}
+
+TEST_CASE("transfer pool can be filled again after waiting", "[container][transfer]") {
+    TransferPool pool(2);
+    pool.wait();
+    for (int round = 0; round < 3; ++round) {
+        const Moved one(tensor_of(DType::u8, Shape{2'000'000}));
+        pool.submit({one});
+        pool.wait();
+        one.check();
+    }
+}
+
+TEST_CASE("transfer pool takes more groups than it keeps pending", "[container][transfer]") {
+    std::vector<Moved> all;
+    for (std::uint64_t i = 0; i < 500; ++i) all.emplace_back(tensor_of(DType::u8, Shape{1 + i * 37}));
+    TransferPool pool(2);
+    for (const Moved& one : all) pool.submit({one});
+    pool.wait();
+    for (const Moved& one : all) one.check();
+}
+
+TEST_CASE("transfer pool hands on the error of a place, with the tensor's name", "[container][transfer]") {
+    TransferPool pool(2);
+    pool.submit({{tensor_of(DType::u8, Shape{9'000'000}), std::make_shared<FullSlot>(), "a.weight"}});
+    CHECK_THROWS_WITH(pool.wait(), "tensor 'a.weight': disk: is full");
+    CHECK_THROWS_WITH(pool.wait(), "tensor 'a.weight': disk: is full");
+    CHECK_THROWS_WITH(pool.submit({Moved(tensor_of(DType::u8, Shape{1}))}), "tensor 'a.weight': disk: is full");
+}
+
+TEST_CASE("transfer pool hands on the error of a source, with the tensors' names", "[container][transfer]") {
+    class Broken final : public Source {
+    public:
+        using Source::read;
+        const std::string& name() const noexcept override { return name_; }
+        std::uint64_t size() const noexcept override { return 100; }
+        void read(std::uint64_t, std::span<iovec>) const override { throw Error(name_ + ": shrank"); }
+
+    private:
+        std::string name_ = "broken";
+    };
+    const Tensor tensor = region(std::make_shared<Broken>(), 0, DType::u8, Shape{100});
+    const auto slot = std::make_shared<MemorySlot>(100);
+    TransferPool one(1), two(1);
+    one.submit({{tensor, slot, "a"}});
+    CHECK_THROWS_WITH(one.wait(), "tensor 'a': broken: shrank");
+    two.submit({{tensor, slot, "a"}, {tensor, slot, "b"}, {tensor, slot, "c"}});
+    CHECK_THROWS_WITH(two.wait(), "tensor 'a' and 2 more: broken: shrank");
+}
+
+TEST_CASE("transfer pool wakes a submitter when it fails", "[container][transfer]") {
+    TransferPool pool(1);
+    const auto submit_all = [&] {
+        for (int i = 0; i < 1000; ++i)
+            pool.submit({{tensor_of(DType::u8, Shape{1000}), std::make_shared<FullSlot>(), "a"}});
+    };
+    CHECK_THROWS_WITH(submit_all(), "tensor 'a': disk: is full");
+}
+
+TEST_CASE("transfer pool hands on an exception of the caller's progress function", "[container][transfer]") {
+    TransferPool pool(2, [](std::uint64_t) { throw std::runtime_error("enough"); });
+    pool.submit({Moved(tensor_of(DType::u8, Shape{10'000'000}))});
+    CHECK_THROWS_WITH(pool.wait(), "enough");
+}
+
+TEST_CASE("transfer pool ends with Cancelled when it is asked to", "[container][transfer]") {
+    std::stop_source stop;
+    std::uint64_t moved = 0;
+    TransferPool pool(
+        2, [&](std::uint64_t bytes) { moved += bytes, stop.request_stop(); }, stop.get_token());
+    pool.submit({Moved(tensor_of(DType::u8, Shape{50'000'000}))});
+    CHECK_THROWS_AS(pool.wait(), Cancelled);
+    CHECK_THROWS_AS(pool.submit({}), Cancelled);
+    CHECK(moved < 10'000'000);
+}
+
+TEST_CASE("transfer pool may be left with work undone", "[container][transfer]") {
+    TransferPool pool(2);
+    for (int i = 0; i < 4; ++i) pool.submit({Moved(tensor_of(DType::u8, Shape{3'000'000}))});
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crossdock/core/read_plan.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/error.hpp"
+#include "support/catch.hpp"
+
+using namespace crossdock;
+
+namespace {
+
+/// A source whose byte at offset i is i, and that notes which ranges were asked for.
+class NotingSource final : public Source {
+public:
+    using Source::read;
+    const std::string& name() const noexcept override { return name_; }
+    std::uint64_t size() const noexcept override { return 256; }
+    void read(std::uint64_t offset, std::span<iovec> buffers) const override {
+        if (broken) throw Error("noting: broken");
+        std::size_t bytes = 0;
+        for (const iovec& buffer : buffers)
+            for (std::size_t i = 0; i < buffer.iov_len; ++i, ++bytes)
+                static_cast<std::byte*>(buffer.iov_base)[i] = static_cast<std::byte>(offset + bytes);
+        ranges.emplace_back(offset, bytes);
+    }
+
+    mutable std::vector<std::pair<std::uint64_t, std::size_t>> ranges;
+    bool broken = false;
+
+private:
+    std::string name_ = "noting";
+};
+
+using Ranges = std::vector<std::pair<std::uint64_t, std::size_t>>;
+
+std::vector<std::byte> bytes_of(std::initializer_list<int> values) {
+    std::vector<std::byte> out;
+    for (const int value : values) out.push_back(static_cast<std::byte>(value));
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a read plan reads in file order and puts each range where it belongs", "[core][read_plan]") {
+    const NotingSource source;
+    std::vector<std::byte> out(6);
+    ReadPlan plan;
+    plan.read(source, 40, 2, out.data());
+    plan.read(source, 10, 2, out.data() + 2);
+    plan.read(source, 20, 2, out.data() + 4);
+    CHECK(source.ranges.empty());
+    plan.execute();
+    CHECK(out == bytes_of({40, 41, 10, 11, 20, 21}));
+    CHECK(source.ranges == Ranges{{10, 2}, {20, 2}, {40, 2}});
+}
+
+TEST_CASE("a read plan reads ranges that touch in the file at once, wherever they go", "[core][read_plan]") {
+    const NotingSource source;
+    std::vector<std::byte> out(6);
+    ReadPlan plan;
+    plan.read(source, 12, 2, out.data());
+    plan.read(source, 10, 2, out.data() + 4);
+    plan.read(source, 14, 2, out.data() + 2);
+    plan.execute();
+    CHECK(out == bytes_of({12, 13, 14, 15, 10, 11}));
+    CHECK(source.ranges == Ranges{{10, 6}});
+}
+
+TEST_CASE("a read plan reads a range as often as it is asked for", "[core][read_plan]") {
+    const NotingSource source;
+    std::vector<std::byte> out(6);
+    ReadPlan plan;
+    for (std::size_t i = 0; i < 3; ++i) plan.read(source, 5, 2, out.data() + 2 * i);
+    plan.execute();
+    CHECK(out == bytes_of({5, 6, 5, 6, 5, 6}));
+}
+
+TEST_CASE("a read plan keeps sources apart", "[core][read_plan]") {
+    const NotingSource a, b;
+    std::vector<std::byte> out(4);
+    ReadPlan plan;
+    plan.read(a, 10, 2, out.data());
+    plan.read(b, 12, 2, out.data() + 2);
+    plan.execute();
+    CHECK(out == bytes_of({10, 11, 12, 13}));
+    CHECK(a.ranges == Ranges{{10, 2}});
+    CHECK(b.ranges == Ranges{{12, 2}});
+}
+
+TEST_CASE("a read plan asks no source for nothing", "[core][read_plan]") {
+    const NotingSource source;
+    ReadPlan plan;
+    plan.read(source, 10, 0, nullptr);
+    plan.execute();
+    CHECK(source.ranges.empty());
+}
+
+TEST_CASE("a read plan runs its steps after all reads, in the order in which they were added", "[core][read_plan]") {
+    const NotingSource source;
+    std::vector<std::byte> out(1);
+    std::string log;
+    ReadPlan plan;
+    plan.then([&] { log += source.ranges.size() == 1 ? "read, " : "not read, "; });
+    std::byte* scratch = plan.scratch(4);
+    plan.read(source, 7, 4, scratch);
+    plan.then([&, scratch] { out[0] = scratch[3], log += "first, "; });
+    plan.then([&] { log += "second"; });
+    plan.execute();
+    CHECK(log == "read, first, second");
+    CHECK(out == bytes_of({10}));
+}
+
+TEST_CASE("a read plan is empty after it was executed", "[core][read_plan]") {
+    const NotingSource source;
+    std::vector<std::byte> out(2);
+    int steps = 0;
+    ReadPlan plan;
+    plan.read(source, 0, 2, out.data());
+    plan.then([&] { ++steps; });
+    plan.execute();
+    plan.execute();
+    CHECK(source.ranges.size() == 1);
+    CHECK(steps == 1);
+}
+
+TEST_CASE("a read plan hands on a source's error and runs no step", "[core][read_plan]") {
+    NotingSource source;
+    source.broken = true;
+    std::byte out{};
+    int steps = 0;
+    ReadPlan plan;
+    plan.read(source, 0, 1, &out);
+    plan.then([&] { ++steps; });
+    CHECK_THROWS_WITH(plan.execute(), "noting: broken");
+    CHECK(steps == 0);
+}

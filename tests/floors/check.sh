@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A header includes its own folder and lower floors; third parties stay at the edge.
+# Prints one line for each include that breaks the rule.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+declare -A sees=(
+    [core]=""
+    [container]="core"
+    [layout]="core"
+    [protocol]="core"
+    [queue]="core"
+    [family]="core container layout protocol"
+    [plugin]="core container layout protocol family"
+    [pipeline]="core container layout protocol family plugin queue"
+    [cli]="core container layout protocol family plugin queue pipeline"
+)
+# Third party → where it may be included.
+declare -A edges=(
+    [nlohmann]="crossdock/(container|family|plugin|cli)/"
+    [libdeflate]="crossdock/container/"
+    [xtensor]="crossdock/core/tensor_view\.hpp"
+    [xtl]="crossdock/core/tensor_view\.hpp"
+    [cxxopts]="crossdock/cli/"
+)
+
+# file:#include "crossdock/…" and file:#include <…>, over both include folders
+includes=$(grep -rHoE --include='*.hpp' '^ *# *include *["<][^">]+' include cli/include | sed -E 's/# *include */#/; s/: *#/:/')
+
+broken=0
+complain() { echo "$1: $2"; broken=1; }
+
+while IFS=: read -r file include; do
+    header=${file#cli/}; header=${header#include/}
+    folder=$(cut -d/ -f2 <<< "$header")
+    target=${include:1}
+    case "$include" in
+    '"crossdock/version.hpp') ;;
+    '"crossdock/'*)
+        [[ $folder == crossdock.hpp ]] && continue
+        seen=$(cut -d/ -f2 <<< "$target")
+        [[ -n ${sees[$folder]+known} ]] || { complain "$file" "the folder '$folder' is on no floor"; continue; }
+        [[ " $folder ${sees[$folder]} " == *" $seen "* ]] || complain "$file" "$folder must not include $target"
+        ;;
+    '"'*) complain "$file" "includes \"$target\"; quoted includes start with crossdock/" ;;
+    *)
+        party=${target%%/*}; party=${party%%.*}
+        [[ -z ${edges[$party]+known} || $header =~ ^${edges[$party]} ]] || complain "$file" "$party is not for this place"
+        ;;
+    esac
+done <<< "$includes"
+
+# The umbrella holds every public header.
+while read -r header; do
+    [[ $header == crossdock/crossdock.hpp ]] && continue
+    grep -qF "#include \"$header\"" include/crossdock/crossdock.hpp ||
+        complain include/crossdock/crossdock.hpp "does not include $header"
+done < <(cd include && find crossdock -name '*.hpp' | sort)
+
+exit $broken
