@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <crossdock/crossdock.hpp>
+
+/// Reads what RawSaver writes. Only model.json is read here; tensors are regions of weights.raw.
+class RawLoader final : public crossdock::Loader {
+public:
+    struct Options {
+        std::filesystem::path load_dir;
+    };
+    static std::string name() { return "raw"; }
+    static std::string summary() { return "reads model.json and weights.raw"; }
+    static std::vector<crossdock::OptionSpec<Options>> options() {
+        return {crossdock::option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir)};
+    }
+    static bool recognises(const std::filesystem::path& directory) {
+        return std::filesystem::exists(directory / "weights.raw");
+    }
+
+    explicit RawLoader(const Options& options)
+        : weights_(std::make_shared<crossdock::FileSource>(options.load_dir / "weights.raw")) {
+        const crossdock::Json json = crossdock::read_json_object(options.load_dir / "model.json");
+        crossdock::header_from_json(json, header_);
+        header_.vocab_rows = json.at("vocab_rows");
+        header_.params_dtype = crossdock::parse_dtype(json.at("dtype").get<std::string>()).value();
+        header_.source_directory = options.load_dir;
+        header_.source_format = "raw";
+    }
+
+    crossdock::ModelHeader header() override {
+        offset_ = 0;
+        return header_;
+    }
+    crossdock::Embeddings embeddings() override { return next<crossdock::Embeddings>(); }
+    crossdock::TransformerLayer layer(std::uint64_t index) override {
+        auto message = next<crossdock::TransformerLayer>();
+        message.index = index;
+        return message;
+    }
+    crossdock::FinalNorm final_norm() override { return next<crossdock::FinalNorm>(); }
+    crossdock::OutputLayer output_layer() override { return next<crossdock::OutputLayer>(); }
+
+private:
+    /// Messages come in protocol order, so each one's tensors lie behind those of the one before.
+    template <class Message>
+    Message next() {
+        Message message;
+        for (const auto& field : crossdock::tensor_fields<Message>)
+            if (const auto shape = field.expected(header_)) {
+                message.*field.tensor = crossdock::region(weights_, offset_, header_.params_dtype, *shape);
+                offset_ += (message.*field.tensor)->byte_count();
+            }
+        return message;
+    }
+
+    crossdock::ModelHeader header_;
+    std::shared_ptr<const crossdock::FileSource> weights_;
+    std::uint64_t offset_ = 0;
+};
