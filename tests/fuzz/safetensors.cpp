@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Feeds any bytes to the reader of safetensors files and of their index: they may refuse them with an Error, and nothing
-// else. What the reader takes, the writer's text of it must say again.
+// Feeds any bytes to the reader of safetensors files and of their index: they may refuse them with an Error, and
+// nothing else. What the reader takes, the writer's text of it must say again.
 //
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude tests/fuzz/safetensors.cpp -o fuzz-safetensors
+//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude tests/fuzz/safetensors.cpp -o
+//   fuzz-safetensors
 //   ./fuzz-safetensors corpus
 //
 // An input that begins with "I" is an index, one that begins with "H" a header in front of as many bytes as the next
@@ -49,9 +50,12 @@ void read_index(std::string_view json) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string_view bytes(reinterpret_cast<const char*>(data), size);
     try {
-        if (bytes.starts_with('I')) read_index(bytes.substr(1));
-        else if (bytes.starts_with('H') && size > 1) read_header(bytes.substr(2), data[1]);
-        else read_file(std::as_bytes(std::span(data, size)));
+        if (bytes.starts_with('I'))
+            read_index(bytes.substr(1));
+        else if (bytes.starts_with('H') && size > 1)
+            read_header(bytes.substr(2), data[1]);
+        else
+            read_file(std::as_bytes(std::span(data, size)));
     } catch (const Error&) {
     }
     return 0;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <iostream>
-
 #include <crossdock/crossdock.hpp>
+#include <iostream>
 
 int main() { std::cout << "uses crossdock " << crossdock::version << '\n'; }

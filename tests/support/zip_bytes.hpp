@@ -43,7 +43,8 @@ inline std::string zip_bytes(const std::vector<ZipPart>& parts) {
         directory += std::string("PK\x01\x02\0\0\0\0", 8) + zip_header_fields(part) + std::string(12, '\0');
         append_little(directory, static_cast<std::uint32_t>(out.size()));
         directory += part.name;
-        out += std::string("PK\x03\x04\0\0", 6) + zip_header_fields(part) + std::string(2, '\0') + part.name + part.data;
+        out +=
+            std::string("PK\x03\x04\0\0", 6) + zip_header_fields(part) + std::string(2, '\0') + part.name + part.data;
     }
     const auto offset = static_cast<std::uint32_t>(out.size()), bytes = static_cast<std::uint32_t>(directory.size());
     out += directory + std::string("PK\x05\x06\0\0\0\0", 8);

@@ -50,8 +50,9 @@ public:
     }
 
 private:
-    /// Lets the disk begin now what sync() waits for; measured on ext4, transfer and sync() take two thirds of the
-    /// time. The last page is left to the next write, which mostly fills it. A hint: a file system may not know it.
+    /// Lets the disk begin now what sync() waits for: on ext4, writing and sync() together took two thirds of the time
+    /// with one thread, four fifths with two. The last page is left to the next write, which mostly fills it. A hint: a
+    /// file system may not know it.
     void start_writeback([[maybe_unused]] std::uint64_t begin, [[maybe_unused]] std::uint64_t end) const {
 #ifdef SYNC_FILE_RANGE_WRITE
         constexpr std::uint64_t page = 4096, worth_a_call = 16 * page;

@@ -50,12 +50,20 @@ inline std::size_t edit_distance(std::string_view a, std::string_view b) {
     return row.back();
 }
 
-/// The known name nearest to what was asked for; empty when none is near.
+/// ASCII letters made small.
+inline std::string lower_case(std::string_view text) {
+    std::string out(text);
+    for (char& letter : out)
+        if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+    return out;
+}
+
+/// The known name nearest to what was asked for, whatever the case; empty when none is near.
 inline std::string_view nearest_name(std::string_view asked, std::span<const std::string> known) {
     std::string_view best;
     std::size_t best_distance = std::max<std::size_t>(2, asked.size() / 2) + 1;
     for (const std::string& name : known) {
-        const std::size_t distance = edit_distance(asked, name);
+        const std::size_t distance = edit_distance(lower_case(asked), lower_case(name));
         if (distance < best_distance) best = name, best_distance = distance;
     }
     return best;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,7 +17,7 @@ namespace crossdock {
 
 namespace detail {
 
-inline constexpr std::array<std::pair<std::string_view, Activation>, 9> hub_activations{{
+inline constexpr std::array<std::pair<std::string_view, Activation>, 11> hub_activations{{
     {"silu", Activation::silu},
     {"gelu", Activation::gelu_erf},
     {"gelu_pytorch_tanh", Activation::gelu_tanh},
@@ -26,19 +27,39 @@ inline constexpr std::array<std::pair<std::string_view, Activation>, 9> hub_acti
     {"linear", Activation::linear},
     {"swish", Activation::silu},
     {"gelu_new", Activation::gelu_tanh},
+    {"gelu_fast", Activation::gelu_tanh},
+    {"gelu_python", Activation::gelu_erf},
 }};
+
+inline std::optional<Activation> find_hub_activation(const Json& name) {
+    for (const auto& [known, activation] : hub_activations)
+        if (name == known) return activation;
+    return std::nullopt;
+}
 
 inline Activation hub_activation(const Json& value) {
     const auto name = json_as<std::string>(value);
-    for (const auto& [known, activation] : hub_activations)
-        if (known == name) return activation;
+    if (const auto found = find_hub_activation(value)) return *found;
     throw Error(text("is the activation '", name, "', which is not known"));
 }
 
-inline std::string_view hub_activation_name(Activation activation) {
-    for (const auto& [name, value] : hub_activations)
-        if (value == activation) return name;
-    return {};
+/// The source's own config.json; an empty object when it has none.
+inline Json carried_config(const ModelHeader& header) {
+    const auto carried = header.carried.find("config.json");
+    Json config = carried == header.carried.end() ? Json() : parse_json(carried->second, "config.json of the source");
+    return config.is_object() ? config : Json::object();
+}
+
+/// Several names mean one function, but round differently: the source's is kept, else the family's own is taken.
+inline Json hub_activation_name(const ModelHeader& header, std::string_view key, const Json& familys) {
+    if (!header.activation) return left_out();
+    const Json carried = carried_config(header);
+    if (const auto name = carried.find(key); name != carried.end() && find_hub_activation(*name) == header.activation)
+        return *name;
+    if (find_hub_activation(familys) == header.activation) return familys;
+    for (const auto& [name, activation] : hub_activations)
+        if (activation == header.activation) return name;
+    return left_out();
 }
 
 template <class T>
@@ -69,9 +90,7 @@ inline void read_rope(const Json& value, ModelHeader& header) {
 
 /// The parameters of a scaling that the header does not type, from the source's own config.json.
 inline Json carried_rope(const ModelHeader& header) {
-    const auto carried = header.carried.find("config.json");
-    if (carried == header.carried.end()) return Json::object();
-    const Json config = parse_json(carried->second, "config.json of the source");
+    const Json config = carried_config(header);
     for (const char* key : {"rope_parameters", "rope_scaling"})
         if (const auto found = config.find(key); found != config.end() && found->is_object()) {
             Json parameters = *found;
@@ -104,27 +123,30 @@ inline ConfigTable rope_config(double default_theta) {
             understood({"rope_parameters"}, detail::read_rope)};
 }
 
-inline ConfigEntry activation_config(std::vector<std::string_view> keys, Json absent) {
-    return {std::move(keys), std::move(absent),
+/// `absent` is the family's default.
+inline ConfigEntry activation_config(std::string_view key, const Json& absent) {
+    return {{key},
+            absent,
             [](const Json& value, ModelHeader& header) {
                 if (!value.is_null()) header.activation = detail::hub_activation(value);
             },
-            [](const ModelHeader& header) {
-                return header.activation ? Json(detail::hub_activation_name(*header.activation)) : left_out();
-            }};
+            [key, absent](const ModelHeader& header) { return detail::hub_activation_name(header, key, absent); }};
 }
 
 /// Rows of the embeddings; what the source says of them is the true size.
 inline ConfigEntry vocab_size_config() {
-    return {{"vocab_size"}, nullptr,
-            [](const Json& value, ModelHeader& header) { header.true_vocab_size = detail::json_as<std::uint64_t>(value); },
-            [](const ModelHeader& header) { return Json(header.vocab_rows); }};
+    return {
+        {"vocab_size"},
+        nullptr,
+        [](const Json& value, ModelHeader& header) { header.true_vocab_size = detail::json_as<std::uint64_t>(value); },
+        [](const ModelHeader& header) { return Json(header.vocab_rows); }};
 }
 
 /// torch_dtype; the tensors decide when reading.
 inline ConfigEntry dtype_config() {
-    return {{"torch_dtype", "dtype"}, nullptr, nullptr,
-            [](const ModelHeader& header) { return Json(torch_name(header.params_dtype)); }};
+    return {{"torch_dtype", "dtype"}, nullptr, nullptr, [](const ModelHeader& header) {
+                return Json(torch_name(header.params_dtype));
+            }};
 }
 
 }  // namespace crossdock

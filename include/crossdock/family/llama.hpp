@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub_config.hpp"
+#include "crossdock/family/llama_original.hpp"
 
 namespace crossdock {
 
@@ -38,19 +42,34 @@ inline const TensorTable& llama_hub_table(const ModelHeader&) {
     return table;
 }
 
+/// What it means that config.json has no such key: null is "as many as there are heads" and "hidden_size / heads".
+struct LlamaSizeDefaults {
+    Json key_value_heads = nullptr;
+    Json head_size = nullptr;
+    Json positions = 2048;
+};
+
 /// The sizes in config.json that Llama, Mistral and Gemma share.
-inline ConfigTable llama_sizes() {
+inline ConfigTable llama_sizes(const LlamaSizeDefaults& absent = {}) {
     using H = ModelHeader;
     return {entry({"hidden_size"}, &H::hidden_size),
             entry({"intermediate_size"}, &H::ffn_hidden_size),
             entry({"num_hidden_layers"}, &H::num_layers),
             entry({"num_attention_heads"}, &H::num_attention_heads),
-            entry({"num_key_value_heads"}, &H::num_query_groups),
-            entry({"head_dim"}, &H::kv_channels),
-            entry({"max_position_embeddings"}, &H::max_position_embeddings),
+            entry({"num_key_value_heads"}, &H::num_query_groups, absent.key_value_heads),
+            entry({"head_dim"}, &H::kv_channels, absent.head_size),
+            entry({"max_position_embeddings"}, &H::max_position_embeddings, absent.positions),
             vocab_size_config(),
             dtype_config(),
             entry({"attention_dropout"}, &H::attention_dropout)};
+}
+
+/// A key that decides over the biases of two layers; a model that has one without the other is refused elsewhere.
+inline ConfigEntry bias_config(std::string_view key, bool ModelHeader::*first, bool ModelHeader::*second) {
+    return {{key},
+            nullptr,
+            [first, second](const Json& value, ModelHeader& h) { h.*first = h.*second = json_as<bool>(value); },
+            [first](const ModelHeader& h) { return Json(h.*first); }};
 }
 
 inline void rms_decoder_defaults(ModelHeader& header) {
@@ -63,6 +82,13 @@ inline void rms_decoder_defaults(ModelHeader& header) {
     header.embedding_multiplier = 1.0;
 }
 
+namespace require {
+inline constexpr Requirement attention_biases_agree{"a bias in some but not all of its attention layers",
+                                                    [](const ModelHeader& h) { return h.qkv_bias == h.dense_bias; }};
+inline constexpr Requirement mlp_biases_agree{"a bias in some but not all of its MLP layers",
+                                              [](const ModelHeader& h) { return h.fc1_bias == h.fc2_bias; }};
+}  // namespace require
+
 }  // namespace detail
 
 /// Llama 1 to 3 and Code Llama.
@@ -74,27 +100,20 @@ inline const Family& llama_family() {
         .hub_types = {"llama"},
         .model_types = {"llama2", "llama", "llama3", "codellama"},
         .config = chained(chained(detail::llama_sizes(), rope_config(10000.0)),
-                  {activation_config({"hidden_act"}, "silu"),
-                              entry({"rms_norm_eps"}, &H::norm_epsilon, 1e-6),
-                              entry({"tie_word_embeddings"}, &H::tied_embeddings, false),
-                              {{"attention_bias"}, nullptr,
-                               [](const Json& value, H& h) { h.qkv_bias = h.dense_bias = detail::json_as<bool>(value); },
-                               [](const H& h) { return Json(h.qkv_bias); }},
-                              {{"mlp_bias"}, nullptr,
-                               [](const Json& value, H& h) { h.fc1_bias = h.fc2_bias = detail::json_as<bool>(value); },
-                               [](const H& h) { return Json(h.fc1_bias); }}}),
+                          {activation_config("hidden_act", "silu"), entry({"rms_norm_eps"}, &H::norm_epsilon, 1e-6),
+                           entry({"tie_word_embeddings"}, &H::tied_embeddings, false),
+                           detail::bias_config("attention_bias", &H::qkv_bias, &H::dense_bias),
+                           detail::bias_config("mlp_bias", &H::fc1_bias, &H::fc2_bias)}),
         .before_config = detail::rms_decoder_defaults,
-        .after_config = [](H&) {},
+        .after_config = [](H&, const Json&) {},
         .hub_table = detail::llama_hub_table,
         .architecture = [](const H&) { return std::string("LlamaForCausalLM"); },
-        .requirements = {require::rms_norm, require::plain_norm, require::rotary, require::full_rotary,
-                         require::sequential, require::pre_norm, require::gated, require::no_window,
-                         require::plain_embeddings, require::decoder_only,
-                         {"a bias in some but not all of its attention layers",
-                          [](const H& h) { return h.qkv_bias == h.dense_bias; }},
-                         {"a bias in some but not all of its MLP layers",
-                          [](const H& h) { return h.fc1_bias == h.fc2_bias; }}},
-        .original = std::nullopt};
+        .requirements =
+            chained(detail::rms_decoder_requirements(),
+                    {require::plain_norm, require::no_window, require::plain_embeddings, require::known_activation,
+                     require::attention_biases_agree, require::mlp_biases_agree}),
+        .original = llama_original(),
+        .guessed_model_type = detail::guess_llama_type};
     return family;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "crossdock/family/arrangement.hpp"
@@ -22,7 +23,7 @@ enum class Cut : std::uint8_t { none, rows, columns };
 template <class Message>
 struct Row {
     std::array<std::optional<Tensor> Message::*, 2> fields;  ///< one, or two that are stored as one (gate and up)
-    std::array<std::string_view, 3> names;  ///< "{}" is the layer's number, "/" opens a dictionary in torch files
+    std::array<std::string, 3> names;  ///< "{}" is the layer's number, "/" opens a dictionary in torch files
     Arrangement arrangement = as_is;
     Cut cut = Cut::none;
 };
@@ -38,7 +39,7 @@ struct TensorTable {
     std::vector<Row<BertBinaryHead>> bert_binary_head{};
 
     /// A second copy of the word embeddings that a tied model may hold; empty: the format has none.
-    std::string_view tied_copy{};
+    std::string tied_copy{};
     /// The copy is written even where the embeddings stand in the same file: the format knows no tied models.
     bool always_unties = false;
     /// Ends of names that hold no weights (buffers, caches); skipped when reading.
@@ -46,13 +47,20 @@ struct TensorTable {
 
     template <class Message>
     const std::vector<Row<Message>>& rows() const {
-        if constexpr (std::is_same_v<Message, Embeddings>) return embeddings;
-        else if constexpr (std::is_same_v<Message, TransformerLayer>) return layer;
-        else if constexpr (std::is_same_v<Message, FinalNorm>) return final_norm;
-        else if constexpr (std::is_same_v<Message, OutputLayer>) return output_layer;
-        else if constexpr (std::is_same_v<Message, BertPooler>) return pooler;
-        else if constexpr (std::is_same_v<Message, BertLmHead>) return bert_lm_head;
-        else return bert_binary_head;
+        if constexpr (std::is_same_v<Message, Embeddings>)
+            return embeddings;
+        else if constexpr (std::is_same_v<Message, TransformerLayer>)
+            return layer;
+        else if constexpr (std::is_same_v<Message, FinalNorm>)
+            return final_norm;
+        else if constexpr (std::is_same_v<Message, OutputLayer>)
+            return output_layer;
+        else if constexpr (std::is_same_v<Message, BertPooler>)
+            return pooler;
+        else if constexpr (std::is_same_v<Message, BertLmHead>)
+            return bert_lm_head;
+        else
+            return bert_binary_head;
     }
 };
 
@@ -74,6 +82,28 @@ const Row<Message>* row_of(const TensorTable& table, std::optional<Tensor> Messa
     for (const Row<Message>& row : table.rows<Message>())
         if (row.fields[0] == field || row.fields[1] == field) return &row;
     return nullptr;
+}
+
+/// `name` with the first `from` in it made `to`.
+inline std::string replaced(std::string name, std::string_view from, std::string_view to) {
+    if (const std::size_t at = name.find(from); at != std::string::npos) name.replace(at, from.size(), to);
+    return name;
+}
+
+/// The table with `from` made `to` in all its names: a model of the same kind below another dictionary.
+inline TensorTable renamed(TensorTable table, std::string_view from, std::string_view to) {
+    const auto rename = [&](auto& rows) {
+        for (auto& row : rows)
+            for (std::string& name : row.names) name = replaced(std::move(name), from, to);
+    };
+    rename(table.embeddings);
+    rename(table.layer);
+    rename(table.final_norm);
+    rename(table.output_layer);
+    rename(table.pooler);
+    rename(table.bert_lm_head);
+    rename(table.bert_binary_head);
+    return table;
 }
 
 /// The pattern with the layer's number in it.

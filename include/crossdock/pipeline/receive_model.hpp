@@ -9,6 +9,7 @@
 
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/recipe.hpp"
+#include "crossdock/pipeline/progress.hpp"
 #include "crossdock/plugin/saver.hpp"
 #include "crossdock/protocol/messages.hpp"
 #include "crossdock/protocol/sequence.hpp"
@@ -18,8 +19,11 @@ namespace crossdock {
 /// Hands messages to a saver: checks their order and their tensors, and casts these where that is asked.
 class ModelReceiver {
 public:
-    ModelReceiver(Saver& saver, bool checking, std::optional<DType> dtype)
-        : saver_(saver), checking_(checking), dtype_(dtype) {}
+    ModelReceiver(Saver& saver, detail::ProgressReporter& reporter, bool checking, std::optional<DType> dtype)
+        : saver_(saver),
+          reporter_(reporter),
+          checking_(checking),
+          dtype_(dtype) {}
 
     void accept(Message message) {
         if (checking_) sequence_.accept(message);
@@ -39,6 +43,7 @@ private:
         if (dtype_) header.params_dtype = *dtype_;
         header_ = header;
         saver_.write(header);
+        reporter_.took(header, header.params_dtype);
     }
 
     template <class M>
@@ -51,9 +56,11 @@ private:
             if (dtype_ && is_castable(tensor->dtype())) tensor = cast(*tensor, *dtype_);
         }
         saver_.write(std::as_const(message));
+        reporter_.took(message);
     }
 
     Saver& saver_;
+    detail::ProgressReporter& reporter_;
     bool checking_;
     std::optional<DType> dtype_;
     SequenceChecker sequence_;

@@ -12,6 +12,7 @@ namespace crossdock {
 /// Calls send(Message) with a whole model in protocol order. Stops when send() returns false: nobody listens any more.
 template <class Send>
 void send_model(Loader& loader, Send&& send) {
+    loader.begin();
     const ModelHeader header = loader.header();
     if (!send(Message(header))) return;
     if (!send(Message(loader.embeddings()))) return;

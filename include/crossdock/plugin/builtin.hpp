@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "crossdock/family/bert.hpp"
+#include "crossdock/family/falcon.hpp"
+#include "crossdock/family/gemma.hpp"
+#include "crossdock/family/gpt2.hpp"
 #include "crossdock/family/llama.hpp"
+#include "crossdock/family/mistral.hpp"
 #include "crossdock/plugin/family_loader.hpp"
 #include "crossdock/plugin/family_saver.hpp"
 #include "crossdock/plugin/megatron_loader.hpp"
@@ -12,9 +17,21 @@ namespace crossdock {
 
 using LlamaLoader = FamilyLoader<llama_family>;
 using LlamaSaver = FamilySaver<llama_family>;
+using MistralLoader = FamilyLoader<mistral_family>;
+using MistralSaver = FamilySaver<mistral_family>;
+using FalconLoader = FamilyLoader<falcon_family>;
+using FalconSaver = FamilySaver<falcon_family>;
+using GemmaLoader = FamilyLoader<gemma_family>;
+using GemmaSaver = FamilySaver<gemma_family>;
+using Gpt2Loader = FamilyLoader<gpt2_family>;
+using Gpt2Saver = FamilySaver<gpt2_family>;
+using BertLoader = FamilyLoader<bert_family>;
+using BertSaver = FamilySaver<bert_family>;
 
 /// The plugins that come with the library; a program adds its own with ::with<…>.
-using BuiltinLoaders = PluginList<Loader, MegatronLoader, MegatronCoreLoader, LlamaLoader>;
-using BuiltinSavers = PluginList<Saver, MegatronSaver, MegatronCoreSaver, LlamaSaver>;
+using BuiltinLoaders = PluginList<Loader, MegatronLoader, MegatronCoreLoader, LlamaLoader, MistralLoader, FalconLoader,
+                                  GemmaLoader, Gpt2Loader, BertLoader>;
+using BuiltinSavers = PluginList<Saver, MegatronSaver, MegatronCoreSaver, LlamaSaver, MistralSaver, FalconSaver,
+                                 GemmaSaver, Gpt2Saver, BertSaver>;
 
 }  // namespace crossdock

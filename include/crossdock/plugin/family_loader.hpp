@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,9 +48,41 @@ inline void check_hub_type(const Family& family, const Json& config, const std::
     if (found == config.end() || !found->is_string())
         throw Error(text(file.string(), ": has no model_type, expected ", joined(family.hub_types)));
     const auto type = found->get<std::string>();
-    if (std::find(family.hub_types.begin(), family.hub_types.end(), type) == family.hub_types.end())
-        throw Error(text(file.string(), ": model_type is '", type, "', the loader '", family.name, "' reads ",
-                         joined(family.hub_types)));
+    const auto is_in = [&](const auto& types) { return std::find(types.begin(), types.end(), type) != types.end(); };
+    if (!is_in(family.hub_types))
+        throw Error(text(file.string(), ": model_type is '", type, "', ",
+                         is_in(family.relatives) ? text("another architecture than ", family.name, "; ") : "",
+                         "the loader '", family.name, "' reads ", joined(family.hub_types)));
+}
+
+/// The tensors under the names that the family's table has. Adds to `notices` what is dropped on the way.
+inline TensorDict in_table_spelling(const TensorDict& from, const OtherSpellings& spellings,
+                                    std::vector<std::string>& notices) {
+    const auto& entries = from.entries();
+    const auto begins = [](const std::string& name) {
+        return [&name](std::string_view beginning) { return name.starts_with(beginning); };
+    };
+    const bool has_base = std::any_of(entries.begin(), entries.end(),
+                                      [&](const NamedTensor& entry) { return entry.name.starts_with(spellings.base); });
+    TensorDict dict;
+    for (NamedTensor entry : entries) {
+        for (const auto& [older, latest] : spellings.older) entry.name = replaced(std::move(entry.name), older, latest);
+        if (!has_base && std::none_of(spellings.heads.begin(), spellings.heads.end(), begins(entry.name)))
+            entry.name.insert(0, spellings.base);
+        const auto alias = std::find_if(spellings.aliases.begin(), spellings.aliases.end(),
+                                        [&](const auto& pair) { return pair.first == entry.name; });
+        if (alias != spellings.aliases.end()) {
+            if (const NamedTensor* twin = from.find(alias->second)) {
+                if (twin->tensor.shape() != entry.tensor.shape() || twin->tensor.bytes() != entry.tensor.bytes())
+                    notices.push_back(text("'", entry.name, "' differs from '", twin->name,
+                                           "', which it should repeat; the latter is used"));
+                continue;
+            }
+            entry.name = alias->second;
+        }
+        dict.add(std::move(entry));
+    }
+    return dict;
 }
 
 /// Biases are where their tensors are, whatever the config says; a config that asks for missing ones is found later.
@@ -66,8 +99,8 @@ inline void find_biases(const TensorTable& table, const StageTensors& stage, con
 inline DType prevailing_dtype(const StageTensors& stage) {
     std::map<DType, std::uint64_t> bytes;
     for (const NamedTensor& entry : stage.rank(0).entries()) bytes[entry.tensor.dtype()] += entry.tensor.byte_count();
-    const auto most = std::max_element(bytes.begin(), bytes.end(),
-                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto most =
+        std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
     return most == bytes.end() ? DType::f32 : most->first;
 }
 
@@ -85,6 +118,7 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
     for (std::uint64_t index = 0; index < layers; ++index) open.layers.push_back({0, {"", index}});
     find_biases(table, stage, open.layers.front().scope, open.header);
     open.header.params_dtype = prevailing_dtype(stage);
+    open.header.source_directory = description.parent_path();
     open.header.companions = find_companions(description.parent_path());
     open.sizes = describe_sizes(open.header, description.filename().string());
     open.stages.push_back(std::move(stage));
@@ -96,18 +130,26 @@ inline void read_generation_config(const std::filesystem::path& directory, Model
     if (std::filesystem::exists(path)) header.carried["generation_config.json"] = read_text(path);
 }
 
-/// Opens a directory in the Hugging Face layout.
-inline OpenCheckpoint open_hub(const Family& family, const FamilyLoaderOptions& options) {
+/// The one part of a checkpoint as a stage.
+inline StageTensors one_rank(TensorDict dict) {
+    std::vector<TensorDict> ranks;
+    ranks.push_back(std::move(dict));
+    return StageTensors(std::move(ranks));
+}
+
+/// The header that config.json gives, before any tensor is looked at.
+inline ModelHeader hub_header(const Family& family, const FamilyLoaderOptions& options) {
     const std::filesystem::path file = options.load_dir / "config.json";
     const std::string config_text = read_text(file);
     const Json config = parse_json(config_text, file.string());
     if (!config.is_object()) throw Error(text(file.string(), ": expected a JSON object"));
     check_hub_type(family, config, file);
     ModelHeader header;
-    header.family = family.name;
-    header.source_format = text("Hugging Face (", family.name, ")");
     family.before_config(header);
     read_sidecar(options.load_dir, header);
+    header.family = family.name;
+    header.model_type = options.model_type;
+    header.source_format = text("Hugging Face (", family.name, ")");
     header.true_vocab_size.reset();
     read_config(family.config, config, header, file.string());
     header.carried["config.json"] = config_text;
@@ -115,14 +157,27 @@ inline OpenCheckpoint open_hub(const Family& family, const FamilyLoaderOptions& 
     if (!header.true_vocab_size) throw Error(text(file.string(), ": has no vocab_size"));
     header.vocab_rows = *header.true_vocab_size;
     if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
-    family.after_config(header);
+    within(file.string(), [&] { family.after_config(header, config); });
     complete_sizes(header, file.string());
+    return header;
+}
+
+/// Opens a directory in the Hugging Face layout.
+inline OpenCheckpoint open_hub(const Family& family, const FamilyLoaderOptions& options) {
+    const std::filesystem::path file = options.load_dir / "config.json";
+    ModelHeader header = hub_header(family, options);
     sharded::Contents contents = sharded::read_directory(options.load_dir);
-    std::vector<TensorDict> ranks;
-    ranks.push_back(std::move(contents.tensors));
+    std::vector<std::string> notices = std::move(contents.warnings);
+    TensorDict tensors = in_table_spelling(contents.tensors, family.spellings, notices);
+    if (family.from_tensors)
+        within(options.load_dir.string(), [&] {
+            for (std::string& line : family.from_tensors(header, std::span(&tensors, 1)))
+                notices.push_back(std::move(line));
+        });
+    complete_sizes(header, file.string());
     const TensorTable& table = family.hub_table(header);
-    OpenCheckpoint open = single_stage(std::move(header), table, StageTensors(std::move(ranks)), file);
-    open.notices = std::move(contents.warnings);
+    OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(tensors)), file);
+    open.notices = std::move(notices);
     return open;
 }
 
@@ -131,19 +186,25 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     const std::filesystem::path file = options.load_dir / "params.json";
     const OriginalFormat& format = *family.original;
     ModelHeader header;
+    family.before_config(header);
+    read_sidecar(options.load_dir, header);
     header.family = family.name;
     header.model_type = options.model_type;
     header.source_format = text("original ", family.name, " release");
-    family.before_config(header);
-    read_sidecar(options.load_dir, header);
+    header.true_vocab_size.reset();
     read_config(format.params, read_params(file), header, file.string());
-    header.carried["params.json"] = read_text(file);
-    StageTensors stage(read_original_ranks(options.load_dir));
-    within(file.string(), [&] { format.after_params(header, stage); });
+    header.carried["params.json"] = read_params(file).dump();
+    std::vector<TensorDict> parts = read_original_parts(options.load_dir);
+    std::vector<std::string> notices;
+    within(options.load_dir.string(), [&] { notices = format.from_tensors(header, parts); });
     if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
     complete_sizes(header, file.string());
     const TensorTable& table = format.table(header);
-    return single_stage(std::move(header), table, std::move(stage), file);
+    TensorDict whole =
+        within(options.load_dir.string(), [&] { return merge_original_parts(std::move(parts), table, header); });
+    OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(whole)), file);
+    open.notices = std::move(notices);
+    return open;
 }
 
 }  // namespace detail
@@ -161,8 +222,9 @@ inline OpenCheckpoint open_family(const Family& family, const FamilyLoaderOption
         throw Error(text(options.load_dir.string(), ": holds no config.json",
                          family.original ? " and no params.json" : "", ", expected a ", family.name, " checkpoint"));
     }();
-    if (!options.model_type.empty()) open.header.model_type = options.model_type;
-    if (open.header.model_type.empty()) open.header.model_type = family.model_types.front();
+    if (open.header.model_type.empty())
+        open.header.model_type =
+            family.guessed_model_type ? family.guessed_model_type(open.header) : family.model_types.front();
     return open;
 }
 
@@ -184,8 +246,8 @@ public:
         if (std::filesystem::exists(directory / "config.json")) {
             const Json config = read_json_object(directory / "config.json");
             const auto type = config.find("model_type");
-            return type != config.end() && std::find(family().hub_types.begin(), family().hub_types.end(), *type) !=
-                                               family().hub_types.end();
+            return type != config.end() &&
+                   std::find(family().hub_types.begin(), family().hub_types.end(), *type) != family().hub_types.end();
         }
         const auto params = directory / "params.json";
         return family().original && std::filesystem::exists(params) &&

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,22 +38,23 @@ inline std::size_t header_capacity(const TensorTable& table, const ModelHeader& 
     for_each_message_type([&]<class M>() {
         const std::uint64_t times = std::is_same_v<M, TransformerLayer> ? header.num_layers : 1;
         for (const Row<M>& row : table.rows<M>())
-            for (const std::string_view name : row.names)
-                if (!name.empty() && expected_shape(row.fields[0], header)) bytes += times * (name.size() + entry_bytes);
+            for (const std::string& name : row.names)
+                if (!name.empty() && expected_shape(row.fields[0], header))
+                    bytes += times * (name.size() + entry_bytes);
     });
     return bytes;
 }
 
 /// config.json: the source's own where the family is the same, with the header's fields written over it.
 inline Json hub_config(const Family& family, const ModelHeader& header) {
-    Json config = Json::object();
-    const auto carried = header.carried.find("config.json");
-    if (carried != header.carried.end()) {
-        Json source = parse_json(carried->second, "config.json of the source");
-        if (source.is_object() && source.value("model_type", "") == family.hub_types.front()) config = std::move(source);
-    }
+    Json config = carried_config(header);
+    const auto type = config.find("model_type");
+    if (type == config.end() ||
+        std::find(family.hub_types.begin(), family.hub_types.end(), *type) == family.hub_types.end())
+        config = Json::object();
+    config.erase("auto_map");  // code that stood beside the source's weights
     config["architectures"] = {family.architecture(header)};
-    config["model_type"] = family.hub_types.front();
+    config["model_type"] = family.hub_type ? family.hub_type(header) : family.hub_types.front();
     if (!config.contains("use_cache")) config["use_cache"] = true;
     write_config(family.config, header, config);
     return config;
@@ -64,37 +66,45 @@ inline Json hub_config(const Family& family, const ModelHeader& header) {
 class FamilySaverBase : public TableSaver {
 public:
     FamilySaverBase(const Family& family, FamilySaverOptions options)
-        : TableSaver(options.save_dir, options.overwrite), family_(family), options_(std::move(options)) {
+        : TableSaver(options.save_dir, options.overwrite),
+          family_(family),
+          options_(std::move(options)) {
         if (options_.layout != "hf" && options_.layout != "original")
             throw UsageError(text("--layout is '", options_.layout, "', expected hf or original"));
         if (is_original() && !family.original)
             throw UsageError(text("--layout original: ", family.name, " has no layout but Hugging Face's"));
+        if (ranks() == 0) throw UsageError("--model_parallel_size is 0, expected at least 1");
+        if (ranks() > 1 && (!is_original() || family.original->safetensors))
+            throw UsageError(text("--model_parallel_size ", ranks(), ": ",
+                                  is_original() ? "mistralai's layout has one part" : "needs --layout original"));
         if (options_.max_shard_size) max_shard_bytes_ = sharded::parse_size(*options_.max_shard_size);
     }
 
 protected:
     void prepare(const ModelHeader& header) override {
         header_ = header;
-        require_expressible(family_.requirements, header, text("a ", family_.name, " checkpoint"));
-        if (is_original()) {
-            require_expressible(family_.original->requirements, header, text("the original ", family_.name, " layout"));
-            require_divisible(header, ranks(), "model_parallel_size");
-        }
-        if (!header.true_vocab_size)
+        if (header.true_vocab_size)
+            header_.vocab_rows = *header.true_vocab_size;
+        else
             notice(text("the true vocabulary size is not known; all ", header.vocab_rows, " rows are kept"));
+        const std::string format = text("a ", family_.name, " checkpoint");
+        require_expressible(family_.requirements, header_, format);
+        if (is_original()) return prepare_original();
+        table_ = family_.hub_table(header_);
+        require_rows(table_, header_, format);
+        const OtherSpellings& spellings = family_.spellings;
+        if (spellings.stands_alone && spellings.stands_alone(header_)) table_ = renamed(table_, spellings.base, "");
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
-        TargetCheckpoint target{.header = header_};
+        TargetCheckpoint target{.header = header_, .table = &table_};
         for (std::uint64_t index = 0; index < header_.num_layers; ++index) target.layers.push_back({0, {"", index}});
         if (is_original()) {
-            target.table = &family_.original->table(header_);
             target.ranks = ranks();
-            target.stages.push_back(make_original_writers(
-                *family_.original, ranks(), detail::header_capacity(*target.table, header_), directory));
+            target.stages.push_back(
+                make_original_writers(*family_.original, ranks(), detail::header_capacity(table_, header_), directory));
         } else {
-            target.table = &family_.hub_table(header_);
-            const std::size_t capacity = detail::header_capacity(*target.table, header_);
+            const std::size_t capacity = detail::header_capacity(table_, header_);
             target.stages.emplace_back();
             target.stages.back().push_back(std::make_unique<sharded::Writer>(
                 directory, sharded::safetensors_names, max_shard_bytes_, [capacity](const std::filesystem::path& path) {
@@ -118,6 +128,17 @@ protected:
     }
 
 private:
+    void prepare_original() {
+        const OriginalFormat& original = *family_.original;
+        const std::string format = text("the original ", family_.name, " layout");
+        require_expressible(original.requirements, header_, format);
+        table_ = original.table(header_);
+        require_rows(table_, header_, format);
+        require_divisible(header_, ranks(), "model_parallel_size");
+        if (header_.tied_embeddings)
+            notice(text(format, " knows no tied models; the head is written as a copy of the embeddings"));
+    }
+
     bool is_original() const { return options_.layout == "original"; }
     std::uint64_t ranks() const { return options_.model_parallel_size.value_or(1); }
 
@@ -125,6 +146,7 @@ private:
     FamilySaverOptions options_;
     std::uint64_t max_shard_bytes_ = sharded::default_shard_bytes;
     ModelHeader header_;
+    TensorTable table_;
 };
 
 /// The saver of one family; `family` is llama_family and its like.
@@ -148,8 +170,10 @@ public:
             option<Options>("max_shard_size", "SIZE", "largest file, 5GB unless given", &Options::max_shard_size)};
         if (family().original) {
             specs.push_back(option<Options>("layout", "hf|original", "hf unless given", &Options::layout));
-            specs.push_back(option<Options>("model_parallel_size", "N", "parts of the original layout, 1 unless given",
-                                            &Options::model_parallel_size));
+            if (!family().original->safetensors)
+                specs.push_back(option<Options>("model_parallel_size", "N",
+                                                "parts of the original layout, 1 unless given",
+                                                &Options::model_parallel_size));
         }
         return specs;
     }

@@ -18,13 +18,37 @@ inline std::string shortest(double value) {
     return Json(value).dump();
 }
 
+inline bool has_usual_llama3_constants(const RopeScaling& scaling) {
+    return scaling.low_freq_factor == 1.0 && scaling.high_freq_factor == 4.0 &&
+           scaling.original_max_position_embeddings == 8192;
+}
+
+/// Whether swiglu, squared_relu and gelu suffice to say what the MLP computes.
+inline bool megatron_lm_knows_activation(const ModelHeader& header) {
+    if (header.gated_mlp) return header.activation == Activation::silu;
+    return header.activation == Activation::gelu_erf || header.activation == Activation::gelu_tanh ||
+           header.activation == Activation::squared_relu;
+}
+
+/// An ungated gelu: bias_gelu_fusion is on by default, and is the tanh form.
+inline std::vector<std::string> gelu_flags(const MegatronDialect& dialect, const ModelHeader& header) {
+    if (header.gated_mlp) return {};
+    const bool is_llm = dialect.name == "llm";
+    const std::string no_fusion = is_llm ? "--no_bias_gelu_fusion" : "--no-bias-gelu-fusion";
+    if (header.activation == Activation::gelu_erf) return {no_fusion};
+    // The fused kernel adds a bias, so that a model without needs the other name of the tanh form.
+    if (header.activation == Activation::gelu_tanh && !header.fc1_bias)
+        return {is_llm ? "--openai_gelu" : "--openai-gelu", no_fusion};
+    return {};
+}
+
 }  // namespace detail
 
 /// The options that Megatron does not read from a checkpoint's args, so that its user must give them by hand
 /// (load_args_from_checkpoint of epfLLM@806a833 and of NVIDIA core_v0.9.0).
 inline std::vector<std::string> megatron_flags(const MegatronDialect& dialect, const ModelHeader& header) {
     const bool is_llm = dialect.name == "llm";
-    std::vector<std::string> flags;
+    std::vector<std::string> flags = detail::gelu_flags(dialect, header);
     const auto add = [&](std::string flag, const std::string& value) { flags.push_back(text(flag, " ", value)); };
     if (is_llm) {
         if (header.positions == PositionKind::rope && header.rope_theta)
@@ -44,8 +68,9 @@ inline std::vector<std::string> megatron_flags(const MegatronDialect& dialect, c
         flags.push_back("--use-rope-scaling");
         if (header.rope_scaling->factor) add("--rope-scaling-factor", detail::shortest(*header.rope_scaling->factor));
     }
-    if (header.sliding_window.value_or(0) > 0)
-        add("--window-size", text(*header.sliding_window - 1, ",0"));
+    if (header.activation == Activation::squared_relu && !header.gated_mlp) flags.push_back("--squared-relu");
+    if (detail::is_bert(header) && !header.bert_binary_head) flags.push_back("--bert-no-binary-head");
+    if (header.sliding_window.value_or(0) > 0) add("--window-size", text(*header.sliding_window - 1, ",0"));
     return flags;
 }
 
@@ -54,7 +79,8 @@ inline std::vector<std::string> megatron_losses(const MegatronDialect& dialect, 
     const bool is_llm = dialect.name == "llm";
     std::vector<std::string> losses;
     const auto lose = [&](const std::string& what) {
-        losses.push_back(text("Megatron (", dialect.name, ") has no option for ", what, "; it is kept in crossdock.json"));
+        losses.push_back(
+            text("Megatron (", dialect.name, ") has no option for ", what, "; it is kept in crossdock.json"));
     };
     const std::string type = header.rope_scaling ? header.rope_scaling->type : "default";
     if (type != "default" && type != "linear" && (is_llm || type != "llama3"))
@@ -62,10 +88,23 @@ inline std::vector<std::string> megatron_losses(const MegatronDialect& dialect, 
     if (header.embedding_multiplier.value_or(1.0) != 1.0)
         lose(text("embedding_multiplier ", detail::shortest(*header.embedding_multiplier)));
     if (is_llm && header.kv_channels * header.num_attention_heads != header.hidden_size)
-        losses.push_back("Megatron (llm) takes the rotary size from hidden_size / num_attention_heads, which differs "
-                         "from kv_channels here; its code needs a change to run this model");
-    if (!is_llm && header.gated_mlp && header.activation && header.activation != Activation::silu)
-        lose(text("a gated MLP with ", enum_name(*header.activation)));
+        losses.push_back(
+            "Megatron (llm) takes the rotary size from hidden_size / num_attention_heads, which differs "
+            "from kv_channels here; its code needs a change to run this model");
+    if (type == "llama3" && !is_llm && !detail::has_usual_llama3_constants(*header.rope_scaling))
+        lose("the constants of its llama3 rope_scaling, which it fixes at 1, 4 and 8192");
+    if (!is_llm && !detail::megatron_lm_knows_activation(header))
+        lose(text(header.gated_mlp ? "a gated MLP with " : "an MLP with ",
+                  header.activation ? enum_name(*header.activation) : "an activation that its source does not state"));
+    if (detail::is_bert(header)) {
+        const auto differs = [&](const std::string& what) {
+            losses.push_back(text("Megatron's BERT ", what, "; its code needs a change to run this model"));
+        };
+        if (!header.bert_lm_head) differs("always has a masked-language-model head, this one has none");
+        if (header.pooler != header.bert_binary_head) differs("has a pooler if and only if it has a binary head");
+        if ((header.num_token_types > 0) != header.bert_binary_head)
+            differs("has token types if and only if it has a binary head");
+    }
     return losses;
 }
 

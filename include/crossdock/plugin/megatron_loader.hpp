@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -111,13 +112,24 @@ inline auto contains(std::string_view part) {
     return [part](std::string_view name) { return name.find(part) != std::string_view::npos; };
 }
 
+/// Megatron-Core's spelling: whose layers, and whether its BERT's.
+inline const MegatronDialect& choose_core(const MegatronContent& content) {
+    const bool is_bert = any_name(content, contains(".encoder.layers."));
+    return any_name(content, contains("linear_qkv.layer_norm_weight")) ? megatron_core_te(is_bert)
+                                                                       : megatron_core_local(is_bert);
+}
+
 /// Which Megatron wrote these names and args (spec: the bare lm_head tensor and Megatron-LLM's own arguments; NVIDIA's
 /// norm names and arguments).
 inline const MegatronDialect& detect_dialect(const MegatronContent& content, const std::filesystem::path& directory) {
     if (!any_name(content, contains("language_model."))) {
-        if (!any_name(content, contains("decoder.layers.")) && !any_name(content, contains("encoder.layers.")))
-            throw Error(text(directory.string(), ": the model has neither language_model nor decoder layers"));
-        return any_name(content, contains("linear_qkv.layer_norm_weight")) ? megatron_core_te() : megatron_core_local();
+        const bool has_decoder = any_name(content, contains(".decoder.layers."));
+        if (has_decoder == any_name(content, contains(".encoder.layers.")))
+            throw Error(text(directory.string(),
+                             has_decoder
+                                 ? ": the model has an encoder and a decoder; only one of the two is supported"
+                                 : ": the model has neither language_model nor layers of a decoder or encoder"));
+        return choose_core(content);
     }
     if (any_name(content, contains(".layernorm_qkv.")) || any_name(content, contains(".layernorm_mlp.")))
         throw Error(text(directory.string(),
@@ -134,8 +146,9 @@ inline const MegatronDialect& detect_dialect(const MegatronContent& content, con
     if (has_argument({"swiglu", "num_query_groups", "normalization", "openai_gelu", "add_position_embedding",
                       "apply_query_key_layer_scaling"}))
         return megatron_lm();
-    throw Error(text(directory.string(),
-                     ": names and args fit Megatron-LLM and Megatron-LM alike; say which with --source_dialect llm|lm"));
+    throw Error(
+        text(directory.string(),
+             ": names and args fit Megatron-LLM and Megatron-LM alike; say which with --source_dialect llm|lm"));
 }
 
 inline const MegatronDialect& choose_dialect(const std::string& asked, const MegatronContent& content,
@@ -143,14 +156,8 @@ inline const MegatronDialect& choose_dialect(const std::string& asked, const Meg
     if (asked.empty()) return detect_dialect(content, directory);
     if (asked == "llm") return megatron_llm();
     if (asked == "lm") return megatron_lm();
-    if (asked == "mcore")
-        return any_name(content, contains("linear_qkv.layer_norm_weight")) ? megatron_core_te() : megatron_core_local();
+    if (asked == "mcore") return choose_core(content);
     throw UsageError(text("the dialect '", asked, "' is not known; expected llm, lm or mcore"));
-}
-
-inline std::string replaced(std::string name, std::string_view from, std::string_view to) {
-    if (const std::size_t at = name.find(from); at != std::string::npos) name.replace(at, from.size(), to);
-    return name;
 }
 
 /// Rows of q, k and v in the order of version 2.0 and later.
@@ -231,7 +238,8 @@ private:
         const auto& fc1 = required_tensor(layer_stage(), name_of(&L::fc1_weight, layer().scope), directory);
         const auto& fc2 = required_tensor(layer_stage(), name_of(&L::fc2_weight, layer().scope), directory);
         if (fc2.tensor.shape().rank() != 2 || fc2.tensor.shape()[1] == 0)
-            throw Error(text(fc2.file, ": tensor '", fc2.name, "' has shape ", fc2.tensor.shape(), ", expected a matrix"));
+            throw Error(
+                text(fc2.file, ": tensor '", fc2.name, "' has shape ", fc2.tensor.shape(), ", expected a matrix"));
         const std::uint64_t columns = fc2.tensor.shape()[1];
         header_.gated_mlp = fc1.tensor.shape()[0] == checked_multiply(2, columns, "MLP rows");
         if (header_.ffn_hidden_size == 0) header_.ffn_hidden_size = checked_multiply(columns, ranks(), "MLP rows");
@@ -242,9 +250,10 @@ private:
         if (header_.kv_channels == 0) header_.kv_channels = header_.hidden_size / header_.num_attention_heads;
         const auto& qkv =
             required_tensor(layer_stage(), name_of(&TransformerLayer::qkv_weight, layer().scope), directory);
-        const std::uint64_t heads = header_.kv_channels == 0
-                                        ? 0
-                                        : checked_multiply(qkv.tensor.shape()[0], ranks(), "qkv rows") / header_.kv_channels;
+        const std::uint64_t heads =
+            header_.kv_channels == 0
+                ? 0
+                : checked_multiply(qkv.tensor.shape()[0], ranks(), "qkv rows") / header_.kv_channels;
         if (heads > header_.num_attention_heads) header_.num_query_groups = (heads - header_.num_attention_heads) / 2;
     }
 
@@ -288,6 +297,7 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     const std::string where = text("args of ", files.directory.string());
     ModelHeader header;
     header.source_format = text("Megatron (", dialect.name, ")");
+    dialect.constants(header);
     read_config(dialect.args, content.args, header, where);
     read_sidecar(files.root, header);
     read_config(without_defaults(dialect.args), content.args, header, where);
@@ -300,11 +310,36 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
 
 inline void apply_options(const MegatronLoaderOptions& options, ModelHeader& header) {
     if (options.kv_channels) header.kv_channels = *options.kv_channels;
-    if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
-    else if (!options.vocab_file.empty()) header.true_vocab_size = count_lines(options.vocab_file);
+    if (options.true_vocab_size)
+        header.true_vocab_size = options.true_vocab_size;
+    else if (!options.vocab_file.empty())
+        header.true_vocab_size = count_lines(options.vocab_file);
     if (!options.position_embedding_type.empty())
         within("--position_embedding_type", [&] { read_positions(options.position_embedding_type, header); });
     if (!options.model_type.empty()) header.model_type = options.model_type;
+}
+
+/// Throws Error when --model_type is unknown, or speaks of a model that the tensors are not of.
+inline void check_megatron_type(const ModelHeader& header, const std::string& type) {
+    const auto contradict = [&](std::string_view what) {
+        throw Error(text("--model_type ", type, " contradicts the checkpoint, which has ", what));
+    };
+    if (type.empty()) return;
+    if (type == "BERT") return is_bert(header) ? void() : contradict("none of BERT's heads and no token types");
+    if (is_bert(header)) contradict("BERT's heads or token types");
+    if (type == "GPT") return;
+    if (header.positions == PositionKind::learned) contradict("learned positions");
+    if (type == "falcon") {
+        if (header.norm != NormKind::layer) contradict("RMS norms");
+        if (header.gated_mlp) contradict("a gated MLP");
+        return;
+    }
+    constexpr std::array llamas{"llama", "llama2", "llama3", "codellama", "mistral", "gemma"};
+    if (std::find(llamas.begin(), llamas.end(), type) == llamas.end())
+        throw UsageError(text("--model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined(llamas)));
+    if (header.norm != NormKind::rms) contradict("layer norms");
+    if (!header.gated_mlp) contradict("an MLP without a gate");
+    if (header.parallel_attention) contradict("parallel attention");
 }
 
 }  // namespace detail
@@ -335,10 +370,13 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
         throw Error(text(where, ": say ", header.num_layers, " layers, the files hold ", open.layers.size()));
     header.num_layers = open.layers.size();
     detail::TensorEvidence(open).apply(files.directory);
+    if (!header.gated_mlp && !header.activation) header.activation = Activation::gelu_erf;  // unless told otherwise
     detail::apply_options(options, header);
+    detail::check_megatron_type(header, options.model_type);
     complete_sizes(header, where);
     header.previous_tensor_parallel_size = open.stages.front().size();
     header.previous_pipeline_parallel_size = open.stages.size();
+    header.source_directory = options.load_dir;
     header.companions = find_companions(files.root);
     open.sizes = describe_sizes(header, where);
     if (!options.megatron_path.empty())
@@ -359,18 +397,21 @@ public:
                !detail::iteration_directories(directory).empty();
     }
     static std::vector<OptionSpec<Options>> options() {
-        return {
-            option<Options>("load_dir", "DIR", "the checkpoint: its root or the directory of an iteration",
-                            &Options::load_dir),
-            option<Options>("model_type", "T", "what the model is, where it matters to the saver", &Options::model_type),
-            option<Options>("load_iters", "N", "which of several iterations, or release", &Options::load_iters),
-            option<Options>("source_dialect", "llm|lm|mcore", "overrides what the files tell", &Options::source_dialect),
-            option<Options>("true_vocab_size", "N", "words in the vocabulary, without padding", &Options::true_vocab_size),
-            option<Options>("vocab_file", "FILE", "a vocabulary with a word a line, to be counted", &Options::vocab_file),
-            option<Options>("kv_channels", "N", "rows of one attention head", &Options::kv_channels),
-            option<Options>("position_embedding_type", "T", "overrides what the files tell",
-                            &Options::position_embedding_type),
-            option<Options>("megatron_path", "DIR", "accepted, has no effect", &Options::megatron_path)};
+        return {option<Options>("load_dir", "DIR", "the checkpoint: its root or the directory of an iteration",
+                                &Options::load_dir),
+                option<Options>("model_type", "T", "what the model is, where it matters to the saver",
+                                &Options::model_type),
+                option<Options>("load_iters", "N", "which of several iterations, or release", &Options::load_iters),
+                option<Options>("source_dialect", "llm|lm|mcore", "overrides what the files tell",
+                                &Options::source_dialect),
+                option<Options>("true_vocab_size", "N", "words in the vocabulary, without padding",
+                                &Options::true_vocab_size),
+                option<Options>("vocab_file", "FILE", "a vocabulary with a word a line, to be counted",
+                                &Options::vocab_file),
+                option<Options>("kv_channels", "N", "rows of one attention head", &Options::kv_channels),
+                option<Options>("position_embedding_type", "T", "overrides what the files tell",
+                                &Options::position_embedding_type),
+                option<Options>("megatron_path", "DIR", "accepted, has no effect", &Options::megatron_path)};
     }
 };
 

@@ -25,13 +25,45 @@ namespace crossdock {
 struct MegatronSaverOptions {
     std::filesystem::path save_dir;
     bool overwrite = false;
-    std::optional<std::uint64_t> target_tensor_parallel_size;    ///< the source's unless given, else 1
-    std::optional<std::uint64_t> target_pipeline_parallel_size;  ///< the source's unless given, else 1
-    std::optional<std::uint64_t> make_vocab_size_divisible_by;   ///< the source's unless given, else 128
-    std::string iteration;                                       ///< a number or release; empty: the source's
-    std::string dialect;                                         ///< llm or lm
-    std::string transformer_impl = "transformer_engine";         ///< or local; Megatron-Core only
+    std::optional<std::uint64_t> target_tensor_parallel_size;            ///< the source's unless given, else 1
+    std::optional<std::uint64_t> target_pipeline_parallel_size;          ///< the source's unless given, else 1
+    std::optional<std::uint64_t> target_virtual_pipeline_parallel_size;  ///< chunks of each stage; 1 unless given
+    std::optional<std::uint64_t> num_layers_in_first_pipeline_stage;     ///< the others share the rest evenly
+    std::optional<std::uint64_t> num_layers_in_last_pipeline_stage;
+    std::optional<std::uint64_t> make_vocab_size_divisible_by;  ///< the source's unless given, else 128
+    std::string iteration;                                      ///< a number or release; empty: the source's
+    std::string dialect;                                        ///< llm or lm
+    std::string transformer_impl = "transformer_engine";        ///< or local; Megatron-Core only
 };
+
+namespace detail {
+
+/// How many layers each pipeline stage holds. Throws Error where they cannot be shared as asked.
+inline std::vector<std::uint64_t> share_layers(std::uint64_t layers, std::uint64_t stages,
+                                               const MegatronSaverOptions& options) {
+    const auto first = options.num_layers_in_first_pipeline_stage, last = options.num_layers_in_last_pipeline_stage;
+    const std::uint64_t named = (first ? 1U : 0U) + (last ? 1U : 0U);
+    if (named > 0 && stages < 2)
+        throw UsageError(
+            "--num_layers_in_first_pipeline_stage and --num_layers_in_last_pipeline_stage need at least 2 "
+            "pipeline stages");
+    if (first == 0U || last == 0U) throw UsageError("a pipeline stage holds at least 1 layer");
+    const std::uint64_t taken = checked_add(first.value_or(0), last.value_or(0), "layers of the named stages");
+    const std::uint64_t others = stages - named, rest = taken > layers ? 0 : layers - taken;
+    const bool fits = taken <= layers && (others == 0 ? rest == 0 : rest > 0 && rest % others == 0);
+    if (!fits && named == 0)
+        throw Error(text("--target_pipeline_parallel_size ", stages, " does not divide the model's ", layers,
+                         " layers; choose a divisor"));
+    if (!fits)
+        throw Error(text("of the model's ", layers, " layers, the first and last stage take ", taken, ", which leaves ",
+                         rest, " for ", others, " other stages; choose numbers that leave each as many"));
+    std::vector<std::uint64_t> shares(stages, others == 0 ? 0 : rest / others);
+    if (first) shares.front() = *first;
+    if (last) shares.back() = *last;
+    return shares;
+}
+
+}  // namespace detail
 
 /// Writes a Megatron dialect at any tensor- and pipeline-parallel size.
 class MegatronSaverBase : public TableSaver {
@@ -39,7 +71,8 @@ public:
     using Options = MegatronSaverOptions;
 
     explicit MegatronSaverBase(Options options)
-        : TableSaver(options.save_dir, options.overwrite), options_(std::move(options)) {}
+        : TableSaver(options.save_dir, options.overwrite),
+          options_(std::move(options)) {}
 
 protected:
     /// The dialect to write for a model from this source.
@@ -54,9 +87,9 @@ protected:
         stages_ = options_.target_pipeline_parallel_size.value_or(header.previous_pipeline_parallel_size.value_or(1));
         if (ranks_ == 0 || stages_ == 0) throw UsageError("parallel sizes are at least 1");
         require_expressible(dialect_->requirements, header, text("a Megatron (", dialect_->name, ") checkpoint"));
-        if (header.num_layers % stages_ != 0)
-            throw Error(text("--target_pipeline_parallel_size ", stages_, " does not divide the model's ",
-                             header.num_layers, " layers; choose a divisor"));
+        require_rows(dialect_->table, header, text("a Megatron (", dialect_->name, ") checkpoint"));
+        shares_ = detail::share_layers(header.num_layers, stages_, options_);
+        cut_chunks();
         pad_vocabulary();
         require_divisible(header_, ranks_, "target_tensor_parallel_size");
         choose_iteration();
@@ -66,10 +99,13 @@ protected:
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
         TargetCheckpoint target{.header = header_, .table = &dialect_->table, .ranks = ranks_};
-        target.first.prefix = target.last.prefix = "model/";
-        const std::uint64_t per_stage = header_.num_layers / stages_;
-        for (std::uint64_t index = 0; index < header_.num_layers; ++index)
-            target.layers.push_back({index / per_stage, {"model/", index % per_stage}});
+        target.first.prefix = chunk_prefix(0);
+        target.last.prefix = chunk_prefix(chunks_ - 1);
+        // Stages take turns: the model runs through the first chunk of each, then through the second of each …
+        for (std::uint64_t chunk = 0; chunk < chunks_; ++chunk)
+            for (std::uint64_t stage = 0; stage < stages_; ++stage)
+                for (std::uint64_t index = 0; index < shares_[stage] / chunks_; ++index)
+                    target.layers.push_back({stage, {chunk_prefix(chunk), index}});
         for (std::uint64_t stage = 0; stage < stages_; ++stage) {
             target.stages.emplace_back();
             for (std::uint64_t rank = 0; rank < ranks_; ++rank)
@@ -79,29 +115,49 @@ protected:
     }
 
     void close(TargetCheckpoint& target, const std::filesystem::path& directory) override {
-        for (auto& stage : target.stages)
-            for (auto& writer : stage) put_placeholders(static_cast<torch::Writer&>(*writer));
+        for (const LayerPlace& place : target.layers)
+            for (auto& writer : target.stages[place.stage])
+                put_placeholders(static_cast<torch::Writer&>(*writer), place.scope);
         write_text(directory / detail::tracker_name, iteration_.text());
         write_sidecar(directory, header_, flags_);
-        if (!flags_.empty()) notice(text("give Megatron these options, which it does not read from the checkpoint: ",
-                                         joined(flags_, " ")));
+        if (!flags_.empty())
+            notice(
+                text("give Megatron these options, which it does not read from the checkpoint: ", joined(flags_, " ")));
     }
 
     static std::vector<OptionSpec<Options>> common_options() {
-        return {
-            option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
-            option<Options>("overwrite", "", "replace an existing target once the new one is complete",
-                            &Options::overwrite),
-            option<Options>("target_tensor_parallel_size", "N", "the source's unless given, else 1",
-                            &Options::target_tensor_parallel_size),
-            option<Options>("target_pipeline_parallel_size", "N", "the source's unless given, else 1",
-                            &Options::target_pipeline_parallel_size),
-            option<Options>("make_vocab_size_divisible_by", "N", "the source's unless given, else 128",
-                            &Options::make_vocab_size_divisible_by),
-            option<Options>("iteration", "N|release", "the source's unless given", &Options::iteration)};
+        return {option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
+                option<Options>("overwrite", "", "replace an existing target once the new one is complete",
+                                &Options::overwrite),
+                option<Options>("target_tensor_parallel_size", "N", "the source's unless given, else 1",
+                                &Options::target_tensor_parallel_size),
+                option<Options>("target_pipeline_parallel_size", "N", "the source's unless given, else 1",
+                                &Options::target_pipeline_parallel_size),
+                option<Options>("target_virtual_pipeline_parallel_size", "N",
+                                "chunks of each pipeline stage, 1 unless given",
+                                &Options::target_virtual_pipeline_parallel_size),
+                option<Options>("make_vocab_size_divisible_by", "N", "the source's unless given, else 128",
+                                &Options::make_vocab_size_divisible_by),
+                option<Options>("iteration", "N|release", "the source's unless given", &Options::iteration)};
     }
 
 private:
+    void cut_chunks() {
+        chunks_ = options_.target_virtual_pipeline_parallel_size.value_or(1);
+        if (chunks_ == 0) throw UsageError("--target_virtual_pipeline_parallel_size is 0, expected at least 1");
+        if (chunks_ > 1 && stages_ < 2)
+            throw UsageError("--target_virtual_pipeline_parallel_size needs at least 2 pipeline stages");
+        for (const std::uint64_t share : shares_)
+            if (share % chunks_ != 0)
+                throw Error(text("--target_virtual_pipeline_parallel_size ", chunks_, " does not divide the ", share,
+                                 " layers of a pipeline stage; choose a divisor"));
+    }
+
+    /// "model/", or "model0/", "model1/" … with a virtual pipeline.
+    std::string chunk_prefix(std::uint64_t chunk) const {
+        return chunks_ == 1 ? std::string("model/") : text("model", chunk, "/");
+    }
+
     void pad_vocabulary() {
         if (options_.make_vocab_size_divisible_by)
             header_.make_vocab_size_divisible_by = options_.make_vocab_size_divisible_by;
@@ -118,7 +174,8 @@ private:
     void choose_iteration() {
         if (!options_.iteration.empty()) {
             const auto asked = parse_iteration(options_.iteration);
-            if (!asked) throw UsageError(text("--iteration is '", options_.iteration, "', expected a number or release"));
+            if (!asked)
+                throw UsageError(text("--iteration is '", options_.iteration, "', expected a number or release"));
             iteration_ = *asked;
         } else if (header_.release) {
             iteration_ = {0, true};
@@ -142,7 +199,10 @@ private:
         write_config(dialect_->args, header_, args);
         args["tensor_model_parallel_size"] = ranks_;
         args["pipeline_model_parallel_size"] = stages_;
-        args["virtual_pipeline_model_parallel_size"] = nullptr;
+        args["virtual_pipeline_model_parallel_size"] = chunks_ == 1 ? Json(nullptr) : Json(chunks_);
+        args["num_layers_per_virtual_pipeline_stage"] = chunks_ == 1 ? Json(nullptr) : Json(shares_[0] / chunks_);
+        args["decoder_first_pipeline_num_layers"] = detail::or_null(options_.num_layers_in_first_pipeline_stage);
+        args["decoder_last_pipeline_num_layers"] = detail::or_null(options_.num_layers_in_last_pipeline_stage);
         args["iteration"] = iteration_value();
         writer->put("args", namespace_of_json(args));
         writer->put("checkpoint_version", 3.0);
@@ -150,16 +210,15 @@ private:
         return writer;
     }
 
-    void put_placeholders(torch::Writer& writer) const {
-        for (std::uint64_t layer = 0; layer < header_.num_layers / stages_; ++layer)
-            for (const std::string_view pattern : dialect_->layer_placeholders)
-                writer.put("model/" + layer_name(pattern, layer), {});
+    void put_placeholders(torch::Writer& writer, const NameScope& layer) const {
+        for (const std::string& pattern : dialect_->layer_placeholders) writer.put(layer.name(pattern), {});
     }
 
     Options options_;
     const MegatronDialect* dialect_ = nullptr;
     ModelHeader header_;
-    std::uint64_t ranks_ = 1, stages_ = 1;
+    std::uint64_t ranks_ = 1, stages_ = 1, chunks_ = 1;
+    std::vector<std::uint64_t> shares_;  ///< layers of each stage
     Iteration iteration_;
     std::vector<std::string> flags_;
 };
@@ -176,15 +235,14 @@ public:
     static std::string summary() { return "writes Megatron-LLM and Megatron-LM checkpoints, at any TP and PP size"; }
     static std::vector<OptionSpec<Options>> options() {
         auto specs = common_options();
-        specs.push_back(option<Options>("dialect", "llm|lm", "the source's if it is one of these, else llm",
-                                        &Options::dialect));
+        specs.push_back(
+            option<Options>("dialect", "llm|lm", "the source's if it is one of these, else llm", &Options::dialect));
         return specs;
     }
 
 private:
     const MegatronDialect& choose_dialect(const ModelHeader& header) const override {
-        if (asked().dialect.empty())
-            return header.source_format == "Megatron (lm)" ? megatron_lm() : megatron_llm();
+        if (asked().dialect.empty()) return header.source_format == "Megatron (lm)" ? megatron_lm() : megatron_llm();
         return asked().dialect == "lm" ? megatron_lm() : megatron_llm();
     }
 };
@@ -203,12 +261,17 @@ public:
         auto specs = common_options();
         specs.push_back(option<Options>("transformer_impl", "transformer_engine|local",
                                         "whose names; transformer_engine unless given", &Options::transformer_impl));
+        specs.push_back(option<Options>("num_layers_in_first_pipeline_stage", "N", "the others share the rest evenly",
+                                        &Options::num_layers_in_first_pipeline_stage));
+        specs.push_back(option<Options>("num_layers_in_last_pipeline_stage", "N", "the others share the rest evenly",
+                                        &Options::num_layers_in_last_pipeline_stage));
         return specs;
     }
 
 private:
-    const MegatronDialect& choose_dialect(const ModelHeader&) const override {
-        return asked().transformer_impl == "local" ? megatron_core_local() : megatron_core_te();
+    const MegatronDialect& choose_dialect(const ModelHeader& header) const override {
+        const bool is_bert = detail::is_bert(header);
+        return asked().transformer_impl == "local" ? megatron_core_local(is_bert) : megatron_core_te(is_bert);
     }
 };
 

@@ -36,16 +36,20 @@ struct OpenCheckpoint {
 };
 
 /// Sends any checkpoint that a table describes. The constructor goes over all tensors once, without content: what is
-/// missing, left over or of the wrong shape is an Error before anything is sent.
+/// missing or of the wrong shape is an Error before anything is sent, and what is left over is one in begin().
 class TableLoader : public Loader {
 public:
-    explicit TableLoader(OpenCheckpoint checkpoint) : checkpoint_(std::move(checkpoint)), sent_(checkpoint_.header) {
-        trim_vocabulary();
+    explicit TableLoader(OpenCheckpoint checkpoint) : checkpoint_(std::move(checkpoint)) {
+        check_vocabulary();
         check_all_tensors();
+    }
+
+    void begin() override {
+        check_unused();
         check_tied_copy();
     }
 
-    ModelHeader header() override { return sent_; }
+    ModelHeader header() override { return checkpoint_.header; }
     Embeddings embeddings() override { return load<Embeddings>(0, checkpoint_.first); }
     TransformerLayer layer(std::uint64_t index) override {
         const LayerPlace& place = checkpoint_.layers.at(index);
@@ -58,17 +62,24 @@ public:
     BertPooler pooler() override { return load_last<BertPooler>(); }
     BertLmHead bert_lm_head() override { return load_last<BertLmHead>(); }
     BertBinaryHead bert_binary_head() override { return load_last<BertBinaryHead>(); }
+    Storage storage() const override {
+        Storage storage{.ranks = {}, .unused = unused()};
+        for (std::size_t stage = 0; stage < checkpoint_.stages.size(); ++stage)
+            for (std::size_t rank = 0; rank < checkpoint_.stages[stage].size(); ++rank) {
+                StoredRank& stored = storage.ranks.emplace_back(StoredRank{.rank = rank, .stage = stage});
+                for (const NamedTensor& entry : checkpoint_.stages[stage].rank(rank).entries()) {
+                    ++stored.tensors;
+                    stored.bytes += entry.tensor.byte_count();
+                }
+            }
+        return storage;
+    }
     std::vector<std::string> notices() const override { return checkpoint_.notices; }
 
 private:
     template <class M>
     M load(std::size_t stage, const NameScope& scope) {
-        M message = gather<M>(*checkpoint_.table, checkpoint_.stages[stage], scope, checkpoint_.header,
-                              checkpoint_.sizes);
-        for (const auto& field : tensor_fields<M>)
-            if (auto& tensor = message.*field.tensor; tensor && field.vocabulary)
-                tensor = with_vocab_rows(*tensor, sent_.vocab_rows);
-        return message;
+        return gather<M>(*checkpoint_.table, checkpoint_.stages[stage], scope, checkpoint_.header, checkpoint_.sizes);
     }
 
     template <class M>
@@ -76,45 +87,50 @@ private:
         return load<M>(checkpoint_.stages.size() - 1, checkpoint_.last);
     }
 
-    /// Padding ends here: the messages hold the true vocabulary where it is known.
-    void trim_vocabulary() {
-        if (!sent_.true_vocab_size) return;
-        if (*sent_.true_vocab_size == 0) throw Error("the vocabulary is said to have 0 words");
-        if (*sent_.true_vocab_size > sent_.vocab_rows)
-            throw Error(text("the vocabulary is said to have ", *sent_.true_vocab_size,
-                             " words, the word embeddings have only ", sent_.vocab_rows, " rows"));
-        sent_.vocab_rows = *sent_.true_vocab_size;
+    void check_vocabulary() const {
+        const ModelHeader& header = checkpoint_.header;
+        if (!header.true_vocab_size) return;
+        if (*header.true_vocab_size == 0) throw Error("the vocabulary is said to have 0 words");
+        if (*header.true_vocab_size > header.vocab_rows)
+            throw Error(text("the vocabulary is said to have ", *header.true_vocab_size,
+                             " words, the word embeddings have only ", header.vocab_rows, " rows"));
     }
 
     void check_all_tensors() {
         embeddings();
-        for (std::uint64_t index = 0; index < sent_.num_layers; ++index) layer(index);
+        for (std::uint64_t index = 0; index < checkpoint_.header.num_layers; ++index) layer(index);
         final_norm();
         output_layer();
         pooler();
         bert_lm_head();
         bert_binary_head();
         take_tied_copy();
-        check_unused();
     }
 
     void take_tied_copy() {
-        const std::string_view name = checkpoint_.table->tied_copy;
-        if (!sent_.tied_embeddings || name.empty()) return;
+        const std::string& name = checkpoint_.table->tied_copy;
+        if (!checkpoint_.header.tied_embeddings || name.empty()) return;
         StageTensors& stage = checkpoint_.stages.back();
         for (std::size_t rank = 0; rank < stage.size(); ++rank)
             if (const NamedTensor* copy = stage.take(rank, checkpoint_.last.name(name))) copies_.push_back(copy->tensor);
     }
 
-    void check_unused() const {
+    std::vector<std::string> unused() const {
         std::vector<std::string> names;
-        std::size_t count = 0;
         for (const StageTensors& stage : checkpoint_.stages)
             for (const NamedTensor* entry : stage.unused(checkpoint_.table->ignored_endings))
-                if (++count <= 5) names.push_back(text("'", entry->name, "' (", entry->file, ")"));
-        if (count > 0)
-            throw Error(text(count, " tensors have no place in this model and would be lost: ", joined(names),
-                             count > 5 ? ", …" : "", "; ", checkpoint_.sizes));
+                names.push_back(text("'", entry->name, "' (", entry->file, ")"));
+        return names;
+    }
+
+    void check_unused() const {
+        constexpr std::size_t shown = 5;
+        std::vector<std::string> names = unused();
+        const std::size_t count = names.size();
+        if (count == 0) return;
+        names.resize(std::min(count, shown));
+        throw Error(text(count, " tensors have no place in this model and would be lost: ", joined(names),
+                         count > shown ? ", …" : "", "; ", checkpoint_.sizes));
     }
 
     /// A tied model's second copy of its embeddings is dropped, as everyone who loads it ties the two again; that they
@@ -147,7 +163,6 @@ private:
     }
 
     OpenCheckpoint checkpoint_;
-    ModelHeader sent_;
     std::vector<Tensor> copies_;
 };
 

@@ -23,7 +23,7 @@ namespace crossdock {
 /// A checkpoint being written: where each message goes, and the files of each stage's tensor-parallel ranks.
 struct TargetCheckpoint {
     ModelHeader header;                  ///< vocab_rows as it will be stored
-    const TensorTable* table = nullptr;  ///< lives as long as the program
+    const TensorTable* table = nullptr;  ///< lives as long as the saver
     std::size_t ranks = 1;
     std::vector<LayerPlace> layers{};
     NameScope first{}, last{};
@@ -53,6 +53,7 @@ public:
 
     void write(const ModelHeader& header) override {
         if (save_dir_.empty()) throw UsageError("the saver needs to know where to save (--save_dir)");
+        if (!header.source_directory.empty()) require_separate(header.source_directory, save_dir_);
         prepare(header);
         staged_.emplace(save_dir_, overwrite_);
         for (const std::string& notice : staged_->notices()) notices_.push_back(notice);
@@ -121,11 +122,14 @@ private:
 
     void submit(std::size_t stage, std::vector<StoredTensor> group) {
         std::vector<Transfer> transfers;
+        std::uint64_t bytes = 0;
         for (StoredTensor& stored : group) {
             const Tensor& tensor = stored.tensor;
             auto slot = target_.stages[stage][stored.rank]->add(stored.name, tensor.dtype(), tensor.shape());
             transfers.push_back({tensor, std::move(slot), stored.name});
+            bytes += tensor.byte_count();
         }
+        if (context_.planned) context_.planned(bytes);
         pool_->submit(std::move(transfers));
     }
 

@@ -61,8 +61,8 @@ struct ModelHeader {
     std::uint64_t num_query_groups = 0;  ///< key/value heads; equals num_attention_heads without grouping
     std::uint64_t kv_channels = 0;       ///< rows of one head; heads × kv_channels may differ from hidden_size
     std::uint64_t ffn_hidden_size = 0;
-    std::uint64_t vocab_rows = 0;  ///< rows of the word embeddings as they are sent
-    std::optional<std::uint64_t> true_vocab_size;
+    std::uint64_t vocab_rows = 0;  ///< rows of the word embeddings as they are sent, padding included
+    std::optional<std::uint64_t> true_vocab_size;  ///< words; rows beyond are padding
     std::optional<std::uint64_t> make_vocab_size_divisible_by;
     std::optional<std::uint64_t> max_position_embeddings;
     std::optional<std::uint64_t> seq_length;
@@ -110,6 +110,7 @@ struct ModelHeader {
     std::optional<std::string> tokenizer_type;
     DType params_dtype = DType::f32;  ///< of most weights; every tensor keeps its own
 
+    std::filesystem::path source_directory;  ///< where the model is read from; empty: not from files
     std::string source_format;  ///< for reports: "Hugging Face", "Megatron (llm)"
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
     std::map<std::string, std::string> carried;

@@ -44,11 +44,13 @@ TEST_CASE("pickle writer writes these bytes", "[container][pickle]") {
     CHECK(write(std::int64_t{1} << 31) == literal("\x80\x02\x8A\x08\0\0\0\x80\0\0\0\0."));
     CHECK(write(1.5) == literal("\x80\x02G\x3F\xF8\0\0\0\0\0\0."));
     CHECK(write("é") == literal("\x80\x02X\2\0\0\0\xC3\xA9."));
-    CHECK(write(Dict{{{"a", List{{1, 2}}}}}) == literal("\x80\x02}q\0(X\1\0\0\0a]q\1(K\1K\2eu."));
+    const Value dict = Dict{{{"a", List{{1, 2}}}}};  // a name, as temporaries in the call would count as sharing "a"
+    CHECK(write(dict) == literal("\x80\x02}q\0(X\1\0\0\0a]q\1(K\1K\2eu."));
     CHECK(write(Tuple{{1, 2, 3, 4}}) == literal("\x80\x02(K\1K\2K\3K\4t."));
     Object args = object_of("argparse", "Namespace", Construction::new_instance);
     args.state = Dict{{{"x", Value()}}};
-    CHECK(write(args) == literal("\x80\x02" "cargparse\nNamespace\nq\0)\x81q\1}q\2(X\1\0\0\0xNub."));
+    CHECK(write(args) == literal("\x80\x02"
+                                 "cargparse\nNamespace\nq\0)\x81q\1}q\2(X\1\0\0\0xNub."));
 }
 
 TEST_CASE("pickle writer's values are read back", "[container][pickle]") {

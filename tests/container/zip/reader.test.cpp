@@ -35,34 +35,35 @@ ZipPart deflated(const std::string& name, const std::string& data) {
     const std::unique_ptr<libdeflate_compressor, void (*)(libdeflate_compressor*)> compressor(
         libdeflate_alloc_compressor(6), libdeflate_free_compressor);
     std::string packed(data.size() + 100, '\0');
-    packed.resize(libdeflate_deflate_compress(compressor.get(), data.data(), data.size(), packed.data(), packed.size()));
+    packed.resize(
+        libdeflate_deflate_compress(compressor.get(), data.data(), data.size(), packed.data(), packed.size()));
     return {name, packed, 8, static_cast<std::uint32_t>(data.size()), zip::crc32(std::as_bytes(std::span(data)))};
 }
 
 /// The same archive with its numbers in the 64-bit forms.
 std::string with_zip64() {
     std::string out = small.substr(0, central), directory = small.substr(central, end - central);
-    for (const std::size_t at : {20, 24, 42}) directory = patched(directory, at, std::uint32_t{0xFFFFFFFF});
+    for (const std::size_t at : {20U, 24U, 42U}) directory = patched(directory, at, std::uint32_t{0xFFFFFFFF});
     directory = patched(directory, 30, std::uint16_t{32});
     append_little<std::uint16_t>(directory, 0x7777);  // an extra field of someone else
     append_little<std::uint16_t>(directory, 0);
     append_little<std::uint16_t>(directory, 1);
     append_little<std::uint16_t>(directory, 24);
-    for (const std::uint64_t number : {5, 5, 0}) append_little(directory, number);
+    for (const std::uint64_t number : {5U, 5U, 0U}) append_little(directory, number);
     const std::uint64_t end_offset = central + directory.size();
     out += directory + std::string("PK\x06\x06", 4);
     append_little<std::uint64_t>(out, 44);
     append_little<std::uint32_t>(out, 0);
     append_little<std::uint64_t>(out, 0);
-    for (const std::uint64_t number : {std::uint64_t{1}, std::uint64_t{1}, std::uint64_t{directory.size()},
-                                       std::uint64_t{central}})
+    for (const std::uint64_t number :
+         {std::uint64_t{1}, std::uint64_t{1}, std::uint64_t{directory.size()}, std::uint64_t{central}})
         append_little(out, number);
     out += std::string("PK\x06\x07\0\0\0\0", 8);
     append_little(out, end_offset);
     append_little<std::uint32_t>(out, 1);
     std::string last = small.substr(end);
-    for (const std::size_t at : {8, 10}) last = patched(last, at, std::uint16_t{0xFFFF});
-    for (const std::size_t at : {12, 16}) last = patched(last, at, std::uint32_t{0xFFFFFFFF});
+    for (const std::size_t at : {8U, 10U}) last = patched(last, at, std::uint16_t{0xFFFF});
+    for (const std::size_t at : {12U, 16U}) last = patched(last, at, std::uint32_t{0xFFFFFFFF});
     return out + last;
 }
 
@@ -93,8 +94,7 @@ TEST_CASE("zip reader unpacks deflated entries up to a limit", "[container][zip]
     const std::string data(5000, 'x');
     const zip::Reader reader = reader_of(zip_bytes({deflated("p/a", data)}));
     CHECK(content(reader, "p/a", 5000) == data);
-    CHECK_THROWS_WITH(content(reader, "p/a", 4999),
-                      "memory: zip entry 'p/a' holds 5000 bytes, at most 4999 are read");
+    CHECK_THROWS_WITH(content(reader, "p/a", 4999), "memory: zip entry 'p/a' holds 5000 bytes, at most 4999 are read");
     CHECK_THROWS_WITH(reader.payload_offset(*reader.find("p/a")),
                       "memory: zip entry 'p/a' is compressed, expected it stored as PyTorch does; save it again with "
                       "torch.save");
@@ -119,8 +119,9 @@ TEST_CASE("zip reader refuses a wrong checksum, but not one that was left out", 
 }
 
 TEST_CASE("zip reader refuses what is no zip", "[container][zip]") {
-    CHECK_THROWS_WITH(reader_of(""), "memory: no zip directory is found at its end, it holds 0 bytes; it is probably "
-                                     "truncated");
+    CHECK_THROWS_WITH(reader_of(""),
+                      "memory: no zip directory is found at its end, it holds 0 bytes; it is probably "
+                      "truncated");
     CHECK_THROWS_WITH(reader_of(std::string(100, 'P')),
                       "memory: no zip directory is found at its end, it holds 100 bytes; it is probably truncated");
 }
@@ -146,8 +147,9 @@ TEST_CASE("zip reader refuses a directory with more entries than bytes", "[conta
 }
 
 TEST_CASE("zip reader refuses a directory that holds no entry where one should stand", "[container][zip]") {
-    CHECK_THROWS_WITH(reader_of(patched(small, central, 0)),
-                      "memory: offset 38 holds no entry of the zip directory, 1 more are expected; the file is damaged");
+    CHECK_THROWS_WITH(
+        reader_of(patched(small, central, 0)),
+        "memory: offset 38 holds no entry of the zip directory, 1 more are expected; the file is damaged");
 }
 
 TEST_CASE("zip reader refuses an entry whose name leaves the directory", "[container][zip]") {
@@ -172,8 +174,9 @@ TEST_CASE("zip reader refuses a stored entry of two sizes", "[container][zip]") 
 
 TEST_CASE("zip reader refuses 64-bit numbers that are not there", "[container][zip]") {
     const std::string lacking = patched(patched(small, central + 20, -1), central + 24, -1);
-    CHECK_THROWS_WITH(reader_of(lacking),
-                      "memory: zip entry 'p/a' needs 64-bit sizes that the directory does not give; the file is damaged");
+    CHECK_THROWS_WITH(
+        reader_of(lacking),
+        "memory: zip entry 'p/a' needs 64-bit sizes that the directory does not give; the file is damaged");
 }
 
 TEST_CASE("zip reader refuses a zip64 record that is not there", "[container][zip]") {
@@ -182,8 +185,9 @@ TEST_CASE("zip reader refuses a zip64 record that is not there", "[container][zi
     CHECK_THROWS_WITH(reader_of(patched(whole, locator + 8, std::uint64_t{locator})),
                       "memory: the zip64 locator points to offset 175, expected the end record in front of offset 175; "
                       "the file is damaged");
-    CHECK_THROWS_WITH(reader_of(patched(whole, locator + 8, std::uint64_t{1})),
-                      "memory: offset 1 holds no zip64 end record though the locator points there; the file is damaged");
+    CHECK_THROWS_WITH(
+        reader_of(patched(whole, locator + 8, std::uint64_t{1})),
+        "memory: offset 1 holds no zip64 end record though the locator points there; the file is damaged");
 }
 
 TEST_CASE("zip reader refuses encrypted, split and otherwise compressed archives", "[container][zip]") {

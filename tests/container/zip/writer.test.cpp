@@ -28,9 +28,7 @@ void put(const std::shared_ptr<zip::EntryWriter>& entry, std::string_view bytes,
     entry->write(at, std::as_bytes(std::span(bytes)));
 }
 
-zip::Reader reader_of(const std::filesystem::path& path) {
-    return zip::Reader(std::make_shared<FileSource>(path));
-}
+zip::Reader reader_of(const std::filesystem::path& path) { return zip::Reader(std::make_shared<FileSource>(path)); }
 
 }  // namespace
 
@@ -40,7 +38,12 @@ TEST_CASE("zip writer writes these bytes", "[container][zip]") {
     put(writer.add("a", 2), "hi");
     writer.finish();
     const std::string fields("\0\x08\0\0\0\0\x21\0\xAC\x2A\x93\xD8\x02\0\0\0\x02\0\0\0\x01\0", 22);
-    const std::string local = std::string("PK\x03\x04\x14\0", 6) + fields + std::string("\x21\0" "a" "FB\x1D\0", 7) +
+    const std::string local = std::string("PK\x03\x04\x14\0", 6) + fields +
+                              std::string(
+                                  "\x21\0"
+                                  "a"
+                                  "FB\x1D\0",
+                                  7) +
                               std::string(29, 'Z');
     const std::string central = std::string("PK\x01\x02\x2D\0\x14\0", 8) + fields + std::string(16, '\0') + "a";
     const std::string end("PK\x05\x06\0\0\0\0\x01\0\x01\0\x2F\0\0\0\x42\0\0\0\0\0", 22);

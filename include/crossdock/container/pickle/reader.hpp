@@ -32,7 +32,7 @@ struct Limits {
 
 namespace detail {
 
-/// All nodes that a reader makes, so that it can undo deep nests and cycles without recursion.
+/// All nodes that a reader makes and that hold others, so that it can undo deep nests and cycles without recursion.
 class NodePool {
 public:
     NodePool() = default;
@@ -44,14 +44,12 @@ public:
         for (const auto& node : nodes_) node->content = std::string();
     }
 
-    Value add(Value value) {
-        nodes_.push_back(value.node());
-        return value;
-    }
+    void add(const std::shared_ptr<Node>& node) { nodes_.push_back(node); }
 
     /// Lets go of the nodes that `root` reaches, making it a tree of values that own each other without a cycle.
     /// Returns the depth; or nothing, with nothing changed for the pool, when it is beyond `limit`.
     std::optional<std::size_t> release(Value& root, std::size_t limit) {
+        height_.reserve(nodes_.size());
         const auto depth = untangle(root, limit);
         if (depth) std::erase_if(nodes_, [&](const auto& node) { return height_.contains(node.get()); });
         return depth;
@@ -61,7 +59,7 @@ private:
     /// Turns mentions of a container inside itself into back references; returns the height of what hangs at `value`.
     std::optional<std::size_t> untangle(Value& value, std::size_t limit) {
         const std::shared_ptr<Node> node = value.node();
-        if (!node) return 0;
+        if (!node || is_leaf(*node)) return 0;
         const auto [at, inserted] = height_.try_emplace(node.get(), in_progress);
         if (!inserted && at->second == in_progress) {
             value = Value::back_reference_to(node);
@@ -184,7 +182,9 @@ private:
     template <Shared T>
     Value make(T content) {
         charge(node_bytes);
-        return pool_.add(Value(std::move(content)));
+        Value value(std::move(content));
+        if constexpr (detail::holds_values<T>) pool_.add(value.node());
+        return value;
     }
 
     static constexpr std::uint64_t node_bytes = sizeof(Node) + 4 * sizeof(void*);

@@ -275,6 +275,15 @@ struct Describe {
     std::string operator()(const Tensor&) const { return "a tensor"; }
 };
 
+/// The types whose values hold further values.
+template <class T>
+inline constexpr bool holds_values = std::same_as<T, List> || std::same_as<T, Tuple> || std::same_as<T, Dict> ||
+                                     std::same_as<T, Set> || std::same_as<T, Object> || std::same_as<T, PersistentId>;
+
+inline bool is_leaf(const Node& node) {
+    return std::visit([]<class T>(const T&) { return !holds_values<T>; }, node.content);
+}
+
 /// Calls visit(Value&) for each value that a node holds.
 template <class Visit>
 void for_each_child(Node& node, Visit&& visit) {

@@ -153,7 +153,9 @@ private:
         if (item == item_bytes_.end()) fail(text("holds storage '", key, "' that no tensor uses; the file is damaged"));
         std::byte head[8];
         source_->read(offset, std::span<std::byte>(head));
-        const std::uint64_t bytes = checked_multiply(load_little<std::uint64_t>(head), item->second, "storage size");
+        const std::uint64_t bytes = within(source_->name(), [&] {
+            return checked_multiply(load_little<std::uint64_t>(head), item->second, "storage size");
+        });
         offset += sizeof head;
         if (bytes > source_->size() - offset)
             fail(text("storage '", key, "' at offset ", offset, " should hold ", bytes, " bytes, the file ends at ",

@@ -116,7 +116,7 @@ private:
 
 inline void Rebuild::visit(const pickle::Value& value) {
     const auto& node = value.node();
-    if (!node || !seen_.insert(node.get()).second) return;
+    if (!node || pickle::detail::is_leaf(*node) || !seen_.insert(node.get()).second) return;
     if (const auto* entries = value.entries()) visit_all(*entries);
     if (const auto* items = value.items()) visit_all(*items);
     const auto* object = value.get<pickle::Object>();
@@ -203,7 +203,8 @@ inline std::optional<Tensor> Rebuild::call(std::string_view module, std::string_
         const auto* data = args[0].get<Tensor>();
         return data ? std::optional(*data) : std::nullopt;
     }
-    if (module == "torch._tensor" && (name == "_rebuild_from_type" || name == "_rebuild_from_type_v2") && args.size() == 4) {
+    if (module == "torch._tensor" && (name == "_rebuild_from_type" || name == "_rebuild_from_type_v2") &&
+        args.size() == 4) {
         const auto* function = args[0].get<pickle::Global>();
         const auto* function_args = args[2].items();
         const bool nested = function && function->module == "torch._tensor";

@@ -105,14 +105,18 @@ inline std::vector<std::byte> Reader::bytes_at(std::uint64_t offset, std::uint64
     return bytes;
 }
 
-/// Looks backwards for the end record: it is the file's last part, but for a comment whose length it gives.
+/// Looks backwards for the end record: it is the file's last part, but for a comment whose length it gives. Most files
+/// have none, so the last bytes are looked at alone first.
 inline Reader::Directory Reader::find_directory() const {
-    const std::uint64_t size = source_->size(), tail = std::min<std::uint64_t>(size, end_bytes + 0xFFFF);
-    const std::vector<std::byte> bytes = bytes_at(size - tail, tail);
-    for (std::size_t at = bytes.size() - std::min(end_bytes, bytes.size()) + 1; at-- > 0;) {
-        if (bytes.size() - at < end_bytes || load_little<std::uint32_t>(&bytes[at]) != end_signature) continue;
-        if (load_little<std::uint16_t>(&bytes[at + 20]) != bytes.size() - at - end_bytes) continue;
-        return parse_end(&bytes[at], size - tail + at);
+    const std::uint64_t size = source_->size();
+    for (const std::uint64_t most : {std::uint64_t{end_bytes}, std::uint64_t{end_bytes + 0xFFFF}}) {
+        const std::uint64_t tail = std::min(size, most);
+        const std::vector<std::byte> bytes = bytes_at(size - tail, tail);
+        for (std::size_t at = bytes.size() - std::min(end_bytes, bytes.size()) + 1; at-- > 0;) {
+            if (bytes.size() - at < end_bytes || load_little<std::uint32_t>(&bytes[at]) != end_signature) continue;
+            if (load_little<std::uint16_t>(&bytes[at + 20]) != bytes.size() - at - end_bytes) continue;
+            return parse_end(&bytes[at], size - tail + at);
+        }
     }
     fail(text("no zip directory is found at its end, it holds ", size, " bytes; it is probably truncated"));
 }

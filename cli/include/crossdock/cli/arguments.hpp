@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cxxopts.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+#include "crossdock/plugin/options.hpp"
+#include "crossdock/plugin/plugin_list.hpp"
+
+namespace crossdock::cli {
+
+/// Options that stand together in a command's help.
+struct OptionGroup {
+    std::string name;
+    std::vector<OptionInfo> options;
+};
+
+/// What a command takes, for its parser and its help.
+struct Syntax {
+    std::string command;
+    std::string summary;
+    std::string arguments;  ///< "A B": as many words as it takes arguments that are no options
+    std::vector<OptionGroup> groups;
+
+    const OptionInfo* find(std::string_view name) const {
+        for (const OptionGroup& group : groups)
+            for (const OptionInfo& option : group.options)
+                if (option.name == name) return &option;
+        return nullptr;
+    }
+    std::vector<std::string> option_names() const {
+        std::vector<std::string> names;
+        for (const OptionGroup& group : groups)
+            for (const OptionInfo& option : group.options) names.push_back(option.name);
+        return names;
+    }
+};
+
+/// A command line taken apart.
+struct Arguments {
+    OptionValues options;                 ///< names with underscores; a flag that is given has the value ""
+    std::vector<std::string> positional;  ///< as many as the syntax asks for
+    bool help = false;
+
+    bool has(const std::string& name) const { return options.contains(name); }
+    /// Empty when it is not given.
+    std::string value(const std::string& name) const {
+        const auto found = options.find(name);
+        return found == options.end() ? std::string() : found->second;
+    }
+};
+
+/// The value of an option that is a number, at least 1.
+inline std::size_t number_or(const Arguments& arguments, const std::string& name, std::size_t otherwise) {
+    if (!arguments.has(name)) return otherwise;
+    const auto number = within("--" + name, [&] { return crossdock::detail::parse_number(arguments.value(name)); });
+    if (number == 0) throw UsageError(text("--", name, " is 0, expected at least 1"));
+    return number;
+}
+
+/// "; did you mean --load_dir?", or where to read more.
+inline std::string nearest_option(std::string_view asked, const std::vector<std::string>& known,
+                                  std::string_view command) {
+    const std::string_view nearest = nearest_name(asked, known);
+    return nearest.empty() ? text("; see crossdock ", command, " --help") : text("; did you mean --", nearest, "?");
+}
+
+namespace detail {
+
+inline cxxopts::Options make_parser(const Syntax& syntax) {
+    cxxopts::Options parser("crossdock " + syntax.command, syntax.summary);
+    parser.custom_help(syntax.arguments.empty() ? "[OPTION...]" : syntax.arguments + " [OPTION...]");
+    for (const OptionGroup& group : syntax.groups)
+        for (const OptionInfo& option : group.options) {
+            const auto value = option.value.empty() ? std::shared_ptr<cxxopts::Value>(cxxopts::value<bool>())
+                                                    : cxxopts::value<std::string>();
+            parser.add_options(group.name)(option.name, option.help, value, option.value);
+        }
+    parser.add_options("general")("h,help", "show this help");
+    parser.set_width(100);
+    parser.allow_unrecognised_options();  // these are the positional ones: options are known by then
+    return parser;
+}
+
+/// A token as cxxopts expects it: options are known, their names have underscores, and values stand alone.
+class Tokens {
+public:
+    Tokens(const Syntax& syntax, const std::vector<std::string>& given) : syntax_(syntax) {
+        for (std::size_t i = 0; i < given.size(); ++i) {
+            if (given[i] == "--") {
+                out_.insert(out_.end(), given.begin() + static_cast<std::ptrdiff_t>(i), given.end());
+                return;
+            }
+            if (!is_option(given[i]) || given[i] == "-h" || given[i] == "--help")
+                out_.push_back(given[i]);
+            else if (take(given[i], i + 1 < given.size() ? &given[i + 1] : nullptr))
+                ++i;
+        }
+    }
+
+    const std::vector<std::string>& list() const noexcept { return out_; }
+
+private:
+    static bool is_option(std::string_view token) { return token.size() > 1 && token[0] == '-'; }
+
+    static std::string name_of(std::string_view token) {
+        std::string name(token.substr(std::min(token.find_first_not_of('-'), token.size())));
+        name.resize(std::min(name.find('='), name.size()));
+        std::replace(name.begin(), name.end(), '-', '_');
+        return name;
+    }
+
+    bool is_known(std::string_view token) const {
+        return token.starts_with("--") && (token == "--help" || syntax_.find(name_of(token)));
+    }
+
+    /// Returns whether the next token is the option's value.
+    bool take(const std::string& token, const std::string* next) {
+        const std::string name = name_of(token);
+        if (!is_known(token))
+            throw UsageError(text(token.substr(0, token.find('=')), " is no option of crossdock ", syntax_.command,
+                                  nearest_option(name, syntax_.option_names(), syntax_.command)));
+        const std::size_t equals = token.find('=');
+        const bool has_value = equals != std::string::npos;
+        const OptionInfo& option = *syntax_.find(name);
+        if (option.value.empty()) {
+            if (has_value) throw UsageError(text("--", name, " is a flag and takes no value"));
+            out_.push_back("--" + name);
+            return false;
+        }
+        if (!has_value && (!next || is_known(*next)))
+            throw UsageError(text("--", name, " needs a value: --", name, " ", option.value));
+        out_.push_back("--" + name);
+        out_.push_back(has_value ? token.substr(equals + 1) : *next);
+        return !has_value;
+    }
+
+    const Syntax& syntax_;
+    std::vector<std::string> out_;
+};
+
+inline void check_positional(const Syntax& syntax, const std::vector<std::string>& found) {
+    const auto words = [](std::string_view list) {
+        return list.empty() ? 0 : static_cast<std::size_t>(std::count(list.begin(), list.end(), ' ')) + 1;
+    };
+    const std::size_t expected = words(syntax.arguments);
+    if (found.size() > expected)
+        throw UsageError(text("'", found[expected], "' is one argument too many for crossdock ", syntax.command,
+                              syntax.arguments.empty() ? "" : " ", syntax.arguments));
+    if (found.size() < expected)
+        throw UsageError(text("crossdock ", syntax.command, " needs ", syntax.arguments, ", see crossdock ",
+                              syntax.command, " --help"));
+}
+
+}  // namespace detail
+
+/// Takes apart what stands behind the command's name. Throws UsageError for options that do not exist or lack a value.
+inline Arguments parse(const Syntax& syntax, const std::vector<std::string>& given) {
+    const detail::Tokens tokens(syntax, given);
+    std::vector<const char*> argv{"crossdock"};
+    for (const std::string& token : tokens.list()) argv.push_back(token.c_str());
+    const auto result = detail::make_parser(syntax).parse(static_cast<int>(argv.size()), argv.data());
+    Arguments arguments;
+    arguments.help = result.count("help") > 0;
+    if (arguments.help) return arguments;
+    for (const OptionGroup& group : syntax.groups)
+        for (const OptionInfo& option : group.options)
+            if (result.count(option.name) > 0)
+                arguments.options[option.name] = option.value.empty() ? "" : result[option.name].as<std::string>();
+    arguments.positional = result.unmatched();
+    detail::check_positional(syntax, arguments.positional);
+    return arguments;
+}
+
+/// The command's help.
+inline std::string help(const Syntax& syntax) {
+    std::vector<std::string> groups;
+    for (const OptionGroup& group : syntax.groups) groups.push_back(group.name);
+    if (std::find(groups.begin(), groups.end(), "general") == groups.end()) groups.push_back("general");
+    return detail::make_parser(syntax).help(groups);
+}
+
+}  // namespace crossdock::cli

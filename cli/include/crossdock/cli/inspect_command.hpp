@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <iostream>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crossdock/cli/arguments.hpp"
+#include "crossdock/cli/messages.hpp"
+#include "crossdock/cli/plugin_choice.hpp"
+#include "crossdock/cli/units.hpp"
+#include "crossdock/family/header_json.hpp"
+#include "crossdock/pipeline/inspect.hpp"
+
+namespace crossdock::cli {
+
+namespace detail {
+
+inline std::vector<OptionInfo> inspect_options() {
+    return {{"loader", "NAME", "reads the checkpoint; recognised unless given (see crossdock plugins)"},
+            {"json", "", "prints JSON for machines"}};
+}
+
+/// All that the header states, by name; what it leaves open is left out.
+inline Json stated_fields(const ModelHeader& header) {
+    Json fields = header_to_json(header);
+    const auto state = [&](const char* name, const auto& value) {
+        if (value) fields[name] = *value;
+    };
+    fields["vocab_rows"] = header.vocab_rows;
+    state("make_vocab_size_divisible_by", header.make_vocab_size_divisible_by);
+    state("seq_length", header.seq_length);
+    state("hidden_dropout", header.hidden_dropout);
+    state("attention_dropout", header.attention_dropout);
+    state("lima_dropout", header.lima_dropout);
+    state("use_flash_attn", header.use_flash_attn);
+    state("consumed_train_samples", header.consumed_train_samples);
+    state("consumed_valid_samples", header.consumed_valid_samples);
+    state("tokenizer_type", header.tokenizer_type);
+    fields["params_dtype"] = name(header.params_dtype);
+    return fields;
+}
+
+inline std::optional<std::string> iteration_text(const ModelHeader& header) {
+    if (header.release) return "release";
+    return header.iteration ? std::optional(std::to_string(*header.iteration)) : std::nullopt;
+}
+
+/// A table's lines: columns as wide as they need to be, the last one as it is.
+template <std::size_t columns>
+void print_columns(const std::vector<std::array<std::string, columns>>& lines) {
+    std::array<std::size_t, columns> widths{};
+    for (const auto& line : lines)
+        for (std::size_t i = 0; i + 1 < columns; ++i) widths[i] = std::max(widths[i], line[i].size());
+    for (const auto& line : lines) {
+        std::string out = " ";
+        for (std::size_t i = 0; i < columns; ++i) {
+            out += " " + line[i];
+            if (i + 1 < columns) out.append(widths[i] - line[i].size() + 1, ' ');
+        }
+        std::cout << one_line(out) << '\n';
+    }
+}
+
+inline void print_list(std::string_view title, const std::vector<std::string>& lines) {
+    if (lines.empty()) return;
+    std::cout << '\n' << title << " (" << lines.size() << ")\n";
+    for (const std::string& line : lines) std::cout << "  " << one_line(line) << '\n';
+}
+
+inline void print_identity(const Inspection& found, const std::string& loader) {
+    const ModelHeader& header = found.header;
+    std::vector<std::array<std::string, 2>> lines{{"format", header.source_format}, {"loader", loader}};
+    if (!header.family.empty()) lines.push_back({"family", header.family});
+    if (!header.model_type.empty()) lines.push_back({"model type", header.model_type});
+    if (header.previous_tensor_parallel_size)
+        lines.push_back({"parallel", text("TP ", *header.previous_tensor_parallel_size, " x PP ",
+                                          header.previous_pipeline_parallel_size.value_or(1))});
+    if (const auto iteration = iteration_text(header)) lines.push_back({"iteration", *iteration});
+    lines.push_back({"size", text(found.parameters(), " parameters in ", found.tensors.size(), " tensors, ",
+                                  bytes_text(found.bytes()))});
+    for (const auto& [dtype, share] : found.dtypes())
+        lines.push_back({"dtype", text(name(dtype), ": ", share.tensors, " tensors, ", bytes_text(share.bytes))});
+    print_columns(lines);
+}
+
+inline void print_header(const ModelHeader& header) {
+    std::vector<std::array<std::string, 2>> lines;
+    const Json fields = stated_fields(header);
+    for (const auto& [name, value] : fields.items())
+        lines.push_back({name, value.is_string() ? value.template get<std::string>() : value.dump()});
+    std::cout << "\nheader\n";
+    print_columns(lines);
+}
+
+inline void print_tensors(const std::vector<InspectedTensor>& tensors) {
+    std::vector<std::array<std::string, 4>> lines;
+    for (const InspectedTensor& tensor : tensors)
+        lines.push_back({text(tensor.message, " / ", tensor.name), std::string(name(tensor.dtype)),
+                         to_string(tensor.shape), bytes_text(tensor.bytes())});
+    std::cout << "\ntensors\n";
+    print_columns(lines);
+}
+
+inline void print_ranks(const std::vector<StoredRank>& ranks) {
+    std::vector<std::array<std::string, 3>> lines;
+    for (const StoredRank& stored : ranks)
+        lines.push_back({text("TP rank ", stored.rank, ", PP stage ", stored.stage), text(stored.tensors, " tensors"),
+                         bytes_text(stored.bytes)});
+    std::cout << "\nstored\n";
+    print_columns(lines);
+}
+
+inline void print_text(const Inspection& found, const std::string& loader) {
+    print_identity(found, loader);
+    print_header(found.header);
+    print_tensors(found.tensors);
+    if (!found.storage.ranks.empty()) print_ranks(found.storage.ranks);
+    print_list("unused tensors", found.storage.unused);
+    print_list("notices", found.notices);
+    std::cout << std::flush;
+}
+
+inline Json json_of(const InspectedTensor& tensor) {
+    return {{"message", tensor.message},
+            {"name", tensor.name},
+            {"dtype", name(tensor.dtype)},
+            {"shape", std::vector<std::uint64_t>(tensor.shape.begin(), tensor.shape.end())},
+            {"bytes", tensor.bytes()}};
+}
+
+inline Json json_of(const Inspection& found, const std::string& loader) {
+    const ModelHeader& header = found.header;
+    Json json{{"format", header.source_format},
+              {"loader", loader},
+              {"family", header.family},
+              {"model_type", header.model_type},
+              {"tensor_parallel_size", header.previous_tensor_parallel_size.value_or(1)},
+              {"pipeline_parallel_size", header.previous_pipeline_parallel_size.value_or(1)}};
+    if (header.release)
+        json["iteration"] = "release";
+    else if (header.iteration)
+        json["iteration"] = *header.iteration;
+    json["parameters"] = found.parameters();
+    json["bytes"] = found.bytes();
+    for (const auto& [dtype, share] : found.dtypes())
+        json["dtypes"][std::string(name(dtype))] = {{"tensors", share.tensors}, {"bytes", share.bytes}};
+    json["header"] = stated_fields(header);
+    json["tensors"] = Json::array();
+    for (const InspectedTensor& tensor : found.tensors) json["tensors"].push_back(json_of(tensor));
+    json["ranks"] = Json::array();
+    for (const auto& [rank, stage, tensors, bytes] : found.storage.ranks)
+        json["ranks"].push_back({{"rank", rank}, {"stage", stage}, {"tensors", tensors}, {"bytes", bytes}});
+    json["unused"] = found.storage.unused;
+    json["notices"] = found.notices;
+    return json;
+}
+
+}  // namespace detail
+
+template <class Loaders>
+Syntax inspect_syntax() {
+    std::vector<OptionInfo> elsewhere = detail::inspect_options();
+    elsewhere.push_back({"load_dir", "", ""});  // it is the argument
+    return {
+        .command = "inspect",
+        .summary = "Tells what a checkpoint is: format, sizes, tensors, and what is stored where. Reads no weights.",
+        .arguments = "DIR",
+        .groups = {{"general", detail::inspect_options()}, {"loader", plugin_options<Loaders>(elsewhere)}}};
+}
+
+template <class Loaders>
+int inspect_command(const Arguments& arguments) {
+    const std::string& directory = arguments.positional[0];
+    const std::string name = choose_loader<Loaders>(arguments.value("loader"), directory);
+    require_known<Loaders>(arguments.options, detail::inspect_options(), {name});
+    const Inspection found = inspect(*open_checkpoint<Loaders>(name, directory, arguments.options));
+    if (arguments.has("json"))
+        std::cout << detail::json_of(found, name).dump(2, ' ', false, Json::error_handler_t::replace) << std::endl;
+    else
+        detail::print_text(found, name);
+    return success;
+}
+
+}  // namespace crossdock::cli

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <signal.h>
+
+#include <iostream>
+#include <string>
+#include <string_view>
+
+#include "crossdock/core/text.hpp"
+
+namespace crossdock::cli {
+
+/// The exit codes; a signal that ended the program gives 128 and its number, as in a shell.
+enum ExitCode : int { success = 0, failure = 1, wrong_usage = 2, signal_base = 128 };
+
+/// Without line breaks and other control characters: names in checkpoints may hold any.
+inline std::string one_line(std::string text) {
+    for (char& letter : text)
+        if (static_cast<unsigned char>(letter) < ' ' || letter == '\x7f') letter = ' ';
+    return text;
+}
+
+inline void complain(std::string_view line) {
+    std::cout << std::flush;
+    std::cerr << one_line(text("crossdock: ", line)) << std::endl;
+}
+
+inline void warn(std::string_view line) { complain(text("warning: ", line)); }
+
+/// Says that a signal ended the run, and returns the exit code for it.
+inline int stopped_by(int signal) {
+    complain(text("stopped by ", signal == SIGINT ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : "SIGHUP"));
+    return signal_base + signal;
+}
+
+}  // namespace crossdock::cli

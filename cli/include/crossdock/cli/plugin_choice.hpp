@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/cli/arguments.hpp"
+#include "crossdock/plugin/loader.hpp"
+#include "crossdock/plugin/plugin_list.hpp"
+
+namespace crossdock::cli {
+
+/// Whether an option is among these.
+inline bool knows(const std::vector<OptionInfo>& options, std::string_view name) {
+    return std::any_of(options.begin(), options.end(), [&](const OptionInfo& option) { return option.name == name; });
+}
+
+inline std::vector<std::string> names_of(const std::vector<OptionInfo>& options) {
+    std::vector<std::string> names;
+    for (const OptionInfo& option : options) names.push_back(option.name);
+    return names;
+}
+
+/// The options of all plugins of a list, each once and with the plugins that know it; without those in `elsewhere`.
+template <class Plugins>
+std::vector<OptionInfo> plugin_options(const std::vector<OptionInfo>& elsewhere) {
+    std::vector<OptionInfo> options;
+    std::map<std::string, std::vector<std::string>> plugins;
+    for (const std::string& plugin : Plugins::names())
+        for (const OptionInfo& option : Plugins::options(plugin)) {
+            if (knows(elsewhere, option.name)) continue;
+            if (!knows(options, option.name)) options.push_back(option);
+            plugins[option.name].push_back(plugin);
+        }
+    for (OptionInfo& option : options)
+        if (plugins[option.name].size() < Plugins::names().size())
+            option.help += text(" (", joined(plugins[option.name]), ")");
+    return options;
+}
+
+/// The loader that is asked for, or else the one that recognises the directory. Throws Error when none does.
+template <class Loaders>
+std::string choose_loader(const std::string& asked, const std::filesystem::path& directory) {
+    if (!asked.empty()) return asked;
+    if (!std::filesystem::is_directory(directory)) throw Error(text(directory.string(), ": is not a directory"));
+    std::string found = within(directory.string(), [&] { return Loaders::recognise(directory); });
+    if (found.empty())
+        throw Error(text(directory.string(), ": is no checkpoint that a loader recognises; choose one with --loader: ",
+                         joined(Loaders::names())));
+    return found;
+}
+
+/// Throws UsageError for an option that is neither among `own` nor known to one of the loaders.
+template <class Loaders>
+void require_known(const OptionValues& given, const std::vector<OptionInfo>& own,
+                   const std::vector<std::string>& loaders) {
+    std::vector<OptionInfo> known = own;
+    for (const std::string& loader : loaders)
+        for (OptionInfo& option : Loaders::options(loader)) known.push_back(std::move(option));
+    for (const auto& [name, value] : given)
+        if (!knows(known, name))
+            throw UsageError(text("--", name, " is no option of the loader '", joined(loaders, "' or '"), "'",
+                                  nearest_option(name, names_of(known), "plugins")));
+}
+
+/// The values among `given` of options that are known.
+inline OptionValues known_values(const OptionValues& given, const std::vector<OptionInfo>& known) {
+    OptionValues values;
+    for (const auto& [name, value] : given)
+        if (knows(known, name)) values.emplace(name, value);
+    return values;
+}
+
+/// Opens a checkpoint; its loader gets the options that it knows.
+template <class Loaders>
+std::unique_ptr<Loader> open_checkpoint(const std::string& loader, const std::string& directory,
+                                        const OptionValues& given) {
+    OptionValues values = known_values(given, Loaders::options(loader));
+    values["load_dir"] = directory;
+    return Loaders::make(loader, values);
+}
+
+}  // namespace crossdock::cli

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crossdock/cli/arguments.hpp"
+#include "crossdock/cli/messages.hpp"
+
+namespace crossdock::cli {
+
+namespace detail {
+
+inline void print_options(const std::vector<OptionInfo>& options) {
+    std::vector<std::string> spellings;
+    std::size_t width = 0;
+    for (const OptionInfo& option : options) {
+        spellings.push_back(text("--", option.name, option.value.empty() ? "" : " ", option.value));
+        width = std::max(width, spellings.back().size());
+    }
+    for (std::size_t i = 0; i < options.size(); ++i)
+        std::cout << "      " << spellings[i] << std::string(width - spellings[i].size() + 2, ' ') << options[i].help
+                  << '\n';
+}
+
+template <class Plugins>
+void print_plugins(std::string_view title) {
+    std::cout << title << '\n';
+    for (const std::string& name : Plugins::names()) {
+        std::cout << "\n  " << name << "  " << Plugins::summary(name) << '\n';
+        print_options(Plugins::options(name));
+    }
+}
+
+}  // namespace detail
+
+inline Syntax plugins_syntax() {
+    return {.command = "plugins",
+            .summary = "Lists the loaders and savers: what each reads or writes, and its options.",
+            .arguments = "",
+            .groups = {}};
+}
+
+template <class Loaders, class Savers>
+int plugins_command(const Arguments&) {
+    detail::print_plugins<Loaders>("loaders");
+    std::cout << '\n';
+    detail::print_plugins<Savers>("savers");
+    std::cout << std::flush;
+    return success;
+}
+
+}  // namespace crossdock::cli

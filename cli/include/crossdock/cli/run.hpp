@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <exception>
+#include <iostream>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "crossdock/cli/arguments.hpp"
+#include "crossdock/cli/convert_command.hpp"
+#include "crossdock/cli/inspect_command.hpp"
+#include "crossdock/cli/messages.hpp"
+#include "crossdock/cli/plugins_command.hpp"
+#include "crossdock/cli/verify_command.hpp"
+#include "crossdock/version.hpp"
+
+namespace crossdock::cli {
+
+/// One of the program's commands.
+struct Command {
+    Syntax syntax;
+    int (*run)(const Arguments&);  ///< returns the exit code
+};
+
+namespace detail {
+
+template <class Loaders, class Savers>
+std::vector<Command> commands() {
+    return {{convert_syntax<Loaders, Savers>(), &convert_command<Loaders, Savers>},
+            {verify_syntax<Loaders>(), &verify_command<Loaders>},
+            {inspect_syntax<Loaders>(), &inspect_command<Loaders>},
+            {plugins_syntax(), &plugins_command<Loaders, Savers>}};
+}
+
+inline void print_overview(const std::vector<Command>& commands) {
+    std::cout << "crossdock " << version << ": converts checkpoints of large language models between formats and "
+              << "parallel layouts\n\nusage: crossdock COMMAND [OPTION...]\n\n";
+    constexpr std::size_t width = 10;
+    for (const auto& [syntax, run] : commands)
+        std::cout << "  " << syntax.command << std::string(width - syntax.command.size(), ' ')
+                  << syntax.summary.substr(0, syntax.summary.find('\n')) << '\n';
+    std::cout << "\ncrossdock COMMAND --help tells a command's options, crossdock --version the version." << std::endl;
+}
+
+inline int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words) {
+    std::vector<std::string> names;
+    for (const Command& command : commands) names.push_back(command.syntax.command);
+    if (words.empty()) throw UsageError(text("a command is missing, one of ", joined(names), "; see crossdock --help"));
+    if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") return print_overview(commands), success;
+    if (words[0] == "--version") {
+        std::cout << "crossdock " << version << std::endl;
+        return success;
+    }
+    const auto command = std::find(names.begin(), names.end(), words[0]);
+    if (command == names.end())
+        throw UsageError(text("no command is called '", words[0], "'", known_names(words[0], names)));
+    const auto& [syntax, run] = commands[static_cast<std::size_t>(command - names.begin())];
+    const Arguments arguments = parse(syntax, {words.begin() + 1, words.end()});
+    if (!arguments.help) return run(arguments);
+    std::cout << help(syntax) << std::flush;
+    return success;
+}
+
+inline int explain(const std::exception& error, ExitCode code) {
+    complain(error.what());
+    return code;
+}
+
+}  // namespace detail
+
+/// Runs the program with these plugins and returns its exit code: 0 when all went well, 1 when it did not, 2 when it
+/// was called wrongly, 128 + n when signal n ended it. Errors are one line on stderr.
+///
+/// A program with plugins of its own adds them to the lists: run<BuiltinLoaders::with<Mine>, BuiltinSavers>(argc,
+/// argv).
+template <class Loaders, class Savers>
+int run(int argc, const char* const* argv) {
+    try {
+        return detail::dispatch(detail::commands<Loaders, Savers>(), {argv + 1, argv + std::max(argc, 1)});
+    } catch (const UsageError& error) {
+        return detail::explain(error, wrong_usage);
+    } catch (const std::bad_alloc&) {
+        complain("out of memory");
+        return failure;
+    } catch (const std::exception& error) {
+        return detail::explain(error, failure);
+    }
+}
+
+}  // namespace crossdock::cli

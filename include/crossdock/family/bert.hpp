@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crossdock/family/family.hpp"
+#include "crossdock/family/hub_config.hpp"
+
+namespace crossdock {
+
+// Two architectures of transformers share BERT's names:
+//     bert            a norm behind the embeddings and behind each block (modeling_bert.py)
+//     megatron-bert   a norm in front of each block and behind the last, as Megatron trains it
+//                     (modeling_megatron_bert.py, convert_megatron_bert_checkpoint.py)
+// Either stands alone (BertModel, without "bert." in its names) or below heads, which the files tell.
+
+namespace detail {
+
+/// What both have: all but the norms.
+inline TensorTable bert_table_without_norms() {
+    using L = TransformerLayer;
+    const std::string layer = "bert.encoder.layer.{}.", self = layer + "attention.self.";
+    return {
+        .embeddings = {{{&Embeddings::word}, {"bert.embeddings.word_embeddings.weight"}},
+                       {{&Embeddings::position}, {"bert.embeddings.position_embeddings.weight"}},
+                       {{&Embeddings::token_type}, {"bert.embeddings.token_type_embeddings.weight"}}},
+        .layer = {{{&L::qkv_weight}, {self + "query.weight", self + "key.weight", self + "value.weight"}, separate_qkv},
+                  {{&L::qkv_bias}, {self + "query.bias", self + "key.bias", self + "value.bias"}, separate_qkv},
+                  {{&L::dense_weight}, {layer + "attention.output.dense.weight"}},
+                  {{&L::dense_bias}, {layer + "attention.output.dense.bias"}},
+                  {{&L::fc1_weight}, {layer + "intermediate.dense.weight"}},
+                  {{&L::fc1_bias}, {layer + "intermediate.dense.bias"}},
+                  {{&L::fc2_weight}, {layer + "output.dense.weight"}},
+                  {{&L::fc2_bias}, {layer + "output.dense.bias"}}},
+        .output_layer = {{{&OutputLayer::weight}, {"cls.predictions.decoder.weight"}}},
+        .pooler = {{{&BertPooler::weight}, {"bert.pooler.dense.weight"}},
+                   {{&BertPooler::bias}, {"bert.pooler.dense.bias"}}},
+        .bert_lm_head = {{{&BertLmHead::dense_weight}, {"cls.predictions.transform.dense.weight"}},
+                         {{&BertLmHead::dense_bias}, {"cls.predictions.transform.dense.bias"}},
+                         {{&BertLmHead::norm_weight}, {"cls.predictions.transform.LayerNorm.weight"}},
+                         {{&BertLmHead::norm_bias}, {"cls.predictions.transform.LayerNorm.bias"}},
+                         {{&BertLmHead::output_bias}, {"cls.predictions.bias"}}},
+        .bert_binary_head = {{{&BertBinaryHead::weight}, {"cls.seq_relationship.weight"}},
+                             {{&BertBinaryHead::bias}, {"cls.seq_relationship.bias"}}},
+        .tied_copy = "cls.predictions.decoder.weight",
+        .ignored_endings = {"embeddings.position_ids", "embeddings.token_type_ids"}};
+}
+
+inline TensorTable make_bert_table() {
+    using L = TransformerLayer;
+    TensorTable table = bert_table_without_norms();
+    const std::string layer = "bert.encoder.layer.{}.";
+    table.embeddings.push_back({{&Embeddings::norm_weight}, {"bert.embeddings.LayerNorm.weight"}});
+    table.embeddings.push_back({{&Embeddings::norm_bias}, {"bert.embeddings.LayerNorm.bias"}});
+    table.layer.push_back({{&L::post_norm_weight}, {layer + "attention.output.LayerNorm.weight"}});
+    table.layer.push_back({{&L::post_norm_bias}, {layer + "attention.output.LayerNorm.bias"}});
+    table.layer.push_back({{&L::output_norm_weight}, {layer + "output.LayerNorm.weight"}});
+    table.layer.push_back({{&L::output_norm_bias}, {layer + "output.LayerNorm.bias"}});
+    return table;
+}
+
+inline TensorTable make_megatron_bert_table() {
+    using L = TransformerLayer;
+    TensorTable table = bert_table_without_norms();
+    const std::string layer = "bert.encoder.layer.{}.";
+    table.layer.push_back({{&L::input_norm_weight}, {layer + "attention.ln.weight"}});
+    table.layer.push_back({{&L::input_norm_bias}, {layer + "attention.ln.bias"}});
+    table.layer.push_back({{&L::post_norm_weight}, {layer + "ln.weight"}});
+    table.layer.push_back({{&L::post_norm_bias}, {layer + "ln.bias"}});
+    table.final_norm = {{{&FinalNorm::weight}, {"bert.encoder.ln.weight"}},
+                        {{&FinalNorm::bias}, {"bert.encoder.ln.bias"}}};
+    return table;
+}
+
+inline const TensorTable& bert_table(const ModelHeader& header) {
+    static const TensorTable bert = make_bert_table(), megatron_bert = make_megatron_bert_table();
+    return header.post_norm ? bert : megatron_bert;
+}
+
+/// Which of the architectures it is, and which heads there are.
+inline std::vector<std::string> read_bert_tensors(ModelHeader& header, std::span<const TensorDict> ranks) {
+    const auto has = [&](const char* name) { return ranks[0].find(name) != nullptr; };
+    header.embedding_norm = header.post_norm = has("bert.embeddings.LayerNorm.weight");
+    header.final_norm = !header.post_norm;
+    header.pooler = has("bert.pooler.dense.weight");
+    header.bert_lm_head = has("cls.predictions.transform.dense.weight");
+    header.bert_binary_head = has("cls.seq_relationship.weight");
+    if (!header.bert_lm_head) header.tied_embeddings = true;
+    return {};
+}
+
+inline std::string bert_architecture(const ModelHeader& header) {
+    const std::string_view head = header.bert_lm_head ? (header.bert_binary_head ? "ForPreTraining" : "ForMaskedLM")
+                                  : header.bert_binary_head ? "ForNextSentencePrediction"
+                                                            : "Model";
+    return text(header.post_norm ? "Bert" : "MegatronBert", head);
+}
+
+}  // namespace detail
+
+/// BERT and Megatron's BERT.
+inline const Family& bert_family() {
+    using H = ModelHeader;
+    namespace require = detail::require;
+    static const Family family{
+        .name = "bert",
+        .hub_types = {"bert", "megatron-bert"},
+        .model_types = {"BERT"},
+        .config = {entry({"hidden_size"}, &H::hidden_size), entry({"num_hidden_layers"}, &H::num_layers),
+                   entry({"num_attention_heads"}, &H::num_attention_heads),
+                   entry({"intermediate_size"}, &H::ffn_hidden_size),
+                   entry({"max_position_embeddings"}, &H::max_position_embeddings, 512),
+                   entry({"type_vocab_size"}, &H::num_token_types, 2), vocab_size_config(), dtype_config(),
+                   entry({"attention_probs_dropout_prob"}, &H::attention_dropout),
+                   entry({"hidden_dropout_prob"}, &H::hidden_dropout),
+                   entry({"layer_norm_eps"}, &H::norm_epsilon, 1e-12), activation_config("hidden_act", "gelu"),
+                   entry({"tie_word_embeddings"}, &H::tied_embeddings, true),
+                   understood({"position_embedding_type"},
+                              [](const Json& value, H&) {
+                                  if (!value.is_null() && value != "absolute")
+                                      throw Error(text("is ", value.dump(), ", only absolute positions are supported"));
+                              })},
+        .before_config =
+            [](H& header) {
+                header.norm = NormKind::layer;
+                header.norm_zero_centered = false;
+                header.positions = PositionKind::learned;
+                header.gated_mlp = false;
+                header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = true;
+                header.sliding_window = 0;
+                header.embedding_multiplier = 1.0;
+            },
+        .after_config = [](H&, const Json&) {},
+        .hub_table = detail::bert_table,
+        .architecture = detail::bert_architecture,
+        .requirements = {require::layer_norm,
+                         require::plain_norm,
+                         require::learned_positions,
+                         require::sequential,
+                         require::ungated,
+                         require::no_window,
+                         require::plain_embeddings,
+                         require::all_biases,
+                         require::multi_head,
+                         require::heads_fill_hidden,
+                         {"no token types", [](const H& h) { return h.num_token_types > 0; }},
+                         {"norms that are neither BERT's nor Megatron's (post_norm, embedding_norm, final_norm)",
+                          [](const H& h) { return h.post_norm == h.embedding_norm && h.final_norm != h.post_norm; }},
+                         {"a head of its own without BERT's in front of it",
+                          [](const H& h) { return h.tied_embeddings || h.bert_lm_head; }}},
+        .spellings = {.base = "bert.",
+                      .heads = {"cls."},
+                      .stands_alone = [](const H& h) { return !h.bert_lm_head && !h.bert_binary_head; },
+                      .older = {{".LayerNorm.gamma", ".LayerNorm.weight"}, {".LayerNorm.beta", ".LayerNorm.bias"}},
+                      .aliases = {{"cls.predictions.decoder.bias", "cls.predictions.bias"}}},
+        .from_tensors = detail::read_bert_tensors,
+        .hub_type = [](const H& h) { return std::string_view(h.post_norm ? "bert" : "megatron-bert"); }};
+    return family;
+}
+
+}  // namespace crossdock

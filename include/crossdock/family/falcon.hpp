@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/family/family.hpp"
+#include "crossdock/family/hub_config.hpp"
+
+namespace crossdock {
+
+// Falcon's blocks (transformers modeling_falcon.py):
+//     7B    parallel attention behind one norm, one key/value head
+//     40B   "new decoder": parallel, two norms, grouped queries; 11B: the same with one norm
+//     RW    sequential, ALiBi, biases, multi-head
+// query_key_value holds its rows grouped as the message does, in all of them.
+
+namespace detail {
+
+inline TensorTable make_falcon_table(bool has_mlp_norm) {
+    using L = TransformerLayer;
+    const std::string layer = "transformer.h.{}.", input_norm = layer + (has_mlp_norm ? "ln_attn" : "input_layernorm");
+    TensorTable table{.embeddings = {{{&Embeddings::word}, {"transformer.word_embeddings.weight"}}},
+                      .layer = {{{&L::qkv_weight}, {layer + "self_attention.query_key_value.weight"}},
+                                {{&L::qkv_bias}, {layer + "self_attention.query_key_value.bias"}},
+                                {{&L::input_norm_weight}, {input_norm + ".weight"}},
+                                {{&L::input_norm_bias}, {input_norm + ".bias"}},
+                                {{&L::dense_weight}, {layer + "self_attention.dense.weight"}},
+                                {{&L::dense_bias}, {layer + "self_attention.dense.bias"}},
+                                {{&L::fc1_weight}, {layer + "mlp.dense_h_to_4h.weight"}},
+                                {{&L::fc1_bias}, {layer + "mlp.dense_h_to_4h.bias"}},
+                                {{&L::fc2_weight}, {layer + "mlp.dense_4h_to_h.weight"}},
+                                {{&L::fc2_bias}, {layer + "mlp.dense_4h_to_h.bias"}}},
+                      .final_norm = {{{&FinalNorm::weight}, {"transformer.ln_f.weight"}},
+                                     {{&FinalNorm::bias}, {"transformer.ln_f.bias"}}},
+                      .output_layer = {{{&OutputLayer::weight}, {"lm_head.weight"}}},
+                      .tied_copy = "lm_head.weight",
+                      .ignored_endings = {".rotary_emb.inv_freq", ".maybe_rotary.inv_freq", ".rotary.inv_freq"}};
+    const auto add_norm = [&](auto weight, auto bias, const std::string& name) {
+        table.layer.push_back({{weight}, {name + ".weight"}});
+        table.layer.push_back({{bias}, {name + ".bias"}});
+    };
+    if (has_mlp_norm)
+        add_norm(&L::mlp_norm_weight, &L::mlp_norm_bias, layer + "ln_mlp");
+    else
+        add_norm(&L::post_norm_weight, &L::post_norm_bias, layer + "post_attention_layernorm");
+    return table;
+}
+
+inline const TensorTable& falcon_table(const ModelHeader& header) {
+    static const TensorTable one_norm = make_falcon_table(false), two_norms = make_falcon_table(true);
+    return header.parallel_norm ? two_norms : one_norm;
+}
+
+/// Grouped queries and a norm for the MLP came with the new decoder; its blocks are parallel always.
+inline bool is_new_falcon(const ModelHeader& header) {
+    const bool grouped = header.num_query_groups > 1 && header.num_query_groups < header.num_attention_heads;
+    return header.parallel_norm || grouped;
+}
+
+/// Key/value heads by the rules of the code: num_kv_heads counts in the new decoder only.
+inline void read_falcon_heads(ModelHeader& header, const Json& config) {
+    const auto flag = [&](const char* key, bool absent) {
+        const auto found = config.find(key);
+        if (found == config.end() || found->is_null()) return absent;
+        return within(text("'", key, "'"), [&] { return json_as<bool>(*found); });
+    };
+    const bool is_new = flag("new_decoder_architecture", config.value("model_type", "") == "RefinedWeb");
+    if (!is_new) header.num_query_groups = flag("multi_query", true) ? 1 : header.num_attention_heads;
+    if (header.ffn_hidden_size == 0) header.ffn_hidden_size = checked_multiply(4, header.hidden_size, "MLP rows");
+}
+
+/// The variant, from the names and shapes of the first layer.
+inline std::vector<std::string> read_falcon_tensors(ModelHeader& header, std::span<const TensorDict> ranks) {
+    const auto find = [&](const char* name) { return ranks[0].find(text("transformer.h.0.", name)); };
+    header.parallel_norm = find("ln_attn.weight") != nullptr;
+    header.parallel_attention = !find("post_attention_layernorm.weight");
+    const NamedTensor* qkv = find("self_attention.query_key_value.weight");
+    if (!qkv || qkv->tensor.shape().rank() != 2) return {};
+    const std::uint64_t heads = qkv->tensor.shape()[0] / header.kv_channels;
+    const std::uint64_t groups = heads > header.num_attention_heads ? (heads - header.num_attention_heads) / 2 : 0;
+    if (groups == 0 || groups == header.num_query_groups) return {};
+    const std::uint64_t said = std::exchange(header.num_query_groups, groups);
+    return {text("query_key_value has rows for ", groups, " key/value heads, config.json says ", said,
+                 "; the tensor is believed")};
+}
+
+}  // namespace detail
+
+/// Falcon 7B, 40B, 180B, 11B and RW. Files of the first, remote code are read as well: RefinedWeb configurations.
+inline const Family& falcon_family() {
+    using H = ModelHeader;
+    namespace require = detail::require;
+    static const Family family{
+        .name = "falcon",
+        .hub_types = {"falcon", "RefinedWeb", "RefinedWebModel"},
+        .model_types = {"falcon"},
+        .config = chained(
+            rope_config(10000.0),
+            {entry({"hidden_size", "n_embed"}, &H::hidden_size),
+             entry({"ffn_hidden_size"}, &H::ffn_hidden_size),
+             entry({"num_hidden_layers", "n_layer"}, &H::num_layers),
+             entry({"num_attention_heads", "n_head"}, &H::num_attention_heads),
+             entry({"num_kv_heads", "n_head_kv"}, &H::num_query_groups),
+             entry({"max_position_embeddings"}, &H::max_position_embeddings, 2048),
+             vocab_size_config(),
+             dtype_config(),
+             entry({"attention_dropout"}, &H::attention_dropout),
+             entry({"hidden_dropout"}, &H::hidden_dropout),
+             entry({"layer_norm_epsilon"}, &H::norm_epsilon, 1e-5),
+             activation_config("activation", "gelu"),
+             entry({"tie_word_embeddings"}, &H::tied_embeddings, true),
+             {{"bias"},
+              nullptr,
+              [](const Json& value, H& h) {
+                  h.qkv_bias = h.dense_bias = h.fc1_bias = h.fc2_bias = detail::json_as<bool>(value);
+              },
+              [](const H& h) { return Json(h.qkv_bias); }},
+             {{"alibi"},
+              false,
+              [](const Json& value, H& h) {
+                  h.positions = detail::json_as<bool>(value) ? PositionKind::alibi : PositionKind::rope;
+              },
+              [](const H& h) { return Json(h.positions == PositionKind::alibi); }},
+             written("parallel_attn", [](const H& h) { return Json(h.parallel_attention); }),
+             written("new_decoder_architecture", [](const H& h) { return Json(detail::is_new_falcon(h)); }),
+             written(
+                 "num_ln_in_parallel_attn",
+                 [](const H& h) { return detail::is_new_falcon(h) ? Json(h.parallel_norm ? 2 : 1) : Json(nullptr); }),
+             written("multi_query", [](const H& h) { return Json(h.num_query_groups < h.num_attention_heads); })}),
+        .before_config =
+            [](H& header) {
+                header.norm = NormKind::layer;
+                header.norm_zero_centered = false;
+                header.gated_mlp = false;
+                header.parallel_attention = true;
+                header.rotary_percent = 1.0;
+                header.sliding_window = 0;
+                header.embedding_multiplier = 1.0;
+            },
+        .after_config = detail::read_falcon_heads,
+        .hub_table = detail::falcon_table,
+        .architecture = [](const H&) { return std::string("FalconForCausalLM"); },
+        .requirements = {require::decoder_only,
+                         require::layer_norm,
+                         require::plain_norm,
+                         require::full_rotary,
+                         require::pre_norm,
+                         require::final_norm,
+                         require::ungated,
+                         require::no_window,
+                         require::plain_embeddings,
+                         require::biases_agree,
+                         require::heads_fill_hidden,
+                         {"positions that are neither rotary nor ALiBi",
+                          [](const H& h) {
+                              return h.positions == PositionKind::rope || h.positions == PositionKind::alibi;
+                          }},
+                         {"grouped query heads in sequential blocks",
+                          [](const H& h) { return h.parallel_attention || !detail::is_new_falcon(h); }}},
+        .spellings = {.base = "transformer.", .heads = {"lm_head."}},
+        .from_tensors = detail::read_falcon_tensors};
+    return family;
+}
+
+}  // namespace crossdock

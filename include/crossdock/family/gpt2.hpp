@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "crossdock/family/family.hpp"
+#include "crossdock/family/hub_config.hpp"
+
+namespace crossdock {
+
+namespace detail {
+
+/// Linear layers are Conv1D, stored [in, out]; c_attn's columns are all q, all k, all v.
+inline const TensorTable& gpt2_table(const ModelHeader&) {
+    using L = TransformerLayer;
+    static const TensorTable table{
+        .embeddings = {{{&Embeddings::word}, {"transformer.wte.weight"}},
+                       {{&Embeddings::position}, {"transformer.wpe.weight"}}},
+        .layer = {{{&L::input_norm_weight}, {"transformer.h.{}.ln_1.weight"}},
+                  {{&L::input_norm_bias}, {"transformer.h.{}.ln_1.bias"}},
+                  {{&L::qkv_weight}, {"transformer.h.{}.attn.c_attn.weight"}, stacked_qkv_transposed},
+                  {{&L::qkv_bias}, {"transformer.h.{}.attn.c_attn.bias"}, stacked_qkv},
+                  {{&L::dense_weight}, {"transformer.h.{}.attn.c_proj.weight"}, transposed},
+                  {{&L::dense_bias}, {"transformer.h.{}.attn.c_proj.bias"}},
+                  {{&L::post_norm_weight}, {"transformer.h.{}.ln_2.weight"}},
+                  {{&L::post_norm_bias}, {"transformer.h.{}.ln_2.bias"}},
+                  {{&L::fc1_weight}, {"transformer.h.{}.mlp.c_fc.weight"}, transposed},
+                  {{&L::fc1_bias}, {"transformer.h.{}.mlp.c_fc.bias"}},
+                  {{&L::fc2_weight}, {"transformer.h.{}.mlp.c_proj.weight"}, transposed},
+                  {{&L::fc2_bias}, {"transformer.h.{}.mlp.c_proj.bias"}}},
+        .final_norm = {{{&FinalNorm::weight}, {"transformer.ln_f.weight"}},
+                       {{&FinalNorm::bias}, {"transformer.ln_f.bias"}}},
+        .output_layer = {{{&OutputLayer::weight}, {"lm_head.weight"}}},
+        .tied_copy = "lm_head.weight",
+        .ignored_endings = {".attn.bias", ".attn.masked_bias"}};  // masks
+    return table;
+}
+
+/// A switch of the attention that only transformers knows.
+inline ConfigEntry gpt2_switch(std::string_view key, bool usual) {
+    return {{key},
+            nullptr,
+            [usual](const Json& value, ModelHeader&) {
+                if (!value.is_null() && json_as<bool>(value) != usual)
+                    throw Error(text("is ", value.dump(), ", only ", usual ? "true" : "false", " is supported"));
+            },
+            [usual](const ModelHeader&) { return Json(usual); }};
+}
+
+}  // namespace detail
+
+/// GPT-2, and Megatron's GPT with learned positions.
+inline const Family& gpt2_family() {
+    using H = ModelHeader;
+    namespace require = detail::require;
+    static const Family family{
+        .name = "gpt2",
+        .hub_types = {"gpt2"},
+        .model_types = {"GPT"},
+        .config = {entry({"n_embd", "hidden_size"}, &H::hidden_size),
+                   entry({"n_layer", "num_hidden_layers"}, &H::num_layers),
+                   entry({"n_head", "num_attention_heads"}, &H::num_attention_heads),
+                   entry({"n_inner"}, &H::ffn_hidden_size),
+                   entry({"n_positions", "n_ctx", "max_position_embeddings"}, &H::max_position_embeddings, 1024),
+                   vocab_size_config(), dtype_config(), entry({"attn_pdrop"}, &H::attention_dropout),
+                   entry({"resid_pdrop"}, &H::hidden_dropout), entry({"layer_norm_epsilon"}, &H::norm_epsilon, 1e-5),
+                   activation_config("activation_function", "gelu_new"),
+                   entry({"tie_word_embeddings"}, &H::tied_embeddings, true),
+                   detail::gpt2_switch("scale_attn_weights", true),
+                   detail::gpt2_switch("scale_attn_by_inverse_layer_idx", false),
+                   detail::gpt2_switch("reorder_and_upcast_attn", false)},
+        .before_config =
+            [](H& header) {
+                header.norm = NormKind::layer;
+                header.norm_zero_centered = false;
+                header.positions = PositionKind::learned;
+                header.gated_mlp = false;
+                header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = true;
+                header.sliding_window = 0;
+                header.embedding_multiplier = 1.0;
+            },
+        .after_config =
+            [](H& header, const Json&) {
+                if (header.ffn_hidden_size == 0)
+                    header.ffn_hidden_size = checked_multiply(4, header.hidden_size, "MLP rows");
+            },
+        .hub_table = detail::gpt2_table,
+        .architecture = [](const H&) { return std::string("GPT2LMHeadModel"); },
+        .requirements = {require::decoder_only, require::layer_norm, require::plain_norm, require::learned_positions,
+                         require::sequential, require::pre_norm, require::final_norm, require::ungated,
+                         require::no_window, require::plain_embeddings, require::all_biases, require::multi_head,
+                         require::heads_fill_hidden},
+        .spellings = {.base = "transformer.", .heads = {"lm_head."}}};
+    return family;
+}
+
+}  // namespace crossdock

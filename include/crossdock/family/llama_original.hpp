@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/family/family.hpp"
+#include "crossdock/family/hub_config.hpp"
+
+namespace crossdock {
+
+// Meta's own layout (meta-llama/llama@689c7f2 llama/model.py, codellama@e81b597, llama-models@a9c89c4
+// models/llama3/*): rotary rows in pairs, parts of one model-parallel rank each.
+
+/// How Meta's params.json states the size of the MLP: two thirds of 4 × dim, times a factor, up to a multiple.
+struct MetaMlpRule {
+    std::uint64_t multiple_of;
+    std::optional<double> ffn_dim_multiplier;
+
+    /// ffn_hidden_size (llama/model.py, class FeedForward).
+    std::uint64_t rows(std::uint64_t dim) const {
+        std::uint64_t hidden = truncated(2.0 * static_cast<double>(4 * dim) / 3.0);
+        if (ffn_dim_multiplier) hidden = truncated(*ffn_dim_multiplier * static_cast<double>(hidden));
+        return multiple_of * ((hidden + multiple_of - 1) / multiple_of);
+    }
+
+private:
+    static std::uint64_t truncated(double value) {
+        return value > 0 && value < 0x1p53 ? static_cast<std::uint64_t>(value) : 0;
+    }
+};
+
+/// A rule that gives `rows` for `dim`; one that a published model has, where one does. Empty when there is none.
+inline std::optional<MetaMlpRule> find_mlp_rule(std::uint64_t dim, std::uint64_t rows) {
+    const auto fits = [&](const MetaMlpRule& rule) { return rule.rows(dim) == rows; };
+    for (const std::optional<double> multiplier :
+         {std::optional<double>(), std::optional(1.0), std::optional(1.3), std::optional(1.2), std::optional(1.5)})
+        for (const std::uint64_t multiple : {256U, 1024U, 4096U})
+            if (const MetaMlpRule rule{multiple, multiplier}; fits(rule)) return rule;
+    const std::uint64_t base = MetaMlpRule{1, {}}.rows(dim);
+    if (rows == 0 || base == 0) return std::nullopt;
+    std::uint64_t multiple = 4096;
+    while (rows % multiple != 0) multiple /= 2;
+    // Aimed at the middle of the interval that rounds up to `rows`, so that the product may round either way.
+    const double target = static_cast<double>(multiple == 1 ? rows : rows - multiple / 2);
+    const MetaMlpRule rule{multiple, (target + 0.5) / static_cast<double>(base)};
+    return fits(rule) ? std::optional(rule) : std::nullopt;
+}
+
+namespace detail {
+
+/// Meta's names, which mistralai uses as well. `embeddings` says how parts share tok_embeddings: by columns in Llama 1
+/// and 2 and in Code Llama, by rows since Llama 3.
+inline TensorTable make_llama_original_table(Cut embeddings) {
+    using L = TransformerLayer;
+    return {
+        .embeddings = {{{&Embeddings::word}, {"tok_embeddings.weight"}, as_is, embeddings}},
+        .layer = {{{&L::input_norm_weight}, {"layers.{}.attention_norm.weight"}},
+                  {{&L::qkv_weight},
+                   {"layers.{}.attention.wq.weight", "layers.{}.attention.wk.weight", "layers.{}.attention.wv.weight"},
+                   separate_qkv_pairs,
+                   Cut::rows},
+                  {{&L::dense_weight}, {"layers.{}.attention.wo.weight"}, as_is, Cut::columns},
+                  {{&L::post_norm_weight}, {"layers.{}.ffn_norm.weight"}},
+                  {{&L::gate_weight}, {"layers.{}.feed_forward.w1.weight"}, as_is, Cut::rows},
+                  {{&L::up_weight}, {"layers.{}.feed_forward.w3.weight"}, as_is, Cut::rows},
+                  {{&L::fc2_weight}, {"layers.{}.feed_forward.w2.weight"}, as_is, Cut::columns}},
+        .final_norm = {{{&FinalNorm::weight}, {"norm.weight"}}},
+        .output_layer = {{{&OutputLayer::weight}, {"output.weight"}, as_is, Cut::rows}},
+        .tied_copy = "output.weight",
+        .always_unties = true,
+        .ignored_endings = {"rope.freqs"}};
+}
+
+inline const TensorTable& llama_original_table(Cut embeddings) {
+    static const TensorTable by_columns = make_llama_original_table(Cut::columns);
+    static const TensorTable by_rows = make_llama_original_table(Cut::rows);
+    return embeddings == Cut::rows ? by_rows : by_columns;
+}
+
+/// The only scaling that params.json can ask for (use_scaled_rope); llama-models has its constants in the code.
+inline RopeScaling meta_rope_scaling() {
+    return {.type = "llama3",
+            .factor = 8.0,
+            .low_freq_factor = 1.0,
+            .high_freq_factor = 4.0,
+            .original_max_position_embeddings = 8192};
+}
+
+inline bool has_no_rope_scaling(const ModelHeader& header) {
+    return header.rope_scaling.value_or(RopeScaling{}).type == "default";
+}
+
+namespace require {
+inline constexpr Requirement no_rope_scaling{"scaled rotary positions (rope_scaling)", has_no_rope_scaling};
+inline constexpr Requirement silu{"an activation other than silu", [](const ModelHeader& h) {
+                                      return h.activation.value_or(Activation::silu) == Activation::silu;
+                                  }};
+}  // namespace require
+
+/// Which of Meta's models this is, as --model_type calls them. Only some of them have a rope_theta of their own.
+inline std::string_view guess_llama_type(const ModelHeader& header) {
+    constexpr std::uint64_t llama3_words = 128000;
+    if (header.rope_theta == 500000.0 || !has_no_rope_scaling(header) ||
+        header.true_vocab_size.value_or(header.vocab_rows) >= llama3_words)
+        return "llama3";
+    if (header.rope_theta.value_or(1e4) != 1e4) return "codellama";
+    return header.norm_epsilon == 1e-6 ? "llama" : "llama2";
+}
+
+/// The type that a target in Meta's layout has: the model's own if it is one of Meta's.
+inline std::string_view llama_original_type(const ModelHeader& header) {
+    for (const std::string_view type : {"llama", "llama2", "llama3", "codellama"})
+        if (header.model_type == type) return type;
+    return guess_llama_type(header);
+}
+
+inline Cut llama_embedding_cut(const ModelHeader& header) {
+    return llama_original_type(header) == "llama3" ? Cut::rows : Cut::columns;
+}
+
+/// What params.json of the source says, as long as it gives the right size.
+inline std::optional<MetaMlpRule> meta_mlp_rule(const ModelHeader& header) {
+    if (const auto carried = header.carried.find("params.json"); carried != header.carried.end()) {
+        const Json params = parse_json(carried->second, "params.json of the source");
+        const auto multiple = params.find("multiple_of");
+        if (multiple != params.end() && multiple->is_number_unsigned() && multiple->get<std::uint64_t>() > 0) {
+            MetaMlpRule rule{multiple->get<std::uint64_t>(), std::nullopt};
+            read_parameter(params, "ffn_dim_multiplier", rule.ffn_dim_multiplier);
+            if (rule.rows(header.hidden_size) == header.ffn_hidden_size) return rule;
+        }
+    }
+    return find_mlp_rule(header.hidden_size, header.ffn_hidden_size);
+}
+
+/// Whether parts share tok_embeddings by rows or by columns; of a single part it does not matter.
+inline Cut find_embedding_cut(const Shape& word, std::uint64_t dim, std::uint64_t parts) {
+    if (word[1] == dim) return Cut::rows;
+    if (word[1] * parts == dim) return Cut::columns;
+    throw Error(text("tok_embeddings.weight has shape ", word, " in each of ", parts, " parts, expected ", dim,
+                     " columns (dim), or ", dim, " over all parts"));
+}
+
+inline std::uint64_t meta_context(std::string_view type, const ModelHeader& header) {
+    if (type == "llama3") return has_no_rope_scaling(header) ? 8192 : 131072;
+    if (type == "codellama") return 16384;
+    return type == "llama" ? 2048 : 4096;
+}
+
+inline const Shape& stored_matrix(const TensorDict& part, const std::string& name) {
+    const NamedTensor* entry = part.find(name);
+    if (!entry) throw Error(text("tensor '", name, "' is missing"));
+    if (entry->tensor.shape().rank() != 2)
+        throw Error(
+            text(entry->file, ": tensor '", name, "' has shape ", entry->tensor.shape(), ", expected a matrix"));
+    return entry->tensor.shape();
+}
+
+/// Sizes that params.json states by a formula or not at all, and which Llama it is.
+inline std::vector<std::string> read_llama_tensors(ModelHeader& header, std::span<const TensorDict> parts) {
+    const Shape& word = stored_matrix(parts[0], "tok_embeddings.weight");
+    const Cut cut = parts.size() == 1 ? Cut::none : find_embedding_cut(word, header.hidden_size, parts.size());
+    header.vocab_rows = cut == Cut::rows ? checked_multiply(word[0], parts.size(), "vocabulary rows") : word[0];
+    if (!header.true_vocab_size) header.true_vocab_size = header.vocab_rows;
+    header.ffn_hidden_size =
+        checked_multiply(stored_matrix(parts[0], "layers.0.feed_forward.w1.weight")[0], parts.size(), "MLP rows");
+    header.activation = Activation::silu;
+    if (!parts[0].find("output.weight")) header.tied_embeddings = true;
+    std::vector<std::string> notices;
+    if (!header.rope_theta) {
+        header.rope_theta = *header.true_vocab_size >= 128000 ? 5e5 : 1e4;
+        if (*header.rope_theta != 1e4)
+            notices.push_back("params.json has no rope_theta; 500000 is taken, as the vocabulary is Llama 3's");
+    }
+    if (header.model_type.empty())
+        header.model_type = cut == Cut::rows ? "llama3" : std::string(guess_llama_type(header));
+    if (cut != Cut::none && cut != llama_embedding_cut(header))
+        throw Error(text("model_type '", header.model_type, "' contradicts the files, which cut tok_embeddings by ",
+                         cut == Cut::rows ? "rows, as Llama 3" : "columns, as Llama 1 and 2", " does"));
+    if (!header.max_position_embeddings) header.max_position_embeddings = meta_context(header.model_type, header);
+    return notices;
+}
+
+/// A line of params.json that only some model types have: where the code of the others meets it, it stops.
+inline ConfigEntry only_for(std::initializer_list<std::string_view> types, ConfigEntry line) {
+    line.write = [types = std::vector(types), write = std::move(line.write)](const ModelHeader& h) {
+        const std::string_view type = llama_original_type(h);
+        return std::find(types.begin(), types.end(), type) == types.end() ? left_out() : write(h);
+    };
+    return line;
+}
+
+}  // namespace detail
+
+/// Meta's layout of Llama 1 to 3 and Code Llama.
+inline OriginalFormat llama_original() {
+    using H = ModelHeader;
+    using detail::only_for;
+    namespace require = detail::require;
+    return {
+        .table = [](const H& h) -> const TensorTable& {
+            return detail::llama_original_table(detail::llama_embedding_cut(h));
+        },
+        .params = {entry({"dim"}, &H::hidden_size),
+                   entry({"n_layers"}, &H::num_layers),
+                   entry({"n_heads"}, &H::num_attention_heads),
+                   {{"n_kv_heads"},
+                    nullptr,
+                    [](const Json& value, H& h) {
+                        if (!value.is_null()) h.num_query_groups = detail::json_as<std::uint64_t>(value);
+                    },
+                    [](const H& h) {
+                        const bool may_be_absent =
+                            h.num_query_groups == h.num_attention_heads && detail::llama_original_type(h) != "llama3";
+                        return may_be_absent ? left_out() : Json(h.num_query_groups);
+                    }},
+                   // -1 leaves the size to the tokenizer.
+                   {{"vocab_size"},
+                    nullptr,
+                    [](const Json& value, H& h) {
+                        if (value != -1) h.true_vocab_size = detail::json_as<std::uint64_t>(value);
+                    },
+                    [](const H& h) { return Json(h.vocab_rows); }},
+                   written("multiple_of", [](const H& h) { return Json(detail::meta_mlp_rule(h)->multiple_of); }),
+                   written("ffn_dim_multiplier",
+                           [](const H& h) { return detail::json_of(detail::meta_mlp_rule(h)->ffn_dim_multiplier); }),
+                   entry({"norm_eps"}, &H::norm_epsilon, 1e-5),
+                   only_for({"codellama", "llama3"}, entry({"rope_theta"}, &H::rope_theta)),
+                   only_for({"llama3"}, {{"use_scaled_rope"},
+                                         false,
+                                         [](const Json& value, H& h) {
+                                             h.rope_scaling = detail::json_as<bool>(value) ? detail::meta_rope_scaling()
+                                                                                           : RopeScaling{};
+                                         },
+                                         [](const H& h) { return Json(!detail::has_no_rope_scaling(h)); }})},
+        .requirements =
+            {require::no_bias,
+             require::heads_fill_hidden,
+             require::silu,
+             {"a rope_scaling that use_scaled_rope does not stand for, or that only Llama 3 has",
+              [](const H& h) {
+                  const bool is_llama3 = detail::llama_original_type(h) == "llama3";
+                  return detail::has_no_rope_scaling(h) || (is_llama3 && h.rope_scaling == detail::meta_rope_scaling());
+              }},
+             {"a rope_theta other than 10000, for which Llama 1 and 2 have no parameter (--model_type codellama has)",
+              [](const H& h) {
+                  const auto type = detail::llama_original_type(h);
+                  return type == "codellama" || type == "llama3" || h.rope_theta.value_or(1e4) == 1e4;
+              }},
+             {"an MLP size (ffn_hidden_size) that no multiple_of and ffn_dim_multiplier give",
+              [](const H& h) { return detail::meta_mlp_rule(h).has_value(); }}},
+        .recognises = [](const Json& params) { return params.contains("dim") && !params.contains("hidden_dim"); },
+        .from_tensors = detail::read_llama_tensors};
+}
+
+}  // namespace crossdock

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "crossdock/family/tensor_table.hpp"
+#include "crossdock/plugin/loader.hpp"
+
+namespace crossdock {
+
+/// One canonical tensor of a model.
+struct InspectedTensor {
+    std::string message;  ///< "transformer layer 3"
+    std::string name;     ///< "qkv weight"
+    DType dtype = DType::f32;
+    Shape shape;
+
+    std::uint64_t bytes() const { return shape.element_count() * item_size(dtype); }
+};
+
+/// The tensors of one element type.
+struct DTypeShare {
+    std::uint64_t tensors = 0;
+    std::uint64_t bytes = 0;
+};
+
+/// What a checkpoint is, from its headers alone.
+struct Inspection {
+    ModelHeader header;
+    std::vector<InspectedTensor> tensors;  ///< in protocol order
+    Storage storage;
+    std::vector<std::string> notices;
+
+    std::uint64_t parameters() const {
+        std::uint64_t count = 0;
+        for (const InspectedTensor& tensor : tensors) count += tensor.shape.element_count();
+        return count;
+    }
+    std::uint64_t bytes() const {
+        std::uint64_t count = 0;
+        for (const InspectedTensor& tensor : tensors) count += tensor.bytes();
+        return count;
+    }
+    std::map<DType, DTypeShare> dtypes() const {
+        std::map<DType, DTypeShare> shares;
+        for (const InspectedTensor& tensor : tensors) {
+            ++shares[tensor.dtype].tensors;
+            shares[tensor.dtype].bytes += tensor.bytes();
+        }
+        return shares;
+    }
+};
+
+namespace detail {
+
+template <class M>
+void list_tensors(const M& message, std::vector<InspectedTensor>& list) {
+    for (const auto& field : tensor_fields<M>)
+        if (const auto& tensor = message.*field.tensor)
+            list.push_back({message_name(message), std::string(field.name), tensor->dtype(), tensor->shape()});
+}
+
+}  // namespace detail
+
+/// Lists what the loader would send. Reads no weights, and does not mind tensors that no message carries.
+inline Inspection inspect(Loader& loader) {
+    Inspection found{
+        .header = loader.header(), .tensors = {}, .storage = loader.storage(), .notices = loader.notices()};
+    const auto list = [&]<class M>(const M& message) {
+        if (has_message<M>(found.header)) detail::list_tensors(message, found.tensors);
+    };
+    list(loader.embeddings());
+    for (std::uint64_t index = 0; index < found.header.num_layers; ++index) list(loader.layer(index));
+    list(loader.final_norm());
+    list(loader.output_layer());
+    list(loader.pooler());
+    list(loader.bert_lm_head());
+    list(loader.bert_binary_head());
+    return found;
+}
+
+}  // namespace crossdock

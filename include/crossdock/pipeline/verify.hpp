@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/transfer.hpp"
+#include "crossdock/family/header_json.hpp"
+#include "crossdock/layout/tensor_parallel.hpp"
+#include "crossdock/pipeline/compare_tensors.hpp"
+#include "crossdock/pipeline/progress.hpp"
+#include "crossdock/plugin/loader.hpp"
+
+namespace crossdock {
+
+struct VerifyOptions {
+    std::size_t threads = 0;      ///< that read and compare; 0: one for each processor
+    ProgressCallback progress{};  ///< hears of each message and each compared block
+    std::stop_token stop{};       ///< ends the comparison with Cancelled
+};
+
+/// One thing in which two checkpoints differ; they are called A and B.
+struct Difference {
+    std::string place;  ///< "header / rope_theta", "transformer layer 3 / qkv weight"
+    std::string text;
+};
+
+/// What a comparison found.
+struct VerifyReport {
+    std::uint64_t header_fields = 0;  ///< stated by both and compared
+    std::uint64_t tensors = 0;        ///< on both sides and compared
+    std::uint64_t bytes = 0;          ///< compared, of one side
+    double seconds = 0;
+    std::vector<Difference> differences;
+    std::vector<std::string> notices;
+
+    bool equal() const noexcept { return differences.empty(); }
+};
+
+namespace detail {
+
+/// Compares two headers, then the messages of two models, pair by pair.
+class Verifier {
+public:
+    Verifier(Loader& a, Loader& b, const VerifyOptions& options)
+        : a_(a),
+          b_(b),
+          listening_(reporter_, options.progress),
+          pool_(
+              options.threads ? options.threads : std::max(1U, std::thread::hardware_concurrency()),
+              [this](std::uint64_t bytes) { reporter_.done(bytes); }, options.stop) {}
+
+    VerifyReport run() {
+        a_.begin();
+        b_.begin();
+        header_a_ = a_.header();
+        header_b_ = b_.header();
+        reporter_.took(header_a_, header_a_.params_dtype);
+        compare_headers();
+        agree_on_vocabulary();
+        compare_messages();
+        pool_.wait();
+        report_.bytes = reporter_.bytes();
+        collect();
+        return std::move(report_);
+    }
+
+private:
+    /// A tensor that both sides have and that the pool is comparing.
+    struct Pair {
+        std::string place;
+        std::shared_ptr<Mismatch> mismatch;
+    };
+
+    void differ(std::string place, std::string text) {
+        report_.differences.push_back({std::move(place), std::move(text)});
+    }
+
+    void compare_headers() {
+        const Json a = header_to_json(header_a_), b = header_to_json(header_b_);  // what is not stated is not there
+        for (const auto& [name, value] : a.items()) {
+            const auto other = b.find(name);
+            if (other == b.end()) continue;
+            ++report_.header_fields;
+            if (value != *other) differ(text("header / ", name), text(value.dump(), " in A, ", other->dump(), " in B"));
+        }
+    }
+
+    /// Rows beyond the true vocabulary, as either side states it, are padding and not compared.
+    void agree_on_vocabulary() {
+        const std::optional<std::uint64_t>&in_a = header_a_.true_vocab_size, &in_b = header_b_.true_vocab_size;
+        rows_a_ = leave_padding("A", header_a_.vocab_rows, in_a ? in_a : in_b);
+        rows_b_ = leave_padding("B", header_b_.vocab_rows, in_b ? in_b : in_a);
+    }
+
+    std::uint64_t leave_padding(std::string_view side, std::uint64_t rows, std::optional<std::uint64_t> words) {
+        if (!words || *words >= rows) return rows;
+        report_.notices.push_back(
+            text(rows - *words, " padded rows of ", side, "'s vocabulary are left out, it has ", *words, " words"));
+        return *words;
+    }
+
+    void compare_messages() {
+        compare(a_.embeddings(), b_.embeddings());
+        const std::uint64_t both = std::min(header_a_.num_layers, header_b_.num_layers);
+        for (std::uint64_t index = 0; index < both; ++index) compare(a_.layer(index), b_.layer(index));
+        for (std::uint64_t index = both; index < std::max(header_a_.num_layers, header_b_.num_layers); ++index)
+            differ(text(TransformerLayer::name, " ", index),
+                   text("is missing in ", index < header_a_.num_layers ? "B" : "A"));
+        compare_if_present(&Loader::final_norm);
+        compare_if_present(&Loader::output_layer);
+        compare_if_present(&Loader::pooler);
+        compare_if_present(&Loader::bert_lm_head);
+        compare_if_present(&Loader::bert_binary_head);
+    }
+
+    template <class M>
+    void compare_if_present(M (Loader::*load)()) {
+        const bool in_a = has_message<M>(header_a_), in_b = has_message<M>(header_b_);
+        if (in_a || in_b) compare(in_a ? (a_.*load)() : M{}, in_b ? (b_.*load)() : M{});
+    }
+
+    template <class M>
+    void compare(const M& a, const M& b) {
+        for (const auto& field : tensor_fields<M>) {
+            const std::optional<Tensor>&left = a.*field.tensor, &right = b.*field.tensor;
+            const std::string place = text(message_name(a), " / ", field.name);
+            if (left && right)
+                compare(place, field.vocabulary ? without_padding(*left, rows_a_) : *left,
+                        field.vocabulary ? without_padding(*right, rows_b_) : *right, field.vocabulary);
+            else if (left || right)
+                differ(place, text("is missing in ", left ? "B" : "A", "; it has shape ",
+                                   (left ? left : right)->shape(), " in ", left ? "A" : "B"));
+        }
+        reporter_.took(a);
+    }
+
+    static Tensor without_padding(const Tensor& tensor, std::uint64_t rows) {
+        return tensor.shape().rank() > 0 && tensor.shape()[0] > rows ? with_vocab_rows(tensor, rows) : tensor;
+    }
+
+    void compare(const std::string& place, const Tensor& a, const Tensor& b, bool is_vocabulary) {
+        ++report_.tensors;
+        if (a.shape() != b.shape()) {
+            const bool may_be_padded = is_vocabulary && !header_a_.true_vocab_size && !header_b_.true_vocab_size;
+            return differ(place, text("has shape ", a.shape(), " in A, ", b.shape(), " in B",
+                                      may_be_padded ? "; if rows are padding, give --true_vocab_size" : ""));
+        }
+        if (a.dtype() != b.dtype())
+            return differ(place, text("is ", name(a.dtype()), " in A, ", name(b.dtype()), " in B"));
+        pairs_.push_back({place, std::make_shared<Mismatch>(a.dtype(), a.shape())});
+        pool_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch), place}});
+    }
+
+    /// What the pool found, in the order of the model, behind what was seen from the headers alone.
+    void collect() {
+        for (const Pair& pair : pairs_)
+            if (!pair.mismatch->empty()) differ(pair.place, pair.mismatch->describe());
+    }
+
+    Loader &a_, &b_;
+    ModelHeader header_a_, header_b_;
+    std::uint64_t rows_a_ = 0, rows_b_ = 0;  // of the vocabulary, that are compared
+    VerifyReport report_;
+    std::vector<Pair> pairs_;
+    ProgressReporter reporter_;
+    ProgressReporter::Listening listening_;
+    TransferPool pool_;  // destroyed first: its threads report
+};
+
+}  // namespace detail
+
+/// Compares two checkpoints, whatever their formats and parallel sizes: every header field that both state, and every
+/// canonical tensor bit for bit, in blocks on several threads. Throws Error where one cannot be read, or Cancelled.
+inline VerifyReport verify(Loader& a, Loader& b, const VerifyOptions& options = {}) {
+    const auto begin = std::chrono::steady_clock::now();
+    VerifyReport report = detail::Verifier(a, b, options).run();
+    for (Loader* side : {&a, &b})
+        for (std::string& line : side->notices()) report.notices.push_back(text(side == &a ? "A: " : "B: ", line));
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return report;
+}
+
+}  // namespace crossdock

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Compares conversions with cp on tmpfs and on disk: time, throughput and peak memory, as a Markdown table.
+#
+#   tests/benchmark/run.sh [GB] [ROUNDS]
+#
+#   GB       size of the synthetic Llama, 1 unless given; twice that must be free, in memory and on disk
+#   ROUNDS   how often each is run, in turns, 5 unless given; the table has medians of time and the highest memory
+#
+# CROSSDOCK_CLI names the program (build/release/crossdock unless given), CROSSDOCK_BENCHMARK_PLACES the two folders to
+# work in ("/dev/shm build").
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+size=${1:-1}
+rounds=${2:-5}
+read -r memory disk <<< "${CROSSDOCK_BENCHMARK_PLACES:-/dev/shm build}"
+crossdock=$(realpath "${CROSSDOCK_CLI:-build/release/crossdock}")
+export crossdock
+
+tools=$PWD/build/benchmark
+mkdir -p "$tools"
+for tool in make_llama measure; do
+    "${CXX:-c++}" -std=c++20 -O2 -Iinclude "tests/benchmark/$tool.cpp" -o "$tools/$tool" -ldeflate -pthread
+done
+
+# NAME=COMMAND, each of which makes `target` of `source`.
+copies=('cp -r=cp -r source target' 'cp -r, sync=cp -r source target && sync -f target')
+convert='exec "$crossdock" convert --quiet --load_dir source --save_dir target'
+to_mcore="$convert --saver mcore --target_tensor_parallel_size 8 --target_pipeline_parallel_size 1"
+to_llm="$convert --saver megatron --dialect llm --target_tensor_parallel_size 2 --target_pipeline_parallel_size 2"
+to_lm="$convert --saver megatron --dialect lm --target_tensor_parallel_size 4 --target_pipeline_parallel_size 1"
+to_hf="$convert --saver llama"
+
+# Seconds, CPU seconds and MiB of a command. The source is in the page cache; no old target and no old writes are left.
+timed_run() {
+    rm -rf target
+    find -L source -type f -exec cat {} + > /dev/null
+    sync -f .
+    "$tools/measure" "$size" bash -c "$1"
+}
+
+column() { cut -d' ' -f"$2" "$1" | sort -g; }
+median() { sed -n "$(((rounds + 1) / 2))p"; }
+
+# Runs the copies and NAME=COMMAND... in turns and prints a row for each.
+compare() {
+    local place=$1 jobs=("${copies[@]}" "${@:2}") round job bytes
+    bytes=$(du -sbL source | cut -f1)
+    for ((round = 0; round < rounds; ++round)); do
+        for job in "${!jobs[@]}"; do
+            timed_run "${jobs[job]#*=}" >> "times.$job"
+        done
+    done
+    for job in "${!jobs[@]}"; do
+        echo "$(column "times.$job" 1 | median) $(column "times.$job" 2 | median) $(column "times.$job" 3 | tail -n 1)" \
+            "$(column times.0 1 | median) $(column times.1 1 | median) $bytes"
+    done | awk -v place="$place" -v names="$(printf '%s\n' "${jobs[@]%%=*}")" 'BEGIN { split(names, name, "\n") } {
+        printf "| %s | %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.0f |\n",
+               place, name[NR], $1, $6 / $1 / 1e9, $1 / $4, $1 / $5, $2, $3 }'
+    rm -rf target times.*
+}
+
+# Makes the next source of the present one; only one of them is kept.
+advance() {
+    bash -c "$1"
+    rm -rf source
+    mv target source
+}
+
+measure_in() {
+    local work
+    work=$(mktemp -d "$2/crossdock-benchmark.XXXXXX")
+    trap "rm -rf '$work'" EXIT
+    pushd "$work" > /dev/null
+    "$tools/make_llama" "$size" source
+    compare "$1" "HF → mcore TP 8=$to_mcore --loader llama" "HF → megatron llm TP 2 × PP 2=$to_llm --loader llama" \
+        "HF → HF=$to_hf --loader llama"
+    advance "$to_mcore --loader llama"
+    compare "$1" "mcore TP 8 → HF=$to_hf --loader mcore"
+    advance "$to_llm --loader mcore"
+    compare "$1" "megatron llm TP 2 × PP 2 → lm TP 4=$to_lm --loader megatron"
+    popd > /dev/null
+    rm -rf "$work"
+}
+
+echo "A Llama of $size GB, $(nproc) processors, medians of $rounds runs."
+echo
+echo "| place | what | seconds | GB/s | ÷ \`cp -r\` | ÷ \`cp -r\`, \`sync\` | CPU seconds | peak MiB |"
+echo "|---|---|---|---|---|---|---|---|"
+measure_in tmpfs "$memory"
+measure_in disk "$disk"

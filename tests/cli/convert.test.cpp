@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <signal.h>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/run_program.hpp"
+#include "support/temporary_directory.hpp"
+
+using Catch::Matchers::ContainsSubstring;
+using crossdock::test::crossdock_program;
+using crossdock::test::ProgramResult;
+using crossdock::test::TemporaryDirectory;
+
+namespace {
+
+const std::string data = CROSSDOCK_TEST_DATA;
+
+std::vector<std::string> hf_to_megatron(const std::string& source, const std::filesystem::path& target) {
+    return {"convert", "--loader", "llama", "--saver", "megatron", "--load_dir", source, "--save_dir", target.string()};
+}
+
+std::vector<std::string> with(std::vector<std::string> arguments, const std::vector<std::string>& more) {
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+}
+
+void check_equal(const std::filesystem::path& a, const std::filesystem::path& b) {
+    const ProgramResult result = crossdock_program({"verify", a.string(), b.string(), "--quiet"});
+    CHECK(result.exit_code == 0);
+    CHECK(result.out.empty());
+    CHECK(result.err.empty());
+}
+
+/// The one line that a failed conversion gives.
+std::string error_of(std::vector<std::string> arguments) {
+    const ProgramResult result = crossdock_program(std::move(arguments));
+    CHECK(result.exit_code == 1);
+    CHECK(result.err.find('\n') == result.err.size() - 1);
+    return result.err;
+}
+
+}  // namespace
+
+TEST_CASE("a conversion tells its messages, its warnings and what it did", "[cli]") {
+    const TemporaryDirectory directory;
+    const ProgramResult result = crossdock_program(hf_to_megatron(data + "/hf/llama2-gqa", directory / "out"));
+    CHECK(result.exit_code == 0);
+    CHECK_THAT(result.out, ContainsSubstring("received header\nreceived embeddings\nreceived transformer layer 0\n"));
+    CHECK_THAT(result.out,
+               ContainsSubstring("received transformer layer 3\nreceived final norm\nreceived output layer\n"
+                                 "converted 31 tensors, wrote 321 kB in "));
+    CHECK_THAT(result.out, ContainsSubstring(" GB/s)\n"));
+    CHECK(result.err ==
+          "crossdock: warning: give Megatron these options, which it does not read from the checkpoint: "
+          "--rope_theta 10000 --layernorm_epsilon 1e-05\n");
+    check_equal(data + "/hf/llama2-gqa", directory / "out");
+}
+
+TEST_CASE("quiet leaves only the warnings", "[cli]") {
+    const TemporaryDirectory directory;
+    const ProgramResult result =
+        crossdock_program(with(hf_to_megatron(data + "/hf/llama2-gqa", directory / "out"), {"--quiet"}));
+    CHECK(result.exit_code == 0);
+    CHECK(result.out.empty());
+    CHECK_THAT(result.err, ContainsSubstring("crossdock: warning: "));
+}
+
+TEST_CASE("a terminal sees a bar", "[cli]") {
+    const TemporaryDirectory directory;
+    auto command = hf_to_megatron(data + "/hf/llama2-gqa", directory / "out");
+    command.insert(command.begin(), CROSSDOCK_CLI);
+    const ProgramResult result = crossdock::test::RunningProgram(command, {.stderr_is_terminal = true}).wait();
+    CHECK(result.exit_code == 0);
+    CHECK_THAT(result.err, ContainsSubstring("\rheader"));
+    CHECK_THAT(result.err, ContainsSubstring("0%  0 B of "));
+    CHECK_THAT(result.out, ContainsSubstring("converted 31 tensors"));
+    CHECK(result.out.find("received") == std::string::npos);
+}
+
+TEST_CASE("the reference's own command line works unchanged", "[cli]") {
+    const TemporaryDirectory directory;
+    const ProgramResult result = crossdock_program({"convert",
+                                                    "--model_type",
+                                                    "llama2",
+                                                    "--loader",
+                                                    "megatron",
+                                                    "--saver",
+                                                    "megatron",
+                                                    "--load_dir",
+                                                    data + "/megatron-llm/llama2-gqa",
+                                                    "--save_dir",
+                                                    (directory / "out").string(),
+                                                    "--target_tensor_parallel_size",
+                                                    "2",
+                                                    "--target_pipeline_parallel_size",
+                                                    "2",
+                                                    "--megatron_path",
+                                                    "/x",
+                                                    "--bf16",
+                                                    "--true_vocab_size",
+                                                    "600",
+                                                    "--max_queue_size",
+                                                    "5",
+                                                    "--no_checking"});
+    CHECK(result.exit_code == 0);
+    CHECK_THAT(result.err,
+               ContainsSubstring("warning: --megatron_path has no effect: Megatron's code is not needed\n"));
+    CHECK(std::filesystem::exists(directory / "out/release/mp_rank_01_001/model_optim_rng.pt"));
+    check_equal(data + "/megatron-llm/llama2-gqa-tp2pp2", directory / "out");
+}
+
+TEST_CASE("what the reference takes with every plugin is taken, and said to have no effect", "[cli]") {
+    const TemporaryDirectory directory;
+    const ProgramResult result = crossdock_program(with(hf_to_megatron(data + "/hf/llama2-gqa", directory / "out"),
+                                                        {"--megatron_path", "/x", "--kv_channels", "8", "--quiet"}));
+    CHECK(result.exit_code == 0);
+    for (const std::string option : {"--megatron_path", "--kv_channels"})
+        CHECK_THAT(result.err, ContainsSubstring("crossdock: warning: " + option +
+                                                 " has no effect with the loader 'llama' and the saver 'megatron'\n"));
+}
+
+TEST_CASE("options may be spelled with hyphens and with an equals sign", "[cli]") {
+    const TemporaryDirectory directory;
+    const ProgramResult result = crossdock_program(
+        {"convert", "--model-type=llama2", "--loader=llama", "--saver=mcore", "--load-dir", data + "/hf/llama2-gqa",
+         "--save-dir=" + (directory / "out").string(), "--target-tensor-parallel-size=2",
+         "--target-pipeline-parallel-size", "2", "--transformer-impl", "local", "--no-checking", "--quiet"});
+    CHECK(result.exit_code == 0);
+    CHECK(std::filesystem::exists(directory / "out/iter_0000001/mp_rank_01_001/model_optim_rng.pt"));
+    check_equal(data + "/megatron-core/llama2-gqa-local-tp2pp2", directory / "out");
+}
+
+TEST_CASE("the loader is recognised when nobody names it", "[cli]") {
+    const TemporaryDirectory directory;
+    for (const std::string source :
+         {"hf/llama2-gqa", "megatron-llm/llama2-gqa-tp2pp2", "megatron-core/llama2-gqa-te-tp1"}) {
+        const auto target = directory / std::filesystem::path(source).filename().string();
+        const ProgramResult result =
+            crossdock_program({"convert", "--saver", "llama", "--load_dir", data + "/" + source, "--save_dir",
+                               target.string(), "--true_vocab_size", "600", "--quiet"});
+        CHECK(result.exit_code == 0);
+        check_equal(data + "/hf/llama2-gqa", target);
+    }
+    CHECK(error_of(
+              {"convert", "--saver", "llama", "--load_dir", data + "/torch", "--save_dir", (directory / "x").string()})
+              .starts_with("crossdock: " + data +
+                           "/torch: is no checkpoint that a loader recognises; choose one with "
+                           "--loader: "));
+}
+
+TEST_CASE("--dialect is the saver's, or the loader's where the saver has none", "[cli]") {
+    const TemporaryDirectory directory;
+    const auto lm = directory / "lm", hf = directory / "hf";
+    CHECK(crossdock_program(with(hf_to_megatron(data + "/hf/llama2-gqa", lm), {"--dialect", "lm"})).exit_code == 0);
+    CHECK(std::filesystem::exists(lm / "iter_0000001"));
+    const std::vector<std::string> back{"convert",   "--saver",    "llama",    "--load_dir",
+                                        lm.string(), "--save_dir", hf.string()};
+    CHECK(crossdock_program(with(back, {"--dialect", "lm"})).exit_code == 0);
+    CHECK(crossdock_program(with(back, {"--dialect", "llm", "--overwrite"})).exit_code == 1);
+    check_equal(data + "/hf/llama2-gqa", hf);
+}
+
+TEST_CASE("--bf16 is --dtype bf16", "[cli]") {
+    const TemporaryDirectory directory;
+    const auto f32 = directory / "f32", a = directory / "a", b = directory / "b";
+    const auto cast = [](const std::filesystem::path& from, const std::filesystem::path& to,
+                         const std::vector<std::string>& dtype) {
+        return crossdock_program(with({"convert", "--saver", "llama", "--load_dir", from.string(), "--save_dir",
+                                       to.string(), "--quiet"},
+                                      dtype))
+            .exit_code;
+    };
+    CHECK(cast(data + "/hf/llama2-gqa", f32, {"--dtype", "f32"}) == 0);
+    CHECK(cast(f32, a, {"--bf16"}) == 0);
+    CHECK(cast(f32, b, {"--bf16", "--dtype=bf16"}) == 0);
+    check_equal(data + "/hf/llama2-gqa", a);
+    check_equal(a, b);
+}
+
+TEST_CASE("an existing target is refused, and replaced with --overwrite", "[cli]") {
+    const TemporaryDirectory directory;
+    const auto target = directory / "out";
+    std::filesystem::create_directory(target);
+    crossdock::test::write_file(target / "precious", "data");
+    const auto command = hf_to_megatron(data + "/hf/llama2-gqa", target);
+    CHECK_THAT(error_of(command), ContainsSubstring("crossdock: " + target.string() +
+                                                    ": exists already; choose another target or overwrite it "
+                                                    "(--overwrite)\n"));
+    CHECK(crossdock::test::read_file(target / "precious") == "data");
+    CHECK(crossdock_program(with(command, {"--overwrite"})).exit_code == 0);
+    CHECK_FALSE(std::filesystem::exists(target / "precious"));
+    check_equal(data + "/hf/llama2-gqa", target);
+}
+
+TEST_CASE("the source is never the target", "[cli]") {
+    const TemporaryDirectory directory;
+    const auto source = directory / "source";
+    std::filesystem::copy(data + "/hf/llama2-gqa", source);
+    for (const auto& target : {source, source / "inside", source / "deep" / "inside"}) {
+        const std::string error = error_of(with(hf_to_megatron(source.string(), target), {"--overwrite"}));
+        CHECK_THAT(error, ContainsSubstring("crossdock: " + target.string() + ": "));
+        CHECK_THAT(error, ContainsSubstring("source"));
+    }
+    CHECK(error_of(with(hf_to_megatron(source.string(), directory.path()), {"--overwrite"})) ==
+          "crossdock: " + directory.path().string() + ": holds the source " + source.string() +
+              "; choose another target\n");
+    check_equal(data + "/hf/llama2-gqa", source);
+    CHECK_FALSE(std::filesystem::exists(source / "deep"));
+}
+
+TEST_CASE("a source that is not whole gives one line, and no target", "[cli]") {
+    const TemporaryDirectory directory;
+    const auto source = directory / "source", target = directory / "out";
+    CHECK(error_of(hf_to_megatron(source.string(), target)) == "crossdock: " + source.string() + ": does not exist\n");
+    std::filesystem::copy(data + "/hf/llama-sharded", source);
+    std::filesystem::remove(source / "model-00002-of-00004.safetensors");
+    CHECK_THAT(error_of(hf_to_megatron(source.string(), target)),
+               ContainsSubstring("model-00002-of-00004.safetensors"));
+    CHECK_FALSE(std::filesystem::exists(target));
+    CHECK(std::distance(std::filesystem::directory_iterator(directory.path()), {}) == 1);
+}
+
+TEST_CASE("a signal ends a conversion and leaves nothing behind", "[cli]") {
+    const auto [signal, name] = GENERATE(std::pair(SIGINT, "SIGINT"), std::pair(SIGTERM, "SIGTERM"));
+    const TemporaryDirectory directory;
+    auto command = hf_to_megatron(data + "/hf/llama2-gqa", directory / "made" / "out");
+    command.insert(command.begin(), CROSSDOCK_CLI);
+    crossdock::test::RunningProgram program(command, {.stdout_is_full = true});
+    // It tells of the header when it has made its staging directory, and waits there.
+    const auto staging = directory / "made" / ".out.crossdock-staging";
+    while (!std::filesystem::exists(staging / "files")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    program.send(signal);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    const ProgramResult result = program.wait();
+    CHECK(result.exit_code == 128 + signal);
+    CHECK(result.err == "crossdock: stopped by " + std::string(name) + "\n");
+    CHECK(std::filesystem::is_empty(directory.path()));
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/run_program.hpp"
+#include "support/safetensors_bytes.hpp"
+#include "support/temporary_directory.hpp"
+
+using Catch::Matchers::ContainsSubstring;
+using crossdock::test::crossdock_program;
+using crossdock::test::ProgramResult;
+
+namespace {
+
+const std::string megatron = CROSSDOCK_TEST_DATA "/megatron-llm/llama2-gqa-tp2pp2";
+
+}  // namespace
+
+TEST_CASE("inspect tells what a checkpoint is", "[cli]") {
+    const ProgramResult result = crossdock_program({"inspect", megatron});
+    CHECK(result.exit_code == 0);
+    CHECK(result.err.empty());
+    for (const std::string line :
+         {"  format     Megatron (llm)\n", "  loader     megatron\n", "  parallel   TP 2 x PP 2\n",
+          "  iteration  release\n", "  size       176704 parameters in 31 tensors, 353 kB\n",
+          "  dtype      bf16: 31 tensors, 353 kB\n", "  num_query_groups              2\n",
+          "  transformer layer 3 / qkv weight         bf16  [96, 64]   12.3 kB\n",
+          "  TP rank 1, PP stage 1  14 tensors  88.7 kB\n"})
+        CHECK_THAT(result.out, ContainsSubstring(line));
+}
+
+TEST_CASE("inspect speaks JSON", "[cli]") {
+    const ProgramResult result = crossdock_program({"inspect", megatron, "--json", "--true_vocab_size=600"});
+    CHECK(result.exit_code == 0);
+    CHECK(result.err.empty());
+    const auto json = nlohmann::json::parse(result.out);
+    CHECK(json["format"] == "Megatron (llm)");
+    CHECK(json["loader"] == "megatron");
+    CHECK(json["iteration"] == "release");
+    CHECK(json["tensor_parallel_size"] == 2);
+    CHECK(json["pipeline_parallel_size"] == 2);
+    CHECK(json["header"]["hidden_size"] == 64);
+    CHECK(json["header"]["true_vocab_size"] == 600);
+    CHECK(json["header"]["activation"] == "silu");
+    CHECK(json["tensors"].size() == 31);
+    CHECK(json["tensors"][4] == nlohmann::json{{"message", "transformer layer 0"},
+                                               {"name", "dense weight"},
+                                               {"dtype", "bf16"},
+                                               {"shape", {64, 64}},
+                                               {"bytes", 8192}});
+    CHECK(json["ranks"].size() == 4);
+    CHECK(json["ranks"][3]["stage"] == 1);
+    CHECK(json["unused"].empty());
+}
+
+TEST_CASE("tensors that no message carries are listed by inspect and refused by the others", "[cli]") {
+    const crossdock::test::TemporaryDirectory directory;
+    const auto source = directory / "source", target = directory / "out";
+    std::filesystem::copy(CROSSDOCK_TEST_DATA "/hf/llama-sharded", source);
+    std::string index = crossdock::test::read_file(source / "model.safetensors.index.json");
+    const std::string beginning = "\"weight_map\": {";
+    index.insert(index.find(beginning) + beginning.size(), R"("lora.weight": "extra.safetensors",)");
+    crossdock::test::write_file(source / "model.safetensors.index.json", index);
+    crossdock::test::write_file(
+        source / "extra.safetensors",
+        crossdock::test::safetensors_bytes(R"({"lora.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+                                           std::string(4, '\0')));
+    const std::string extra = "'lora.weight' (" + (source / "extra.safetensors").string() + ")";
+    const ProgramResult inspected = crossdock_program({"inspect", source.string()});
+    CHECK(inspected.exit_code == 0);
+    CHECK_THAT(inspected.out, ContainsSubstring("\nunused tensors (1)\n  " + extra + "\n"));
+    const ProgramResult verified = crossdock_program({"verify", source.string(), source.string()});
+    const ProgramResult converted = crossdock_program(
+        {"convert", "--saver", "mcore", "--load_dir", source.string(), "--save_dir", target.string()});
+    for (const ProgramResult& result : {verified, converted}) {
+        CHECK(result.exit_code == 1);
+        CHECK_THAT(result.err, ContainsSubstring("tensors have no place in this model and would be lost: " + extra));
+    }
+    CHECK_FALSE(std::filesystem::exists(target));
+}
+
+TEST_CASE("what cannot be inspected is one line", "[cli]") {
+    const ProgramResult result = crossdock_program({"inspect", CROSSDOCK_TEST_DATA "/torch"});
+    CHECK(result.exit_code == 1);
+    CHECK(result.out.empty());
+    CHECK_THAT(result.err, ContainsSubstring("is no checkpoint that a loader recognises; choose one with --loader: "));
+}

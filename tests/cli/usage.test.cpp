@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "crossdock/version.hpp"
+#include "support/catch.hpp"
+#include "support/run_program.hpp"
+#include "support/temporary_directory.hpp"
+
+using Catch::Matchers::ContainsSubstring;
+using crossdock::test::crossdock_program;
+using crossdock::test::ProgramResult;
+
+namespace {
+
+const std::string hf = CROSSDOCK_TEST_DATA "/hf/llama2-gqa";
+
+/// The one line that wrong usage gives.
+std::string usage_error(std::vector<std::string> arguments) {
+    const ProgramResult result = crossdock_program(std::move(arguments));
+    CHECK(result.exit_code == 2);
+    CHECK(result.out.empty());
+    return result.err;
+}
+
+}  // namespace
+
+TEST_CASE("the version is one line", "[cli]") {
+    const ProgramResult result = crossdock_program({"--version"});
+    CHECK(result.exit_code == 0);
+    CHECK(result.out == "crossdock " + std::string(crossdock::version) + "\n");
+    CHECK(result.err.empty());
+}
+
+TEST_CASE("help lists the commands, and each command has its own", "[cli]") {
+    const ProgramResult overview = crossdock_program({"--help"});
+    CHECK(overview.exit_code == 0);
+    CHECK(overview.err.empty());
+    for (const std::string command : {"convert", "verify", "inspect", "plugins"}) {
+        CHECK_THAT(overview.out, ContainsSubstring("  " + command + "  "));
+        const ProgramResult help = crossdock_program({command, "--help"});
+        CHECK(help.exit_code == 0);
+        CHECK(help.err.empty());
+        CHECK_THAT(help.out, ContainsSubstring("crossdock " + command));
+        CHECK(crossdock_program({command, "-h"}).out == help.out);
+    }
+    CHECK(crossdock_program({"help"}).out == overview.out);
+}
+
+TEST_CASE("the help of convert shows its own options and those of all plugins", "[cli]") {
+    const std::string help = crossdock_program({"convert", "--help"}).out;
+    for (const std::string option :
+         {"--model_type T ", "--loader NAME ", "--saver NAME ", "--load_dir DIR ", "--save_dir DIR ",
+          "--max_queue_size N ", "--no_checking ", "--bf16 ", "--dtype f32|bf16|f16 ", "--threads N ", "--quiet ",
+          "--load_iters N ", "--true_vocab_size N ", "--target_tensor_parallel_size N", "--dialect llm|lm "})
+        CHECK_THAT(help, ContainsSubstring(option));
+}
+
+TEST_CASE("plugins are listed with what they do and their options", "[cli]") {
+    const ProgramResult result = crossdock_program({"plugins"});
+    CHECK(result.exit_code == 0);
+    CHECK_THAT(result.out, ContainsSubstring("loaders\n"));
+    CHECK_THAT(result.out, ContainsSubstring("\nsavers\n"));
+    CHECK_THAT(result.out, ContainsSubstring("  llama  reads Hugging Face directories"));
+    CHECK_THAT(result.out, ContainsSubstring("  megatron  writes Megatron-LLM and Megatron-LM checkpoints"));
+    CHECK_THAT(result.out, ContainsSubstring("      --target_pipeline_parallel_size N "));
+}
+
+TEST_CASE("a command must be there and known", "[cli]") {
+    CHECK(usage_error({}) ==
+          "crossdock: a command is missing, one of convert, verify, inspect, plugins; see crossdock --help\n");
+    CHECK(usage_error({"convrt"}) ==
+          "crossdock: no command is called 'convrt'; did you mean 'convert'? Known: convert, "
+          "verify, inspect, plugins\n");
+}
+
+TEST_CASE("an unknown option is named with the nearest one", "[cli]") {
+    CHECK(usage_error({"convert", "--lod_dir", "x"}) ==
+          "crossdock: --lod_dir is no option of crossdock convert; did you mean --load_dir?\n");
+    CHECK(usage_error({"convert", "--target-tensor-paralel-size=2"}) ==
+          "crossdock: --target-tensor-paralel-size is no option of crossdock convert; did you mean "
+          "--target_tensor_parallel_size?\n");
+    CHECK(usage_error({"verify", "--zzzzzzzzzzzzzzz", "a", "b"}) ==
+          "crossdock: --zzzzzzzzzzzzzzz is no option of crossdock verify; see crossdock verify --help\n");
+    CHECK_THAT(usage_error({"convert", "-x"}), ContainsSubstring("-x is no option of crossdock convert"));
+}
+
+TEST_CASE("an option must have its value, a flag none", "[cli]") {
+    CHECK(usage_error({"convert", "--load_dir"}) == "crossdock: --load_dir needs a value: --load_dir DIR\n");
+    CHECK(usage_error({"convert", "--load_dir", "--save_dir", "x"}) ==
+          "crossdock: --load_dir needs a value: --load_dir DIR\n");
+    CHECK(usage_error({"convert", "--bf16=yes"}) == "crossdock: --bf16 is a flag and takes no value\n");
+}
+
+TEST_CASE("arguments are counted", "[cli]") {
+    CHECK(usage_error({"verify", "a"}) == "crossdock: crossdock verify needs A B, see crossdock verify --help\n");
+    CHECK(usage_error({"verify", "a", "b", "c"}) ==
+          "crossdock: 'c' is one argument too many for crossdock verify A B\n");
+    CHECK(usage_error({"convert", "somewhere"}) ==
+          "crossdock: 'somewhere' is one argument too many for crossdock convert\n");
+    CHECK(usage_error({"inspect"}) == "crossdock: crossdock inspect needs DIR, see crossdock inspect --help\n");
+}
+
+TEST_CASE("plugins are named with the nearest one", "[cli]") {
+    CHECK_THAT(usage_error({"convert", "--loader", "lama", "--saver", "llama", "--load_dir", hf, "--save_dir", "x"}),
+               ContainsSubstring("crossdock: no loader is called 'lama'; did you mean 'llama'? Known: "));
+    CHECK_THAT(usage_error({"convert", "--loader", "llama", "--saver", "megatrn", "--load_dir", hf, "--save_dir", "x"}),
+               ContainsSubstring("crossdock: no saver is called 'megatrn'; did you mean 'megatron'? Known: "));
+    CHECK_THAT(usage_error({"inspect", hf, "--loader", "lama"}),
+               ContainsSubstring("crossdock: no loader is called 'lama'; did you mean 'llama'?"));
+}
+
+TEST_CASE("what a conversion cannot do without is asked for", "[cli]") {
+    CHECK_THAT(usage_error({"convert", "--load_dir", hf, "--save_dir", "x"}),
+               ContainsSubstring("crossdock: --saver is missing: what to write, one of "));
+    CHECK(usage_error({"convert", "--saver", "llama", "--save_dir", "x"}) ==
+          "crossdock: --load_dir is missing: the source\n");
+    CHECK(usage_error({"convert", "--loader", "llama", "--saver", "llama", "--save_dir", "x"}) ==
+          "crossdock: --load_dir is missing: the source\n");
+    CHECK(usage_error({"convert", "--saver", "llama", "--load_dir", hf}) ==
+          "crossdock: --save_dir is missing: the target\n");
+}
+
+TEST_CASE("values that cannot be are named", "[cli]") {
+    const crossdock::test::TemporaryDirectory directory;
+    const auto with = [&](std::vector<std::string> more) {
+        std::vector<std::string> arguments{"convert", "--loader",   "llama",
+                                           "--saver", "megatron",   "--load_dir",
+                                           hf,        "--save_dir", (directory / "out").string()};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return usage_error(arguments);
+    };
+    CHECK(with({"--model_type", "lama2"}) ==
+          "crossdock: no model type is called 'lama2'; did you mean 'llama2'? Known: "
+          "GPT, BERT, falcon, llama, llama2, llama3, codellama, mistral, gemma\n");
+    CHECK_THAT(with({"--model_type", "gpt"}), ContainsSubstring("did you mean 'GPT'?"));
+    CHECK(with({"--dtype", "fp16"}) ==
+          "crossdock: --dtype cannot be 'fp16'; did you mean 'f16'? Known: f32, bf16, f16\n");
+    CHECK_THAT(with({"--dtype", "i8"}), ContainsSubstring("--dtype cannot be 'i8'"));
+    CHECK(with({"--bf16", "--dtype", "f16"}) == "crossdock: --bf16 contradicts --dtype f16\n");
+    CHECK(with({"--threads", "many"}) == "crossdock: --threads: 'many' is not a whole number that is not negative\n");
+    CHECK(with({"--max_queue_size", "0"}) == "crossdock: --max_queue_size is 0, expected at least 1\n");
+    CHECK(with({"--target_tensor_parallel_size", "-2"}) ==
+          "crossdock: --target_tensor_parallel_size: '-2' is not a whole number that is not negative\n");
+    CHECK(with({"--dialect", "llama"}) == "crossdock: --dialect is 'llama', expected llm or lm\n");
+    CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("an option that the chosen plugins do not know is refused", "[cli]") {
+    const auto convert = [](std::vector<std::string> more) {
+        std::vector<std::string> arguments{"convert",    "--loader", "llama",      "--saver", "llama",
+                                           "--load_dir", hf,         "--save_dir", "x"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return usage_error(arguments);
+    };
+    CHECK(convert({"--target_tensor_parallel_size", "2"}) ==
+          "crossdock: --target_tensor_parallel_size is an option of neither the loader 'llama' nor the saver 'llama'; "
+          "see crossdock plugins --help\n");
+    CHECK_THAT(convert({"--dialect", "llm"}),
+               ContainsSubstring("--dialect is an option of neither the loader 'llama' nor the saver 'llama'"));
+    CHECK_THAT(usage_error({"verify", hf, hf, "--load_iters", "3"}),
+               ContainsSubstring("crossdock: --load_iters is no option of the loader 'llama' or 'llama'"));
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crossdock/pipeline/receive_model.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/altered_loader.hpp"
+#include "support/catch.hpp"
+#include "support/recording_saver.hpp"
+
+using namespace crossdock;
+using test::AlteredLoader;
+using test::RecordingSaver;
+
+namespace {
+
+/// A receiver and what it needs.
+struct Receiving {
+    RecordingSaver saver;
+    detail::ProgressReporter reporter;
+    AlteredLoader loader{test::small_header(), 1};
+    ModelReceiver receiver;
+
+    explicit Receiving(bool checking = true, std::optional<DType> dtype = std::nullopt)
+        : receiver(saver, reporter, checking, dtype) {}
+};
+
+}  // namespace
+
+TEST_CASE("the first message is the header", "[pipeline]") {
+    Receiving r;
+    CHECK_THROWS_WITH(r.receiver.accept(r.loader.embeddings()), "protocol: the first message must be the header");
+    CHECK(r.saver.messages.empty());
+}
+
+TEST_CASE("a message out of order is refused", "[pipeline]") {
+    Receiving r;
+    r.receiver.accept(r.loader.header());
+    CHECK_THROWS_WITH(r.receiver.accept(r.loader.layer(0)),
+                      "protocol: message 'transformer layer 0' came, expected 'embeddings'");
+    r.receiver.accept(r.loader.embeddings());
+    r.receiver.accept(r.loader.layer(0));
+    CHECK_THROWS_WITH(r.receiver.accept(r.loader.layer(0)),
+                      "protocol: message 'transformer layer 0' came, expected 'transformer layer 1'");
+    CHECK_THROWS_WITH(r.receiver.finish(), "protocol: the loader ended, expected 'transformer layer 1'");
+    CHECK_FALSE(r.saver.is_finished);
+}
+
+TEST_CASE("without checks the saver gets what comes", "[pipeline]") {
+    Receiving r(false);
+    r.receiver.accept(r.loader.layer(2));
+    r.receiver.finish();
+    CHECK(r.saver.messages == std::vector<std::string>{"transformer layer 2"});
+    CHECK(r.saver.is_finished);
+}
+
+TEST_CASE("tensors are counted, and cast where that is asked", "[pipeline]") {
+    Receiving r(true, DType::bf16);
+    r.receiver.accept(r.loader.header());
+    r.receiver.accept(r.loader.embeddings());
+    r.receiver.accept(r.loader.layer(0));
+    CHECK(r.saver.header.params_dtype == DType::bf16);
+    CHECK(r.receiver.tensors() == 8);
+    for (const auto& [name, tensor] : r.saver.tensors) CHECK(tensor.dtype() == DType::bf16);
+}
