@@ -17,7 +17,8 @@ TEST_CASE("the bar shows message, share, bytes, rate and time left", "[cli]") {
 TEST_CASE("the bar fits its terminal", "[cli]") {
     const Progress progress{.message = "transformer layer 3", .bytes = 1, .total_bytes = 3};
     CHECK(progress_bar(progress, 1.0, 200).size() < 120);
-    for (const std::size_t columns : {0, 1, 20, 60, 79}) CHECK(progress_bar(progress, 1.0, columns).size() <= columns);
+    for (const std::size_t columns : {0U, 1U, 20U, 60U, 79U})
+        CHECK(progress_bar(progress, 1.0, columns).size() <= columns);
 }
 
 TEST_CASE("the bar begins before anything is known", "[cli]") {

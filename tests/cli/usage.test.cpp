@@ -154,9 +154,9 @@ TEST_CASE("an option that the chosen plugins do not know is refused", "[cli]") {
         arguments.insert(arguments.end(), more.begin(), more.end());
         return usage_error(arguments);
     };
-    CHECK(convert({"--target_tensor_parallel_size", "2"}) ==
-          "crossdock: --target_tensor_parallel_size is an option of neither the loader 'llama' nor the saver 'llama'; "
-          "see crossdock plugins --help\n");
+    CHECK(convert({"--load_iters", "2", "--make_vocab_size_divisible_by", "64"}) ==
+          "crossdock: --make_vocab_size_divisible_by is an option of neither the loader 'llama' nor the saver 'llama'; "
+          "see crossdock plugins\n");
     CHECK_THAT(convert({"--dialect", "llm"}),
                ContainsSubstring("--dialect is an option of neither the loader 'llama' nor the saver 'llama'"));
     CHECK_THAT(usage_error({"verify", hf, hf, "--load_iters", "3"}),

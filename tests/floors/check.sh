@@ -51,11 +51,11 @@ while IFS=: read -r file include; do
     esac
 done <<< "$includes"
 
-# The umbrella holds every public header.
+# The umbrella holds every public header but the one that brings xtensor along.
 while read -r header; do
     complain include/crossdock/crossdock.hpp "does not include $header"
 done < <(comm -13 \
     <(sed -nE 's/^#include "(.*)"$/\1/p' include/crossdock/crossdock.hpp | sort) \
-    <(cd include && find crossdock -name '*.hpp' ! -path crossdock/crossdock.hpp | sort))
+    <(cd include && find crossdock -name '*.hpp' ! -path crossdock/crossdock.hpp ! -name tensor_view.hpp | sort))
 
 exit $broken

@@ -19,8 +19,8 @@ namespace {
 std::vector<std::string> run(const GoldenCase& test, const std::filesystem::path& target) {
     OptionValues to = test.to;
     to["save_dir"] = target.string();
-    const auto loader = BuiltinLoaders::make(test.loader, test.from);
-    const auto saver = BuiltinSavers::make(test.saver, to);
+    const auto loader = make_loader(test.loader, test.from);
+    const auto saver = make_saver(test.saver, to);
     ConvertOptions options;
     options.dtype = test.dtype;
     convert(*loader, *saver, options);

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "crossdock/family/json.hpp"
-#include "crossdock/plugin/builtin.hpp"
+#include "support/plugins.hpp"
 #include "golden/checkpoint_files.hpp"
 
 // Every pair of folders under tests/data that real tools wrote from the same weights, and the conversion that must

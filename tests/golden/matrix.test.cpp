@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "crossdock/pipeline/convert.hpp"
+#include "crossdock/pipeline/verify.hpp"
 #include "golden/golden_cases.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
@@ -61,13 +62,23 @@ std::vector<Source> sources() {
 
 void convert_to(Loader& loader, const std::string& saver, OptionValues options, const std::filesystem::path& target) {
     options["save_dir"] = target.string();
-    convert(loader, *BuiltinSavers::make(saver, options));
+    convert(loader, *make_saver(saver, options));
+}
+
+/// Padding does not come back from a format that has none, so Megatron's own models compare without it.
+void check_same_model(const Source& source, const std::filesystem::path& back) {
+    const auto there = make_loader(source.loader, source.options);
+    const auto here = make_loader(source.loader, {{"load_dir", back.string()}});
+    std::vector<std::string> lines;
+    for (const Difference& difference : verify(*there, *here).differences)
+        lines.push_back(difference.place + ": " + difference.text);
+    CHECK(lines == std::vector<std::string>{});
 }
 
 /// Goes to the column's format and back to the row's: "round trip", or the reason why the format refuses the model.
 std::string try_pair(const Source& source, const Column& column) {
     TemporaryDirectory scratch;
-    const auto loader = BuiltinLoaders::make(source.loader, source.options);
+    const auto loader = make_loader(source.loader, source.options);
     OptionValues there = column.options;
     if (column.saver == "megatron" || column.saver == "mcore") there["make_vocab_size_divisible_by"] = "128";
     try {
@@ -79,12 +90,13 @@ std::string try_pair(const Source& source, const Column& column) {
         REQUIRE(end != std::string::npos);
         return "no: " + reason.substr(14, end - 14);
     }
-    const auto back = BuiltinLoaders::make(column.loader(), {{"load_dir", (scratch / "there").string()}});
+    const auto back = make_loader(column.loader(), {{"load_dir", (scratch / "there").string()}});
     OptionValues home;
     if (source.loader == "megatron") home = {{"dialect", "lm"}};
     convert_to(*back, source.loader, home, scratch / "back");
     INFO(source.place << " -> " << column.title << " -> back");
-    CHECK(differences(source.options.at("load_dir"), scratch / "back") == std::vector<std::string>{});
+    if (source.loader == "megatron") check_same_model(source, scratch / "back");
+    else CHECK(differences(source.options.at("load_dir"), scratch / "back") == std::vector<std::string>{});
     return "[round trip](../../tests/golden/matrix.test.cpp)";
 }
 

@@ -7,7 +7,7 @@
 
 #include "crossdock/pipeline/convert.hpp"
 #include "golden/checkpoint_files.hpp"
-#include "crossdock/plugin/builtin.hpp"
+#include "support/plugins.hpp"
 #include "support/catch.hpp"
 #include "support/synthetic_model.hpp"
 #include "support/temporary_directory.hpp"
@@ -57,12 +57,12 @@ Trial random_trial(std::mt19937& random) {
 
 void save(Loader& loader, const std::string& saver, OptionValues options, const std::filesystem::path& target) {
     options["save_dir"] = target.string();
-    convert(loader, *BuiltinSavers::make(saver, options));
+    convert(loader, *make_saver(saver, options));
 }
 
 void save(const std::filesystem::path& source, const std::string& loader, const std::string& saver,
           const OptionValues& options, const std::filesystem::path& target) {
-    save(*BuiltinLoaders::make(loader, {{"load_dir", source.string()}}), saver, options, target);
+    save(*make_loader(loader, {{"load_dir", source.string()}}), saver, options, target);
 }
 
 }  // namespace

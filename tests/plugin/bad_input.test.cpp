@@ -4,10 +4,11 @@
 #include <map>
 #include <string>
 
+#include "crossdock/container/safetensors/reader.hpp"
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/family/json.hpp"
 #include "crossdock/pipeline/convert.hpp"
-#include "crossdock/plugin/builtin.hpp"
+#include "support/plugins.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -45,8 +46,8 @@ std::string error_of(const std::string& loader, OptionValues from, const std::st
     to.try_emplace("save_dir", (scratch / "target").string());
     std::string error = "no error";
     try {
-        const auto source = BuiltinLoaders::make(loader, from);
-        const auto target = BuiltinSavers::make(saver, to);
+        const auto source = make_loader(loader, from);
+        const auto target = make_saver(saver, to);
         convert(*source, *target);
     } catch (const Error& caught) {
         error = caught.what();
@@ -165,8 +166,8 @@ TEST_CASE("a target that exists is refused and left as it was", "[plugin][bad_in
     TemporaryDirectory target;
     write_file(target / "mine.txt", "mine");
     try {
-        const auto source = BuiltinLoaders::make("llama", {{"load_dir", llama.string()}});
-        convert(*source, *BuiltinSavers::make("mcore", {{"save_dir", target.path().string()}}));
+        const auto source = make_loader("llama", {{"load_dir", llama.string()}});
+        convert(*source, *make_saver("mcore", {{"save_dir", target.path().string()}}));
         FAIL("no error");
     } catch (const Error& error) {
         CHECK_THAT(error.what(), ContainsSubstring("exists already"));

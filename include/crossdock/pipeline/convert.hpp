@@ -26,7 +26,7 @@ namespace crossdock {
 struct ConvertOptions {
     std::size_t max_queue_size = 50;  ///< messages; these hold recipes, so the bound matters to loaders that own memory
     bool no_checking = false;         ///< skips the checks of order, presence and shape
-    std::optional<DType> dtype;       ///< casts floating tensors; each keeps its own otherwise
+    std::optional<DType> dtype{};     ///< casts floating tensors; each keeps its own otherwise
     std::size_t threads = 0;          ///< that evaluate and write tensors; 0: one for each processor
     ProgressCallback progress{};      ///< hears of each message and each written block
     std::stop_token stop{};           ///< ends the conversion with Cancelled

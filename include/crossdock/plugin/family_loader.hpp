@@ -26,9 +26,9 @@ namespace crossdock {
 
 /// What the loader of any family is asked.
 struct FamilyLoaderOptions {
-    std::filesystem::path load_dir;
-    std::string model_type;  ///< checked against the source where given
-    std::optional<std::uint64_t> true_vocab_size;
+    std::filesystem::path load_dir{};
+    std::string model_type{};  ///< checked against the source where given
+    std::optional<std::uint64_t> true_vocab_size{};
 };
 
 namespace detail {

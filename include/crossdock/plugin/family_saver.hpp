@@ -22,11 +22,11 @@ namespace crossdock {
 
 /// What the saver of any family is asked.
 struct FamilySaverOptions {
-    std::filesystem::path save_dir;
+    std::filesystem::path save_dir{};
     bool overwrite = false;
-    std::string layout = "hf";                         ///< "hf" or "original"
-    std::optional<std::string> max_shard_size;         ///< Hugging Face layout
-    std::optional<std::uint64_t> model_parallel_size;  ///< original layout
+    std::string layout = "hf";                           ///< "hf" or "original"
+    std::optional<std::string> max_shard_size{};         ///< Hugging Face layout
+    std::optional<std::uint64_t> model_parallel_size{};  ///< original layout
 };
 
 namespace detail {

@@ -26,15 +26,15 @@ namespace crossdock {
 
 /// What the loaders of Megatron checkpoints are asked.
 struct MegatronLoaderOptions {
-    std::filesystem::path load_dir;
-    std::string model_type;
-    std::string load_iters;      ///< which of several iterations; empty: the tracker's
-    std::string source_dialect;  ///< llm, lm or mcore; empty: told from the files
-    std::string position_embedding_type;
-    std::filesystem::path vocab_file;
-    std::string megatron_path;  ///< the reference needs Megatron's code; we do not
-    std::optional<std::uint64_t> true_vocab_size;
-    std::optional<std::uint64_t> kv_channels;
+    std::filesystem::path load_dir{};
+    std::string model_type{};
+    std::string load_iters{};      ///< which of several iterations; empty: the tracker's
+    std::string source_dialect{};  ///< llm, lm or mcore; empty: told from the files
+    std::string position_embedding_type{};
+    std::filesystem::path vocab_file{};
+    std::string megatron_path{};  ///< the reference needs Megatron's code; we do not
+    std::optional<std::uint64_t> true_vocab_size{};
+    std::optional<std::uint64_t> kv_channels{};
 };
 
 namespace detail {

@@ -23,17 +23,17 @@ namespace crossdock {
 
 /// What the savers of Megatron checkpoints are asked.
 struct MegatronSaverOptions {
-    std::filesystem::path save_dir;
+    std::filesystem::path save_dir{};
     bool overwrite = false;
-    std::optional<std::uint64_t> target_tensor_parallel_size;            ///< the source's unless given, else 1
-    std::optional<std::uint64_t> target_pipeline_parallel_size;          ///< the source's unless given, else 1
-    std::optional<std::uint64_t> target_virtual_pipeline_parallel_size;  ///< chunks of each stage; 1 unless given
-    std::optional<std::uint64_t> num_layers_in_first_pipeline_stage;     ///< the others share the rest evenly
-    std::optional<std::uint64_t> num_layers_in_last_pipeline_stage;
-    std::optional<std::uint64_t> make_vocab_size_divisible_by;  ///< the source's unless given, else 128
-    std::string iteration;                                      ///< a number or release; empty: the source's
-    std::string dialect;                                        ///< llm or lm
-    std::string transformer_impl = "transformer_engine";        ///< or local; Megatron-Core only
+    std::optional<std::uint64_t> target_tensor_parallel_size{};            ///< the source's unless given, else 1
+    std::optional<std::uint64_t> target_pipeline_parallel_size{};          ///< the source's unless given, else 1
+    std::optional<std::uint64_t> target_virtual_pipeline_parallel_size{};  ///< chunks of each stage; 1 unless given
+    std::optional<std::uint64_t> num_layers_in_first_pipeline_stage{};     ///< the others share the rest evenly
+    std::optional<std::uint64_t> num_layers_in_last_pipeline_stage{};
+    std::optional<std::uint64_t> make_vocab_size_divisible_by{};  ///< the source's unless given, else 128
+    std::string iteration{};                                      ///< a number or release; empty: the source's
+    std::string dialect{};                                        ///< llm or lm
+    std::string transformer_impl = "transformer_engine";          ///< or local; Megatron-Core only
 };
 
 namespace detail {

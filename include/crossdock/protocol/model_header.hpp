@@ -51,6 +51,8 @@ struct RopeScaling {
 /// A model's sizes and switches, sent before any tensor. An empty optional means that the source does not say.
 /// Names are those of Megatron's arguments where it has one.
 struct ModelHeader {
+    static constexpr std::string_view name = "header";
+
     std::string family;      ///< the model line where the source tells it: llama, mistral, gemma, falcon, gpt2, bert
     std::string model_type;  ///< the reference's --model_type: GPT BERT falcon llama llama2 llama3 codellama …
 

@@ -44,7 +44,7 @@ public:
             advance(1);
             return;
         }
-        const std::string found = std::visit([](const auto& m) { return describe(m); }, message);
+        const std::string found = std::visit([](const auto& m) { return message_name(m); }, message);
         if (found != expected()) throw Error(text("protocol: message '", found, "' came, expected ", quoted(expected())));
         if (std::holds_alternative<TransformerLayer>(message) && ++next_layer_ < header_->num_layers) return;
         advance(step_ + 1);
@@ -58,11 +58,6 @@ public:
     }
 
 private:
-    static std::string describe(const ModelHeader&) { return "header"; }
-    template <class M>
-    static std::string describe(const M& message) {
-        return message_name(message);
-    }
     static std::string quoted(const std::string& name) { return name.empty() ? "the end" : "'" + name + "'"; }
 
     /// Moves to alternative `step`, or to the next one that this model has.
@@ -100,9 +95,7 @@ private:
     template <std::size_t I>
     std::string name_at() const {
         using M = std::variant_alternative_t<I, Message>;
-        if constexpr (std::is_same_v<M, ModelHeader>)
-            return "header";
-        else if constexpr (std::is_same_v<M, TransformerLayer>)
+        if constexpr (std::is_same_v<M, TransformerLayer>)
             return text(M::name, " ", next_layer_);
         else
             return std::string(M::name);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <cxxopts.hpp>
 #include <string>
 #include <string_view>
@@ -65,11 +66,11 @@ inline std::size_t number_or(const Arguments& arguments, const std::string& name
     return number;
 }
 
-/// "; did you mean --load_dir?", or where to read more.
+/// "; did you mean --load_dir?", or else a command that tells more.
 inline std::string nearest_option(std::string_view asked, const std::vector<std::string>& known,
                                   std::string_view command) {
     const std::string_view nearest = nearest_name(asked, known);
-    return nearest.empty() ? text("; see crossdock ", command, " --help") : text("; did you mean --", nearest, "?");
+    return nearest.empty() ? text("; see crossdock ", command) : text("; did you mean --", nearest, "?");
 }
 
 namespace detail {
@@ -126,7 +127,7 @@ private:
         const std::string name = name_of(token);
         if (!is_known(token))
             throw UsageError(text(token.substr(0, token.find('=')), " is no option of crossdock ", syntax_.command,
-                                  nearest_option(name, syntax_.option_names(), syntax_.command)));
+                                  nearest_option(name, syntax_.option_names(), syntax_.command + " --help")));
         const std::size_t equals = token.find('=');
         const bool has_value = equals != std::string::npos;
         const OptionInfo& option = *syntax_.find(name);
