@@ -19,7 +19,6 @@ set -x
 crossdock convert --model_type llama2 --loader llama --saver megatron \
     --load_dir "$original" --save_dir "$output/megatron" \
     --target_tensor_parallel_size 2 --target_pipeline_parallel_size 2
-# Megatron has padded the vocabulary; --true_vocab_size says where it ends.
 crossdock convert --model_type llama2 --loader megatron --saver llama \
-    --load_dir "$output/megatron" --save_dir "$output/huggingface" --true_vocab_size 600
+    --load_dir "$output/megatron" --save_dir "$output/huggingface"
 crossdock verify "$original" "$output/huggingface"

@@ -183,10 +183,19 @@ TEST_CASE("--bf16 is --dtype bf16", "[cli]") {
     check_equal(a, b);
 }
 
+TEST_CASE("loader and saver may be left out as with the reference", "[cli]") {
+    const TemporaryDirectory directory;
+    const auto target = directory / "out";
+    const auto result = crossdock_program({"convert", "--load_dir", data + "/hf/llama2-gqa", "--save_dir", target.string()});
+    CHECK(result.exit_code == 0);
+    CHECK(std::filesystem::exists(target / "release" / "mp_rank_00" / "model_optim_rng.pt"));
+}
+
 TEST_CASE("an existing target is refused, and replaced with --overwrite", "[cli]") {
     const TemporaryDirectory directory;
     const auto target = directory / "out";
     std::filesystem::create_directory(target);
+    crossdock::test::write_file(target / "config.json", "{}");
     crossdock::test::write_file(target / "precious", "data");
     const auto command = hf_to_megatron(data + "/hf/llama2-gqa", target);
     CHECK_THAT(error_of(command), ContainsSubstring("crossdock: " + target.string() +

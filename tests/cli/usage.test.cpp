@@ -112,8 +112,6 @@ TEST_CASE("plugins are named with the nearest one", "[cli]") {
 }
 
 TEST_CASE("what a conversion cannot do without is asked for", "[cli]") {
-    CHECK_THAT(usage_error({"convert", "--load_dir", hf, "--save_dir", "x"}),
-               ContainsSubstring("crossdock: --saver is missing: what to write, one of "));
     CHECK(usage_error({"convert", "--saver", "llama", "--save_dir", "x"}) ==
           "crossdock: --load_dir is missing: the source\n");
     CHECK(usage_error({"convert", "--loader", "llama", "--saver", "llama", "--save_dir", "x"}) ==

@@ -5,6 +5,8 @@
 
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/container/torch/writer.hpp"
+#include "crossdock/layout/tensor_parallel.hpp"
+#include "crossdock/plugin/original_files.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 
@@ -211,13 +213,13 @@ TEST_CASE("llama's original files with holes or odd shapes are refused", "[famil
 
 TEST_CASE("--model_parallel_size needs the original layout", "[family][llama]") {
     CHECK(refusal([] {
-              BuiltinSavers::make("llama", {{"save_dir", "x"}, {"model_parallel_size", "2"}});
+              make_saver("llama", {{"save_dir", "x"}, {"model_parallel_size", "2"}});
           }) == "--model_parallel_size 2: needs --layout original");
     CHECK_THAT(refusal([] {
-                   BuiltinSavers::make("mistral", {{"save_dir", "x"}, {"model_parallel_size", "2"}});
+                   make_saver("mistral", {{"save_dir", "x"}, {"model_parallel_size", "2"}});
                }),
                ContainsSubstring("--model_parallel_size is no option of the saver 'mistral'"));
     CHECK(refusal([] {
-              BuiltinSavers::make("llama", {{"save_dir", "x"}, {"layout", "meta"}});
+              make_saver("llama", {{"save_dir", "x"}, {"layout", "meta"}});
           }) == "--layout is 'meta', expected hf or original");
 }

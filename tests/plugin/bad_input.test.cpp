@@ -176,6 +176,19 @@ TEST_CASE("a target that exists is refused and left as it was", "[plugin][bad_in
     CHECK(read_file(target / "mine.txt") == "mine");
 }
 
+TEST_CASE("only a checkpoint is overwritten", "[plugin][bad_input]") {
+    TemporaryDirectory target;
+    write_file(target / "thesis.tex", "years of work");
+    const auto source = make_loader("llama", {{"load_dir", llama.string()}});
+    const OptionValues to{{"save_dir", target.path().string()}, {"overwrite", ""}};
+    CHECK_THROWS_WITH(convert(*source, *make_saver("mcore", to)), ContainsSubstring("does not look like a checkpoint"));
+    CHECK(read_file(target / "thesis.tex") == "years of work");
+    write_file(target / "config.json", "{}");
+    convert(*source, *make_saver("mcore", to));
+    CHECK(fs::exists(target / "latest_checkpointed_iteration.txt"));
+    CHECK_FALSE(fs::exists(target / "thesis.tex"));
+}
+
 TEST_CASE("a target in the source is refused", "[plugin][bad_input]") {
     TemporaryDirectory source;
     fs::copy(llama, source / "model");

@@ -3,6 +3,7 @@
 
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/container/torch/writer.hpp"
+#include "crossdock/plugin/megatron_flags.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 

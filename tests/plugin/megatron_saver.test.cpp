@@ -2,6 +2,7 @@
 #include "crossdock/plugin/megatron_saver.hpp"
 
 #include "crossdock/container/torch/reader.hpp"
+#include "crossdock/family/llama.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 #include "support/synthetic_model.hpp"

@@ -56,9 +56,10 @@ void field_from_json(const Json& json, std::optional<T>& value) {
 }  // namespace detail
 
 /// The header's fields as an object; what the source does not say is left out.
-inline Json header_to_json(const ModelHeader& header) {
+template <class Fields = decltype(header_fields)>
+Json header_to_json(const ModelHeader& header, const Fields& fields = header_fields) {
     Json json = Json::object();
-    for_each_header_field([&](std::string_view name, auto member) {
+    for_each_header_field(fields, [&](std::string_view name, auto member) {
         Json value = detail::field_to_json(header.*member);
         if (!value.is_discarded()) json[std::string(name)] = std::move(value);
     });
@@ -66,8 +67,9 @@ inline Json header_to_json(const ModelHeader& header) {
 }
 
 /// Sets the fields that the object holds. Throws Error naming a field of the wrong kind.
-inline void header_from_json(const Json& json, ModelHeader& header) {
-    for_each_header_field([&](std::string_view name, auto member) {
+template <class Fields = decltype(header_fields)>
+void header_from_json(const Json& json, ModelHeader& header, const Fields& fields = header_fields) {
+    for_each_header_field(fields, [&](std::string_view name, auto member) {
         const auto found = json.find(std::string(name));
         if (found == json.end()) return;
         within(text("'", name, "'"), [&] { detail::field_from_json(*found, header.*member); });

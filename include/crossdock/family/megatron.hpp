@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,11 +24,28 @@ struct MegatronDialect {
     std::vector<std::pair<std::string_view, std::string_view>> older_spellings{};
     /// Keys of every layer that hold None: Transformer Engine's modules load strictly and add them only themselves.
     std::vector<std::string> layer_placeholders{};
+    /// tokenizer_type for a model_type or a family, where the source names none of this Megatron's own.
+    std::vector<std::pair<std::string_view, std::string_view>> tokenizers{};
     bool writes_release = false;                            ///< an unstated iteration is "release", otherwise 1
     void (*constants)(ModelHeader&) = [](ModelHeader&) {};  ///< what is true of every model of this dialect
 };
 
+/// The tokenizer_type of a model from elsewhere; empty when nothing is known of it.
+inline std::optional<std::string> default_tokenizer(const MegatronDialect& dialect, const ModelHeader& header) {
+    for (const std::string& kind : {header.model_type, header.family})
+        for (const auto& [known, tokenizer] : dialect.tokenizers)
+            if (known == kind) return std::string(tokenizer);
+    return std::nullopt;
+}
+
 namespace detail {
+
+/// NVIDIA's names; Llama 3 and Mistral have no SentencePiece model that its Llama2Tokenizer reads.
+inline std::vector<std::pair<std::string_view, std::string_view>> megatron_lm_tokenizers() {
+    return {{"llama3", "HuggingFaceTokenizer"}, {"llama", "Llama2Tokenizer"},       {"mistral", "HuggingFaceTokenizer"},
+            {"gemma", "HuggingFaceTokenizer"},  {"falcon", "HuggingFaceTokenizer"}, {"gpt2", "GPT2BPETokenizer"},
+            {"GPT", "GPT2BPETokenizer"},        {"bert", "BertWordPieceLowerCase"}, {"BERT", "BertWordPieceLowerCase"}};
+}
 
 /// What the dialects of Megatron's own model code differ in: how norms, the encoder's head and the MLP are spelt.
 struct LegacySpelling {
@@ -154,7 +172,8 @@ inline MegatronDialect make_core_local() {
         .table = core_table("decoder.layers.{}.input_layernorm.weight", "decoder.layers.{}.input_layernorm.bias",
                             "decoder.layers.{}.pre_mlp_layernorm.weight", "decoder.layers.{}.pre_mlp_layernorm.bias"),
         .args = megatron_lm_args("local"),
-        .requirements = chained(megatron_requirements(), nvidia_requirements())};
+        .requirements = chained(megatron_requirements(), nvidia_requirements()),
+        .tokenizers = megatron_lm_tokenizers()};
 }
 
 /// Megatron-Core with Transformer Engine's layers, which hold the norm in front of them.
@@ -169,7 +188,8 @@ inline MegatronDialect make_core_te() {
             .layer_placeholders = {"decoder.layers.{}.self_attention.linear_proj._extra_state",
                                    "decoder.layers.{}.self_attention.linear_qkv._extra_state",
                                    "decoder.layers.{}.mlp.linear_fc1._extra_state",
-                                   "decoder.layers.{}.mlp.linear_fc2._extra_state"}};
+                                   "decoder.layers.{}.mlp.linear_fc2._extra_state"},
+            .tokenizers = megatron_lm_tokenizers()};
 }
 
 /// Megatron-Core's BERT calls its blocks "encoder".
@@ -213,6 +233,13 @@ inline const MegatronDialect& megatron_llm() {
                                 [](const ModelHeader& h) { return megatron_llm_knows_activation(h); }}}),
                           .older_spellings = {{"language_model.transformer.", "language_model.encoder."},
                                               {".attention.", ".self_attention."}},
+                          .tokenizers = {{"llama", "SentencePieceTokenizer"},
+                                         {"mistral", "SentencePieceTokenizer"},
+                                         {"falcon", "FalconTokenizer"},
+                                         {"gpt2", "GPT2BPETokenizer"},
+                                         {"GPT", "GPT2BPETokenizer"},
+                                         {"bert", "BertWordPieceLowerCase"},
+                                         {"BERT", "BertWordPieceLowerCase"}},
                           .writes_release = true,
                           .constants = detail::plain_constants};
         const std::vector<Row<L>> norms{
@@ -254,6 +281,7 @@ inline const MegatronDialect& megatron_lm() {
                             {".post_attention_layernorm.", ".post_attention_norm."},
                             {".final_layernorm.", ".final_norm."},
                             {"lm_head.layernorm.", "lm_head.norm."}},
+        .tokenizers = detail::megatron_lm_tokenizers(),
         .constants = detail::plain_constants};
     return dialect;
 }

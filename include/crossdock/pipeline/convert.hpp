@@ -60,6 +60,7 @@ inline Report convert(Loader& loader, Saver& saver, const ConvertOptions& option
     const auto begin = std::chrono::steady_clock::now();
     const auto reporter = std::make_shared<detail::ProgressReporter>();  // a saver that failed may report later still
     const detail::ProgressReporter::Listening listening(*reporter, options.progress);
+    if (options.max_queue_size == 0) throw UsageError("--max_queue_size is 0, expected at least 1 message");
     Channel<Message> channel(options.max_queue_size);
     const std::stop_callback cancel(options.stop, [&channel] { channel.cancel(); });
     ModelReceiver receiver(saver, *reporter, !options.no_checking, options.dtype);

@@ -93,6 +93,7 @@ protected:
         pad_vocabulary();
         require_divisible(header_, ranks_, "target_tensor_parallel_size");
         choose_iteration();
+        choose_tokenizer();
         flags_ = megatron_flags(*dialect_, header_);
         for (std::string& line : megatron_losses(*dialect_, header_)) notice(std::move(line));
     }
@@ -169,6 +170,13 @@ private:
         else if (header_.vocab_rows % ranks_ != 0)
             throw Error(text("the ", header_.vocab_rows, " vocabulary rows do not divide into ", ranks_,
                              " tensor-parallel ranks, and their true number is not known; give --true_vocab_size"));
+    }
+
+    /// The two Megatrons call their tokenizers by names of their own.
+    void choose_tokenizer() {
+        const bool from_llm = header_.source_format == "Megatron (llm)", to_llm = dialect_->name == "llm";
+        const bool same_names = header_.source_format.starts_with("Megatron") && from_llm == to_llm;
+        if (!same_names || !header_.tokenizer_type) header_.tokenizer_type = default_tokenizer(*dialect_, header_);
     }
 
     void choose_iteration() {

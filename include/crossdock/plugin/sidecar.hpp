@@ -35,6 +35,8 @@ inline void read_sidecar(const std::filesystem::path& directory, ModelHeader& he
     within(path.string(), [&] {
         if (const auto fields = json.find("header"); fields != json.end() && fields->is_object())
             header_from_json(*fields, header);
+        if (const auto fields = json.find("training"); fields != json.end() && fields->is_object())
+            header_from_json(*fields, header, training_fields);
         const auto read_name = [&](const char* key, std::string& out) {
             if (const auto found = json.find(key); found != json.end() && found->is_string())
                 out = found->get<std::string>();
@@ -56,6 +58,7 @@ inline void write_sidecar(const std::filesystem::path& directory, const ModelHea
     if (!header.family.empty()) json["family"] = header.family;
     if (!header.model_type.empty()) json["model_type"] = header.model_type;
     json["header"] = header_to_json(header);
+    json["training"] = header_to_json(header, training_fields);
     if (!flags.empty()) json["flags"] = flags;
     json["carried"] = header.carried;
     write_text(directory / sidecar_name, json.dump(2) + "\n");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -43,6 +45,15 @@ inline void require_divisible(const ModelHeader& header, std::uint64_t ranks, st
     check(header.vocab_rows, "vocabulary rows");
 }
 
+/// Throws Error when a directory that is to be overwritten holds something else than a checkpoint.
+inline void require_checkpoint(const std::filesystem::path& directory) {
+    if (!std::filesystem::is_directory(directory) || std::filesystem::is_empty(directory)) return;
+    constexpr std::array marks{"config.json", "params.json", "crossdock.json", "latest_checkpointed_iteration.txt"};
+    if (std::none_of(marks.begin(), marks.end(), [&](const char* m) { return std::filesystem::exists(directory / m); }))
+        throw Error(text(directory.string(), ": does not look like a checkpoint (no ", joined(marks),
+                         "), so it is not overwritten; remove it yourself or choose another target"));
+}
+
 /// Writes any checkpoint that a table describes, into a staging directory that becomes the target in finish().
 class TableSaver : public Saver {
 public:
@@ -55,6 +66,7 @@ public:
         if (save_dir_.empty()) throw UsageError("the saver needs to know where to save (--save_dir)");
         if (!header.source_directory.empty()) require_separate(header.source_directory, save_dir_);
         prepare(header);
+        if (overwrite_) require_checkpoint(save_dir_);
         staged_.emplace(save_dir_, overwrite_);
         for (const std::string& notice : staged_->notices()) notices_.push_back(notice);
         target_ = open(staged_->path());

@@ -155,10 +155,26 @@ inline constexpr auto header_fields = [] {
                       HeaderField{"embedding_multiplier", &H::embedding_multiplier}};
 }();
 
-/// Calls visit(name, member) for each of header_fields.
-template <class Visit>
-constexpr void for_each_header_field(Visit&& visit) {
-    std::apply([&](const auto&... field) { (visit(field.name, field.member), ...); }, header_fields);
+/// What belongs to a training run and not to the model: crossdock.json keeps it, `verify` does not compare it.
+inline constexpr auto training_fields = [] {
+    using H = ModelHeader;
+    return std::tuple{HeaderField{"seq_length", &H::seq_length},
+                      HeaderField{"make_vocab_size_divisible_by", &H::make_vocab_size_divisible_by},
+                      HeaderField{"hidden_dropout", &H::hidden_dropout},
+                      HeaderField{"attention_dropout", &H::attention_dropout},
+                      HeaderField{"lima_dropout", &H::lima_dropout},
+                      HeaderField{"use_flash_attn", &H::use_flash_attn},
+                      HeaderField{"iteration", &H::iteration},
+                      HeaderField{"release", &H::release},
+                      HeaderField{"consumed_train_samples", &H::consumed_train_samples},
+                      HeaderField{"consumed_valid_samples", &H::consumed_valid_samples},
+                      HeaderField{"tokenizer_type", &H::tokenizer_type}};
+}();
+
+/// Calls visit(name, member) for each of `fields`.
+template <class Fields, class Visit>
+constexpr void for_each_header_field(const Fields& fields, Visit&& visit) {
+    std::apply([&](const auto&... field) { (visit(field.name, field.member), ...); }, fields);
 }
 
 }  // namespace crossdock

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <memory>
 #include <cxxopts.hpp>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>

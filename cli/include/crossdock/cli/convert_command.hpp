@@ -31,7 +31,7 @@ inline const std::vector<std::string> model_types{"GPT",    "BERT",      "falcon
 inline std::vector<OptionInfo> convert_options() {
     return {{"model_type", "T", text("one of ", joined(model_types), "; told from the source unless given")},
             {"loader", "NAME", "reads the source; recognised unless given (see crossdock plugins)"},
-            {"saver", "NAME", "writes the target (see crossdock plugins)"},
+            {"saver", "NAME", "writes the target; megatron unless given (see crossdock plugins)"},
             {"load_dir", "DIR", "the source"},
             {"save_dir", "DIR", "the target; complete or not there at all"},
             {"dtype", "f32|bf16|f16", "casts floating tensors; each keeps its own type unless given"},
@@ -110,8 +110,7 @@ template <class Loaders, class Savers>
 PluginPair choose_plugins(const Arguments& arguments) {
     check_model_type(arguments.value("model_type"));
     PluginPair pair{.loader = arguments.value("loader"), .saver = arguments.value("saver")};
-    if (pair.saver.empty())
-        throw UsageError(text("--saver is missing: what to write, one of ", joined(Savers::names())));
+    if (pair.saver.empty()) pair.saver = "megatron";  // the reference's default
     const std::vector<OptionInfo> saver_options = Savers::options(pair.saver);
     if (pair.loader.empty() && arguments.value("load_dir").empty())
         throw UsageError("--load_dir is missing: the source");
