@@ -24,7 +24,7 @@ for tool in make_llama measure; do
     "${CXX:-c++}" -std=c++20 -O2 -Iinclude "tests/benchmark/$tool.cpp" -o "$tools/$tool" -ldeflate -pthread
 done
 
-# NAME=COMMAND, each of which makes `target` of `source`.
+# NAME=COMMAND: makes `target` of `source`.
 copies=('cp -r=cp -r source target' 'cp -r, sync=cp -r source target && sync -f target')
 convert='exec "$crossdock" convert --quiet --load_dir source --save_dir target'
 to_mcore="$convert --saver mcore --target_tensor_parallel_size 8 --target_pipeline_parallel_size 1"
@@ -37,7 +37,7 @@ timed_run() {
     rm -rf target
     find -L source -type f -exec cat {} + > /dev/null
     sync -f .
-    "$tools/measure" "$size" bash -c "$1"
+    "$tools/measure" "$size" bash -c "$1" 2> messages || { cat messages >&2; exit 1; }
 }
 
 column() { cut -d' ' -f"$2" "$1" | sort -g; }
@@ -63,7 +63,7 @@ compare() {
 
 # Makes the next source of the present one; only one of them is kept.
 advance() {
-    bash -c "$1"
+    bash -c "$1" 2> messages || { cat messages >&2; exit 1; }
     rm -rf source
     mv target source
 }

@@ -167,9 +167,9 @@ inline ConfigTable megatron_common_args() {
 
 /// Whether glu_activation, or the ungated gelu, says what the model computes.
 inline bool megatron_llm_knows_activation(const ModelHeader& header) {
-    if (!header.activation) return true;
     if (!header.gated_mlp)
-        return header.activation == Activation::gelu_erf || header.activation == Activation::gelu_tanh;
+        return !header.activation || header.activation == Activation::gelu_erf ||
+               header.activation == Activation::gelu_tanh;
     return !detail::write_glu_activation(header).is_null();
 }
 

@@ -309,7 +309,6 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
 }
 
 inline void apply_options(const MegatronLoaderOptions& options, ModelHeader& header) {
-    if (options.kv_channels) header.kv_channels = *options.kv_channels;
     if (options.true_vocab_size)
         header.true_vocab_size = options.true_vocab_size;
     else if (!options.vocab_file.empty())
@@ -351,6 +350,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const MegatronDialect& dialect = detail::choose_dialect(options.source_dialect, content, files.directory);
     OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files), .table = &dialect.table};
     ModelHeader& header = open.header;
+    if (options.kv_channels) header.kv_channels = *options.kv_channels;
     if (header.kv_channels == 0 && header.num_attention_heads != 0)
         header.kv_channels = header.hidden_size / header.num_attention_heads;
     const bool is_core = dialect.name == "mcore";
