@@ -32,11 +32,12 @@ to_llm="$convert --saver megatron --dialect llm --target_tensor_parallel_size 2 
 to_lm="$convert --saver megatron --dialect lm --target_tensor_parallel_size 4 --target_pipeline_parallel_size 1"
 to_hf="$convert --saver llama"
 
-# Seconds, CPU seconds and MiB of a command. The source is in the page cache; no old target and no old writes are left.
+# Seconds, CPU seconds and MiB of a command. The source is in the page cache, no old writes are under way; the old target
+# goes last, so that its memory is at hand.
 timed_run() {
-    rm -rf target
-    find -L source -type f -exec cat {} + > /dev/null
+    find source -type f -exec cat {} + > /dev/null
     sync -f .
+    rm -rf target
     "$tools/measure" "$size" bash -c "$1" 2> messages || { cat messages >&2; exit 1; }
 }
 
@@ -46,7 +47,7 @@ median() { sed -n "$(((rounds + 1) / 2))p"; }
 # Runs the copies and NAME=COMMAND... in turns and prints a row for each.
 compare() {
     local place=$1 jobs=("${copies[@]}" "${@:2}") round job bytes
-    bytes=$(du -sbL source | cut -f1)
+    bytes=$(du -sb source | cut -f1)
     for ((round = 0; round < rounds; ++round)); do
         for job in "${!jobs[@]}"; do
             timed_run "${jobs[job]#*=}" >> "times.$job"

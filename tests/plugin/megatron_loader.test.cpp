@@ -15,16 +15,16 @@ namespace {
 
 /// The rows of n heads with 3 parts of d rows in each, in the order of an older version: for each row of the result,
 /// where it stands in [n, 3, d].
-std::vector<std::uint64_t> older_order(double version, std::uint64_t n, std::uint64_t d) {
+std::vector<std::uint64_t> older_order(double order_version, std::uint64_t n, std::uint64_t d) {
     std::vector<std::uint64_t> order;
     const auto latest = [&](std::uint64_t head, std::uint64_t part, std::uint64_t row) {
         return (head * 3 + part) * d + row;
     };
-    if (version == 0)
+    if (order_version == 0)
         for (std::uint64_t part = 0; part < 3; ++part)
             for (std::uint64_t head = 0; head < n; ++head)
                 for (std::uint64_t row = 0; row < d; ++row) order.push_back(latest(head, part, row));
-    else if (version == 1)
+    else if (order_version == 1)
         for (std::uint64_t head = 0; head < n; ++head)
             for (std::uint64_t row = 0; row < d; ++row)
                 for (std::uint64_t part = 0; part < 3; ++part) order.push_back(latest(head, part, row));
@@ -40,7 +40,8 @@ Tensor reordered(const Tensor& rows, const std::vector<std::uint64_t>& order) {
 }
 
 /// A golden checkpoint, file by file, with its qkv rows in an older version's order.
-void write_older(const std::filesystem::path& from, const std::filesystem::path& to, double version, bool say_version) {
+void write_older(const std::filesystem::path& from, const std::filesystem::path& to, double order_version,
+                 bool say_version) {
     for (const auto& file : std::filesystem::recursive_directory_iterator(from)) {
         const auto copy = to / file.path().lexically_relative(from);
         if (file.is_directory()) continue;
@@ -52,11 +53,11 @@ void write_older(const std::filesystem::path& from, const std::filesystem::path&
         const pickle::Value root = torch::read(file.path());
         const Json args = json_of_namespace(root.find("args"));
         const auto ranks = args["tensor_model_parallel_size"].get<std::uint64_t>();
-        const auto order = older_order(version, args["num_attention_heads"].get<std::uint64_t>() / ranks,
+        const auto order = older_order(order_version, args["num_attention_heads"].get<std::uint64_t>() / ranks,
                                        args["kv_channels"].get<std::uint64_t>());
         torch::Writer writer(copy);
         writer.put("args", namespace_of_json(args));
-        if (say_version) writer.put("checkpoint_version", version);
+        if (say_version) writer.put("checkpoint_version", order_version);
         writer.put("iteration", std::int64_t{10});
         const TensorDict dict = torch::tensors(*root.find("model"), "model");
         for (const NamedTensor& entry : dict.entries()) {
@@ -71,12 +72,12 @@ void write_older(const std::filesystem::path& from, const std::filesystem::path&
 
 TEST_CASE("checkpoints of versions 0, 1, 2 and 3 are one model", "[plugin][megatron]") {
     for (const char* name : {"megatron-lm/gpt", "megatron-lm/gpt-tp2", "megatron-lm/bert"})
-        for (const double version : {0.0, 1.0, 2.0, 3.0})
+        for (const double older : {0.0, 1.0, 2.0, 3.0})
             for (const bool say_version : {true, false}) {
-                if (!say_version && version != 0) continue;  // no version is version 0
-                INFO(name << " version " << version);
+                if (!say_version && older != 0) continue;  // no version is version 0
+                INFO(name << " version " << older);
                 const TemporaryDirectory scratch;
-                write_older(golden(name), scratch / "older", version, say_version);
+                write_older(golden(name), scratch / "older", older, say_version);
                 const OptionValues lm{{"source_dialect", "lm"}};
                 CHECK(differences(*load("megatron", golden(name)), *load("megatron", scratch / "older", lm)) == none);
             }
