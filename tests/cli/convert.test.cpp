@@ -186,7 +186,8 @@ TEST_CASE("--bf16 is --dtype bf16", "[cli]") {
 TEST_CASE("loader and saver may be left out as with the reference", "[cli]") {
     const TemporaryDirectory directory;
     const auto target = directory / "out";
-    const auto result = crossdock_program({"convert", "--load_dir", data + "/hf/llama2-gqa", "--save_dir", target.string()});
+    const auto result =
+        crossdock_program({"convert", "--load_dir", data + "/hf/llama2-gqa", "--save_dir", target.string()});
     CHECK(result.exit_code == 0);
     CHECK(std::filesystem::exists(target / "release" / "mp_rank_00" / "model_optim_rng.pt"));
 }

@@ -84,7 +84,7 @@ TEST_CASE("bert with norms behind its blocks is refused by every Megatron", "[fa
     for (const auto& [saver, dialect] : {std::pair{"megatron", "llm"}, {"megatron", "lm"}, {"mcore", "mcore"}}) {
         OptionValues options;
         if (std::string(saver) == "megatron") options["dialect"] = dialect;
-        CHECK(refusal([&] { save(*source, saver, scratch / "out", options); }) ==
+        CHECK(refusal([&, plugin = saver] { save(*source, plugin, scratch / "out", options); }) ==
               text("the model has a norm behind its embeddings (embedding_norm), which a Megatron (", dialect,
                    ") checkpoint cannot express"));
     }

@@ -70,7 +70,7 @@ TEST_CASE("gemma's norms and embeddings keep it from formats without them, and o
     const auto gemma = load("gemma", golden("hf/gemma-mha"));
     for (const auto& [saver, format] :
          {std::pair{"llama", "a llama"}, {"mistral", "a mistral"}, {"megatron", "a Megatron (llm)"}})
-        CHECK(refusal([&] { save(*gemma, saver, scratch / "out"); }) ==
+        CHECK(refusal([&, plugin = saver] { save(*gemma, plugin, scratch / "out"); }) ==
               text("the model has zero-centred norm weights, which ", format, " checkpoint cannot express"));
     CHECK(refusal([&] {
               save(*gemma, "megatron", scratch / "out", {{"dialect", "lm"}});

@@ -79,7 +79,7 @@ TEST_CASE("mistral's own layout refuses other kinds of model by name", "[family]
     for (const auto& [key, what] : {std::pair{"moe", "a mixture of experts (moe)"},
                                     {"lora", "LoRA adapters (lora)"},
                                     {"vision_encoder", "images (vision_encoder)"}})
-        CHECK_THAT(params_refusal([&](Json& params) { params[key] = Json::object(); }),
+        CHECK_THAT(params_refusal([name = key](Json& params) { params[name] = Json::object(); }),
                    ContainsSubstring(text("params.json: '", key, "': asks for ", what, ", which is not supported")));
 }
 

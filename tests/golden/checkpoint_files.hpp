@@ -22,7 +22,8 @@ inline std::map<std::string, Tensor> read_checkpoint(const std::filesystem::path
     for (const auto& file : std::filesystem::recursive_directory_iterator(directory)) {
         const std::string extension = file.path().extension().string();
         TensorDict dict;
-        if (extension == ".safetensors") dict = safetensors::read(file.path());
+        if (extension == ".safetensors")
+            dict = safetensors::read(file.path());
         else if (extension == ".pt" || extension == ".pth" || extension == ".bin")
             dict = torch::tensors(torch::read(file.path()), file.path().string());
         const std::string place = file.path().lexically_relative(directory).string();
@@ -42,10 +43,14 @@ inline std::vector<std::string> differences(const std::filesystem::path& expecte
         if (!want.contains(name)) lines.push_back("unexpected " + name);
     for (const auto& [name, tensor] : want) {
         const auto other = got.find(name);
-        if (other == got.end()) lines.push_back("missing " + name);
-        else if (other->second.dtype() != tensor.dtype()) lines.push_back("dtype of " + name);
-        else if (other->second.shape() != tensor.shape()) lines.push_back("shape of " + name);
-        else if (other->second.bytes() != tensor.bytes()) lines.push_back("content of " + name);
+        if (other == got.end())
+            lines.push_back("missing " + name);
+        else if (other->second.dtype() != tensor.dtype())
+            lines.push_back("dtype of " + name);
+        else if (other->second.shape() != tensor.shape())
+            lines.push_back("shape of " + name);
+        else if (other->second.bytes() != tensor.bytes())
+            lines.push_back("content of " + name);
     }
     return lines;
 }

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "crossdock/family/json.hpp"
-#include "support/plugins.hpp"
 #include "golden/checkpoint_files.hpp"
+#include "support/plugins.hpp"
 
 // Every pair of folders under tests/data that real tools wrote from the same weights, and the conversion that must
 // lead from the one to the other, bit for bit.
@@ -66,7 +66,8 @@ inline GoldenFolder parse_golden(const std::string& kind, const std::filesystem:
 /// The plugin that reads a Hugging Face folder of this name.
 inline std::string golden_family(const std::string& base) {
     for (const char* family : {"llama", "codellama", "mistral", "falcon", "gemma-", "gpt2", "bert"})
-        if (base.starts_with(family)) return base.starts_with("codellama") ? "llama" : base.starts_with("gemma-") ? "gemma" : family;
+        if (base.starts_with(family))
+            return base.starts_with("codellama") ? "llama" : base.starts_with("gemma-") ? "gemma" : family;
     return base;
 }
 
@@ -152,8 +153,14 @@ private:
         if (folder.kind != "megatron-llm" || folder.named_sizes) {
             OptionValues target = target_options(folder);
             target["make_vocab_size_divisible_by"] = divisor(rows, vocab);
-            add({"hf/" + folder.base + " -> " + folder.place(), family, family, plugin(folder),
-                 {{"load_dir", hub.string()}, {"model_type", golden_model_type(folder.base)}}, target, {}, folder.path},
+            add({"hf/" + folder.base + " -> " + folder.place(),
+                 family,
+                 family,
+                 plugin(folder),
+                 {{"load_dir", hub.string()}, {"model_type", golden_model_type(folder.base)}},
+                 target,
+                 {},
+                 folder.path},
                 hub_dtype, dtype);
         }
         if (dtype == DType::bf16 && hub_dtype != DType::bf16) return;  // rounded when it was made
@@ -173,8 +180,14 @@ private:
         const std::uint64_t vocab = has_hub(target.base) ? golden_vocab(hub_.at(target.base)) : 500;
         from["true_vocab_size"] = std::to_string(vocab);
         if (has_hub(target.base)) to["make_vocab_size_divisible_by"] = divisor(rows, vocab);
-        add({source.place() + " -> " + target.place(), golden_family(target.base), plugin(source), plugin(target), from,
-             to, {}, target.path},
+        add({source.place() + " -> " + target.place(),
+             golden_family(target.base),
+             plugin(source),
+             plugin(target),
+             from,
+             to,
+             {},
+             target.path},
             source_dtype, dtype);
     }
 
@@ -185,10 +198,22 @@ private:
         const std::string family = golden_family(base), type = golden_model_type(base);
         OptionValues target{{"layout", "original"}};
         if (!is_native) target["model_parallel_size"] = name.ends_with("-mp2") ? "2" : "1";
-        cases_.push_back({"meta/" + name + " -> hf/" + base, family, family, family,
-                          {{"load_dir", path.string()}, {"model_type", type}}, {}, {}, hub_.at(base)});
-        cases_.push_back({"hf/" + base + " -> meta/" + name, family, family, family,
-                          {{"load_dir", hub_.at(base).string()}, {"model_type", type}}, target, {}, path});
+        cases_.push_back({"meta/" + name + " -> hf/" + base,
+                          family,
+                          family,
+                          family,
+                          {{"load_dir", path.string()}, {"model_type", type}},
+                          {},
+                          {},
+                          hub_.at(base)});
+        cases_.push_back({"hf/" + base + " -> meta/" + name,
+                          family,
+                          family,
+                          family,
+                          {{"load_dir", hub_.at(base).string()}, {"model_type", type}},
+                          target,
+                          {},
+                          path});
     }
 
     void add_hub_copy(const std::string& base, const std::filesystem::path& path) {

@@ -27,18 +27,17 @@ struct Column {
     std::string loader() const { return saver; }
 };
 
-const std::vector<Column> columns{
-    {"megatron llm", "megatron", {{"dialect", "llm"}}, "megatron-llm"},
-    {"megatron lm", "megatron", {{"dialect", "lm"}}, "megatron-lm"},
-    {"mcore", "mcore", {{"transformer_impl", "local"}}, "megatron-core"},
-    {"llama", "llama", {}, "hf"},
-    {"llama original", "llama", {{"layout", "original"}}, "meta"},
-    {"mistral", "mistral", {}, "hf"},
-    {"mistral original", "mistral", {{"layout", "original"}}, "meta"},
-    {"gemma", "gemma", {}, "hf"},
-    {"falcon", "falcon", {}, "hf"},
-    {"gpt2", "gpt2", {}, "hf"},
-    {"bert", "bert", {}, "hf"}};
+const std::vector<Column> columns{{"megatron llm", "megatron", {{"dialect", "llm"}}, "megatron-llm"},
+                                  {"megatron lm", "megatron", {{"dialect", "lm"}}, "megatron-lm"},
+                                  {"mcore", "mcore", {{"transformer_impl", "local"}}, "megatron-core"},
+                                  {"llama", "llama", {}, "hf"},
+                                  {"llama original", "llama", {{"layout", "original"}}, "meta"},
+                                  {"mistral", "mistral", {}, "hf"},
+                                  {"mistral original", "mistral", {{"layout", "original"}}, "meta"},
+                                  {"gemma", "gemma", {}, "hf"},
+                                  {"falcon", "falcon", {}, "hf"},
+                                  {"gpt2", "gpt2", {}, "hf"},
+                                  {"bert", "bert", {}, "hf"}};
 
 /// A row: golden weights, and how they are read.
 struct Source {
@@ -55,8 +54,8 @@ std::vector<Source> sources() {
             all.push_back({"hf/" + base, golden_family(base), {{"load_dir", path.string()}}});
     }
     for (const char* place : {"megatron-lm/gpt", "megatron-lm/bert"})
-        all.push_back({place, "megatron",
-                       {{"load_dir", (golden_root() / place).string()}, {"true_vocab_size", "500"}}});
+        all.push_back(
+            {place, "megatron", {{"load_dir", (golden_root() / place).string()}, {"true_vocab_size", "500"}}});
     return all;
 }
 
@@ -95,8 +94,10 @@ std::string try_pair(const Source& source, const Column& column) {
     if (source.loader == "megatron") home = {{"dialect", "lm"}};
     convert_to(*back, source.loader, home, scratch / "back");
     INFO(source.place << " -> " << column.title << " -> back");
-    if (source.loader == "megatron") check_same_model(source, scratch / "back");
-    else CHECK(differences(source.options.at("load_dir"), scratch / "back") == std::vector<std::string>{});
+    if (source.loader == "megatron")
+        check_same_model(source, scratch / "back");
+    else
+        CHECK(differences(source.options.at("load_dir"), scratch / "back") == std::vector<std::string>{});
     return "[round trip](../../tests/golden/matrix.test.cpp)";
 }
 
@@ -134,10 +135,13 @@ TEST_CASE("docs/formats/matrix.md says what every golden checkpoint becomes in e
     const std::filesystem::path file = std::filesystem::path(CROSSDOCK_SOURCE_DIR) / "docs/formats/matrix.md";
     const std::string content =
         "# What converts to what\n\n"
-        "Made by `tests/golden/matrix.test.cpp`, which does what it claims and fails when this page is another; run it\n"
+        "Made by `tests/golden/matrix.test.cpp`, which does what it claims and fails when this page is another; run "
+        "it\n"
         "with `CROSSDOCK_UPDATE_MATRIX=1` to write the page anew.\n\n"
-        "*golden*: equals, bit for bit, what the real tools wrote from the same weights, in every parallel size that we\n"
-        "have of them, in both directions. *round trip*: no tool's file is at hand; there and back changes no bit. *no*:\n"
+        "*golden*: equals, bit for bit, what the real tools wrote from the same weights, in every parallel size that "
+        "we\n"
+        "have of them, in both directions. *round trip*: no tool's file is at hand; there and back changes no bit. "
+        "*no*:\n"
         "refused before anything is written, for the reason given. Every loader reads what its saver writes.\n\n" +
         make_table();
     if (std::getenv("CROSSDOCK_UPDATE_MATRIX")) std::ofstream(file) << content;

@@ -7,8 +7,8 @@
 
 #include "crossdock/pipeline/convert.hpp"
 #include "golden/checkpoint_files.hpp"
-#include "support/plugins.hpp"
 #include "support/catch.hpp"
+#include "support/plugins.hpp"
 #include "support/synthetic_model.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -50,8 +50,10 @@ Trial random_trial(std::mt19937& random) {
     trial.options = {{"target_tensor_parallel_size", std::to_string(trial.ranks)},
                      {"target_pipeline_parallel_size", std::to_string(trial.stages)},
                      {"make_vocab_size_divisible_by", std::to_string(between(random, 1, 9))}};
-    if (trial.saver == "megatron") trial.options["dialect"] = pick<std::string>(random, {"llm", "lm"});
-    else trial.options["transformer_impl"] = pick<std::string>(random, {"local", "transformer_engine"});
+    if (trial.saver == "megatron")
+        trial.options["dialect"] = pick<std::string>(random, {"llm", "lm"});
+    else
+        trial.options["transformer_impl"] = pick<std::string>(random, {"local", "transformer_engine"});
     return trial;
 }
 
@@ -72,9 +74,9 @@ TEST_CASE("a model of any shape comes back from Megatron as it was", "[roundtrip
     for (std::uint32_t number = 0; number < 120; ++number) {
         const Trial trial = random_trial(random);
         INFO("trial " << number << ": " << trial.saver << " TP " << trial.ranks << " PP " << trial.stages << " heads "
-                      << trial.header.num_attention_heads << " groups " << trial.header.num_query_groups << " head size "
-                      << trial.header.kv_channels << " hidden " << trial.header.hidden_size << " vocabulary "
-                      << trial.header.vocab_rows);
+                      << trial.header.num_attention_heads << " groups " << trial.header.num_query_groups
+                      << " head size " << trial.header.kv_channels << " hidden " << trial.header.hidden_size
+                      << " vocabulary " << trial.header.vocab_rows);
         TemporaryDirectory scratch;
         SyntheticLoader model(trial.header, number);
         save(model, "llama", {}, scratch / "hub");

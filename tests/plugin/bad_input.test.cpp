@@ -8,8 +8,8 @@
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/family/json.hpp"
 #include "crossdock/pipeline/convert.hpp"
-#include "support/plugins.hpp"
 #include "support/catch.hpp"
+#include "support/plugins.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace crossdock;
@@ -24,8 +24,9 @@ const fs::path llama = fs::path(CROSSDOCK_TEST_DATA) / "hf/llama2-gqa";
 using Tensors = std::map<std::string, Tensor>;
 
 /// The golden Llama with other tensors or another config, in `directory`.
-void write_variant(const fs::path& directory, const std::function<void(Tensors&)>& change_tensors,
-                   const std::function<void(Json&)>& change_config = [](Json&) {}) {
+void write_variant(
+    const fs::path& directory, const std::function<void(Tensors&)>& change_tensors,
+    const std::function<void(Json&)>& change_config = [](Json&) {}) {
     fs::create_directories(directory);
     const TensorDict dict = safetensors::read(llama / "model.safetensors");
     Tensors tensors;
@@ -56,8 +57,9 @@ std::string error_of(const std::string& loader, OptionValues from, const std::st
     return error;
 }
 
-std::string error_of_variant(const std::function<void(Tensors&)>& change_tensors,
-                             const std::function<void(Json&)>& change_config = [](Json&) {}) {
+std::string error_of_variant(
+    const std::function<void(Tensors&)>& change_tensors,
+    const std::function<void(Json&)>& change_config = [](Json&) {}) {
     TemporaryDirectory source;
     write_variant(source / "model", change_tensors, change_config);
     return error_of("llama", {{"load_dir", (source / "model").string()}}, "mcore", {});
@@ -79,8 +81,8 @@ TEST_CASE("a missing tensor is named with the shape that it should have", "[plug
 }
 
 TEST_CASE("a tensor that the model has no place for is named", "[plugin][bad_input]") {
-    const std::string error = error_of_variant(
-        [](Tensors& t) { t["model.layers.1.self_attn.sinks"] = t.at("model.norm.weight"); });
+    const std::string error =
+        error_of_variant([](Tensors& t) { t["model.layers.1.self_attn.sinks"] = t.at("model.norm.weight"); });
     CHECK_THAT(error, ContainsSubstring("'model.layers.1.self_attn.sinks'"));
     CHECK_THAT(error, ContainsSubstring("would be lost"));
 }
@@ -146,20 +148,22 @@ TEST_CASE("an empty or missing source is refused", "[plugin][bad_input]") {
 }
 
 TEST_CASE("parallel sizes that do not divide the model are refused by name", "[plugin][bad_input]") {
-    CHECK_THAT(error_of_parallel(16, 1), ContainsSubstring("target_tensor_parallel_size 16 does not divide the model's 8 "
-                                                           "attention heads"));
+    CHECK_THAT(error_of_parallel(16, 1),
+               ContainsSubstring("target_tensor_parallel_size 16 does not divide the model's 8 "
+                                 "attention heads"));
     CHECK_THAT(error_of_parallel(4, 1), ContainsSubstring("4 does not divide the model's 2 key/value heads"));
     CHECK_THAT(error_of_parallel(1, 3),
                ContainsSubstring("target_pipeline_parallel_size 3 does not divide the model's 4 layers"));
     CHECK_THAT(error_of_parallel(0, 1), ContainsSubstring("at least 1"));
-    CHECK_THAT(error_of_parallel(2, 1, {{"make_vocab_size_divisible_by", "0"}}), ContainsSubstring("expected at least 1"));
+    CHECK_THAT(error_of_parallel(2, 1, {{"make_vocab_size_divisible_by", "0"}}),
+               ContainsSubstring("expected at least 1"));
 }
 
 TEST_CASE("a vocabulary that nobody can pad must divide", "[plugin][bad_input]") {
     const auto source = fs::path(CROSSDOCK_TEST_DATA) / "megatron-llm/codellama";
-    CHECK_THAT(error_of("megatron", {{"load_dir", source.string()}}, "megatron",
-                        {{"target_tensor_parallel_size", "8"}}),
-               ContainsSubstring("do not divide"));
+    CHECK_THAT(
+        error_of("megatron", {{"load_dir", source.string()}}, "megatron", {{"target_tensor_parallel_size", "8"}}),
+        ContainsSubstring("do not divide"));
 }
 
 TEST_CASE("a target that exists is refused and left as it was", "[plugin][bad_input]") {

@@ -56,8 +56,9 @@ private:
 };
 
 /// A header of Llama's kind with these sizes; everything else follows.
-inline ModelHeader llama_header(std::uint64_t layers, std::uint64_t heads, std::uint64_t groups, std::uint64_t head_size,
-                                std::uint64_t hidden, std::uint64_t ffn, std::uint64_t vocab, DType dtype) {
+inline ModelHeader llama_header(std::uint64_t layers, std::uint64_t heads, std::uint64_t groups,
+                                std::uint64_t head_size, std::uint64_t hidden, std::uint64_t ffn, std::uint64_t vocab,
+                                DType dtype) {
     ModelHeader header;
     header.family = "llama";
     header.num_layers = layers;

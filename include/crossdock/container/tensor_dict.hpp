@@ -27,8 +27,8 @@ public:
     void add(NamedTensor entry) {
         const auto [at, inserted] = index_.try_emplace(entry.name, entries_.size());
         if (!inserted)
-            throw Error(text(entry.file, ": tensor '", entry.name, "' stands twice, first in ",
-                             entries_[at->second].file));
+            throw Error(
+                text(entry.file, ": tensor '", entry.name, "' stands twice, first in ", entries_[at->second].file));
         entries_.push_back(std::move(entry));
     }
 

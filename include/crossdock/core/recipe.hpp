@@ -26,7 +26,9 @@ using RecipePtr = std::shared_ptr<const Recipe>;
 class Region final : public Recipe {
 public:
     Region(std::shared_ptr<const Source> source, std::uint64_t offset, std::size_t item)
-        : source_(std::move(source)), offset_(offset), item_(item) {}
+        : source_(std::move(source)),
+          offset_(offset),
+          item_(item) {}
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         plan.read(*source_, offset_ + begin * item_, count * item_, out);
@@ -58,7 +60,11 @@ void for_each_row(std::uint64_t begin, std::uint64_t count, std::uint64_t row, V
 class Columns final : public Recipe {
 public:
     Columns(RecipePtr child, std::uint64_t child_row, std::uint64_t first, std::uint64_t width, std::size_t item)
-        : child_(std::move(child)), child_row_(child_row), first_(first), width_(width), item_(item) {}
+        : child_(std::move(child)),
+          child_row_(child_row),
+          first_(first),
+          width_(width),
+          item_(item) {}
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         for_each_row(begin, count, width_, [&](std::uint64_t row, std::uint64_t at, std::uint64_t part) {
@@ -117,7 +123,11 @@ private:
 class SwapAxes final : public Recipe {
 public:
     SwapAxes(RecipePtr child, std::uint64_t a, std::uint64_t b, std::uint64_t inner, std::size_t item)
-        : child_(std::move(child)), a_(a), b_(b), inner_(inner), item_(item) {}
+        : child_(std::move(child)),
+          a_(a),
+          b_(b),
+          inner_(inner),
+          item_(item) {}
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         for_each_row(begin, count, inner_, [&](std::uint64_t run, std::uint64_t at, std::uint64_t part) {
@@ -138,7 +148,10 @@ private:
 class TransposeElements final : public Recipe {
 public:
     TransposeElements(RecipePtr child, std::uint64_t rows, std::uint64_t columns, std::size_t item)
-        : child_(std::move(child)), rows_(rows), columns_(columns), item_(item) {}
+        : child_(std::move(child)),
+          rows_(rows),
+          columns_(columns),
+          item_(item) {}
 
     /// What is transposed, as a matrix; only where there is no outer axis.
     Tensor child(DType dtype) const { return {dtype, Shape{rows_, columns_}, child_}; }
@@ -188,7 +201,9 @@ private:
 class Repeat final : public Recipe {
 public:
     Repeat(RecipePtr child, std::uint64_t child_count, std::size_t item)
-        : child_(std::move(child)), child_count_(child_count), item_(item) {}
+        : child_(std::move(child)),
+          child_count_(child_count),
+          item_(item) {}
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         for_each_row(begin, count, child_count_, [&](std::uint64_t, std::uint64_t at, std::uint64_t part) {
@@ -208,7 +223,10 @@ class Strided final : public Recipe {
 public:
     Strided(std::shared_ptr<const Source> source, std::uint64_t offset, Shape shape, std::vector<std::uint64_t> strides,
             std::size_t item)
-        : source_(std::move(source)), offset_(offset), shape_(std::move(shape)), strides_(std::move(strides)),
+        : source_(std::move(source)),
+          offset_(offset),
+          shape_(std::move(shape)),
+          strides_(std::move(strides)),
           item_(item) {}
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
@@ -280,7 +298,8 @@ inline Tensor region(std::shared_ptr<const Source> source, std::uint64_t offset,
 inline Tensor cast(const Tensor& tensor, DType dtype);
 inline Tensor swap_axes(const Tensor& tensor, std::size_t axis);
 
-/// The elements [begin, end) along `axis`. A slice moves below casts and transpositions, so that these see whole blocks.
+/// The elements [begin, end) along `axis`. A slice moves below casts and transpositions, so that these see whole
+/// blocks.
 inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin, std::uint64_t end) {
     assert(axis < tensor.shape().rank() && begin <= end && end <= tensor.shape()[axis]);
     const std::uint64_t inner = tensor.shape().inner(axis), extent = tensor.shape()[axis];
@@ -345,9 +364,9 @@ inline Tensor repeat_last_row(const Tensor& tensor, std::uint64_t rows) {
     assert(have > 0 && rows >= have);
     if (rows == have) return tensor;
     const Tensor last = slice(tensor, 0, have - 1, have);
-    const Tensor padding{tensor.dtype(), tensor.shape().with(0, rows - have),
-                         std::make_shared<detail::Repeat>(last.recipe(), last.element_count(),
-                                                          item_size(tensor.dtype()))};
+    const Tensor padding{
+        tensor.dtype(), tensor.shape().with(0, rows - have),
+        std::make_shared<detail::Repeat>(last.recipe(), last.element_count(), item_size(tensor.dtype()))};
     return concatenate(std::vector<Tensor>{tensor, padding}, 0);
 }
 

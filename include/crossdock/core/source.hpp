@@ -107,7 +107,8 @@ private:
 class MemorySource final : public Source {
 public:
     MemorySource(std::span<const std::byte> bytes, std::shared_ptr<const void> owner)
-        : bytes_(bytes), owner_(std::move(owner)) {}
+        : bytes_(bytes),
+          owner_(std::move(owner)) {}
 
     using Source::read;
     const std::string& name() const noexcept override { return name_; }

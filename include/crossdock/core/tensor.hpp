@@ -32,7 +32,9 @@ class Tensor {
 public:
     Tensor() = default;
     Tensor(DType dtype, Shape shape, std::shared_ptr<const Recipe> recipe)
-        : dtype_(dtype), shape_(std::move(shape)), recipe_(std::move(recipe)) {}
+        : dtype_(dtype),
+          shape_(std::move(shape)),
+          recipe_(std::move(recipe)) {}
 
     DType dtype() const noexcept { return dtype_; }
     const Shape& shape() const noexcept { return shape_; }

@@ -118,8 +118,7 @@ Parts take_stored(const Row<Message>& row, const Parts& expected, StageTensors& 
     for (std::size_t i = 0; i < expected.size(); ++i) {
         const std::string name = scope.name(row.names[i]);
         const NamedTensor* entry = stage.take(rank, name);
-        if (!entry)
-            throw Error(text("tensor '", name, "' of shape ", expected[i].shape(), " is missing; ", sizes));
+        if (!entry) throw Error(text("tensor '", name, "' of shape ", expected[i].shape(), " is missing; ", sizes));
         if (entry->tensor.shape() != expected[i].shape())
             throw Error(text(entry->file, ": tensor '", entry->name, "' has shape ", entry->tensor.shape(),
                              ", expected ", expected[i].shape(), " (", sizes, ")"));
@@ -160,8 +159,7 @@ template <class Message>
 Message gather(const TensorTable& table, StageTensors& stage, const NameScope& scope, const ModelHeader& header,
                std::string_view sizes) {
     Message message{};
-    for (const Row<Message>& row : table.rows<Message>())
-        detail::gather_row(row, message, stage, scope, header, sizes);
+    for (const Row<Message>& row : table.rows<Message>()) detail::gather_row(row, message, stage, scope, header, sizes);
     return message;
 }
 

@@ -47,13 +47,12 @@ inline SeparateQkv in_thirds(const Tensor& rows) {
 inline constexpr Arrangement as_is{detail::same, detail::same};
 
 /// q, k and v apart, rotary rows in halves (Hugging Face).
-inline constexpr Arrangement separate_qkv{
-    [](Parts stored, const ModelHeader& h) -> Parts {
-        return {group_qkv(detail::as_qkv(stored), detail::heads_of(h))};
-    },
-    [](Parts fields, const ModelHeader& h) -> Parts {
-        return detail::as_parts(ungroup_qkv(fields[0], detail::heads_of(h)));
-    }};
+inline constexpr Arrangement separate_qkv{[](Parts stored, const ModelHeader& h) -> Parts {
+                                              return {group_qkv(detail::as_qkv(stored), detail::heads_of(h))};
+                                          },
+                                          [](Parts fields, const ModelHeader& h) -> Parts {
+                                              return detail::as_parts(ungroup_qkv(fields[0], detail::heads_of(h)));
+                                          }};
 
 /// q, k and v apart, rotary rows in pairs (Meta, mistralai).
 inline constexpr Arrangement separate_qkv_pairs{

@@ -20,7 +20,8 @@ inline Tensor unshard(std::span<const Tensor> shards, std::size_t axis) { return
 
 /// The vocabulary's rows in a Megatron checkpoint: the next multiple of divisor × ranks.
 inline std::uint64_t padded_vocab_rows(std::uint64_t true_size, std::uint64_t divisor, std::uint64_t ranks) {
-    const std::uint64_t multiple = checked_multiply(divisor, ranks, "make_vocab_size_divisible_by × tensor parallel size");
+    const std::uint64_t multiple =
+        checked_multiply(divisor, ranks, "make_vocab_size_divisible_by × tensor parallel size");
     return checked_multiply((true_size + multiple - 1) / multiple, multiple, "padded vocabulary");
 }
 

@@ -127,7 +127,8 @@ inline Iteration choose_iteration(const std::filesystem::path& root, const std::
     if (std::filesystem::exists(root / tracker_name)) return tracked_iteration(root / tracker_name);
     const std::vector<std::string> names = iteration_directories(root);
     if (names.size() == 1)
-        if (const auto only = parse_iteration(names[0].starts_with("iter_") ? names[0].substr(5) : names[0])) return *only;
+        if (const auto only = parse_iteration(names[0].starts_with("iter_") ? names[0].substr(5) : names[0]))
+            return *only;
     if (names.empty())
         throw Error(text(root.string(), ": holds no Megatron checkpoint: no ", tracker_name,
                          ", no iteration directory and no mp_rank_… folder"));

@@ -33,7 +33,8 @@ inline Json json_of_plain(const pickle::Value& value, int depth = 0) {
     if (const auto* items = value.items()) {
         Json array = Json::array();
         for (const pickle::Value& item : *items)
-            if (Json element = json_of_plain(item, depth + 1); !element.is_discarded()) array.push_back(std::move(element));
+            if (Json element = json_of_plain(item, depth + 1); !element.is_discarded())
+                array.push_back(std::move(element));
         return array;
     }
     return Json(Json::value_t::discarded);
@@ -75,10 +76,10 @@ inline pickle::Value namespace_of_json(const Json& json) {
     pickle::Dict attributes;
     for (const auto& [name, value] : json.items()) {
         const bool is_dtype = value.is_string() && value.get_ref<const std::string&>().starts_with(torch);
-        attributes.entries.push_back({pickle::Value(std::string_view(name)),
-                                      is_dtype ? pickle::Value(pickle::Global{
-                                                     "torch", value.get<std::string>().substr(torch.size())})
-                                               : detail::plain_of_json(value)});
+        attributes.entries.push_back(
+            {pickle::Value(std::string_view(name)),
+             is_dtype ? pickle::Value(pickle::Global{"torch", value.get<std::string>().substr(torch.size())})
+                      : detail::plain_of_json(value)});
     }
     pickle::Object object;
     object.module = "argparse";

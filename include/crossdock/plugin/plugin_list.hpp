@@ -32,8 +32,7 @@ using OptionValues = std::map<std::string, std::string>;
 
 /// The plugins of a program: known at compile time, chosen by name at run time.
 template <class Base, class... Ps>
-    requires(Plugin<Ps, Base> && ...)
-struct PluginList {
+requires(Plugin<Ps, Base>&&...) struct PluginList {
     /// This list and more plugins: how a program adds its own.
     template <class... More>
     using with = PluginList<Base, Ps..., More...>;
@@ -80,7 +79,8 @@ struct PluginList {
 private:
     static void choose(std::string_view plugin, auto&& use) {
         const bool found = ((Ps::name() == plugin && (use.template operator()<Ps>(), true)) || ...);
-        if (!found) throw UsageError(text("no ", Base::kind, " is called '", plugin, "'", known_names(plugin, names())));
+        if (!found)
+            throw UsageError(text("no ", Base::kind, " is called '", plugin, "'", known_names(plugin, names())));
     }
 
     template <class P>
@@ -90,8 +90,8 @@ private:
             if (spec.info.name == name) return spec.set(options, value);
             known.push_back(spec.info.name);
         }
-        throw UsageError(text("--", name, " is no option of the ", Base::kind, " '", P::name(), "'",
-                              known_names(name, known)));
+        throw UsageError(
+            text("--", name, " is no option of the ", Base::kind, " '", P::name(), "'", known_names(name, known)));
     }
 };
 

@@ -17,10 +17,11 @@ namespace crossdock {
 
 /// What a running conversion lends its saver.
 struct SaverContext {
-    std::size_t threads = 1;  ///< that may evaluate tensors
+    std::size_t threads = 1;                           ///< that may evaluate tensors
     std::function<void(std::uint64_t bytes)> planned;  ///< to be told, in write(), of the bytes that a message becomes
-    std::function<void(std::uint64_t bytes)> written;  ///< to be told of bytes that reached their place; from any thread
-    std::stop_token stop;                              ///< asks the saver to end with Cancelled
+    std::function<void(std::uint64_t bytes)>
+        written;           ///< to be told of bytes that reached their place; from any thread
+    std::stop_token stop;  ///< asks the saver to end with Cancelled
 };
 
 /// Receives the messages of one model in protocol order and writes a checkpoint. write() may return before the bytes

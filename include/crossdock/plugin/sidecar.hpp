@@ -67,8 +67,8 @@ inline void write_sidecar(const std::filesystem::path& directory, const ModelHea
 /// The tokenizer's files in a directory, by the names that Hugging Face, Meta and mistralai give them.
 inline std::vector<std::filesystem::path> find_companions(const std::filesystem::path& directory) {
     constexpr std::array beginnings{"tokenizer", "chat_template"};
-    constexpr std::array names{"special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt",
-                               "merges.txt", "tekken.json"};
+    constexpr std::array names{
+        "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "tekken.json"};
     std::vector<std::filesystem::path> found;
     for (const auto& entry : std::filesystem::directory_iterator(directory)) {
         const std::string name = entry.path().filename().string();

@@ -112,7 +112,8 @@ private:
         if (!checkpoint_.header.tied_embeddings || name.empty()) return;
         StageTensors& stage = checkpoint_.stages.back();
         for (std::size_t rank = 0; rank < stage.size(); ++rank)
-            if (const NamedTensor* copy = stage.take(rank, checkpoint_.last.name(name))) copies_.push_back(copy->tensor);
+            if (const NamedTensor* copy = stage.take(rank, checkpoint_.last.name(name)))
+                copies_.push_back(copy->tensor);
     }
 
     std::vector<std::string> unused() const {

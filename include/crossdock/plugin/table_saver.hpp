@@ -58,7 +58,8 @@ inline void require_checkpoint(const std::filesystem::path& directory) {
 class TableSaver : public Saver {
 public:
     TableSaver(std::filesystem::path save_dir, bool overwrite)
-        : save_dir_(std::move(save_dir)), overwrite_(overwrite) {}
+        : save_dir_(std::move(save_dir)),
+          overwrite_(overwrite) {}
 
     void begin(const SaverContext& context) override { context_ = context; }
 

@@ -32,8 +32,8 @@ struct Embeddings {
 
 /// Transformer layer `index`, counted from 0 over the whole model.
 ///
-/// qkv rows, per query group: its query heads, its key head, its value head; rotary rows of a head in halves (i, i + d/2).
-/// A gated MLP has gate and up as two tensors, any other has fc1. Norm weights are as stored.
+/// qkv rows, per query group: its query heads, its key head, its value head; rotary rows of a head in halves (i, i +
+/// d/2). A gated MLP has gate and up as two tensors, any other has fc1. Norm weights are as stored.
 struct TransformerLayer {
     static constexpr std::string_view name = "transformer layer";
     std::uint64_t index = 0;
@@ -93,16 +93,19 @@ inline constexpr std::array<TensorField<Message>, 0> tensor_fields{};
 template <>
 inline constexpr std::array tensor_fields<Embeddings>{
     TensorField<Embeddings>{"word embeddings", &Embeddings::word,
-                            [](const ModelHeader& h) { return detail::when(true, {h.vocab_rows, h.hidden_size}); },
+                            [](const ModelHeader& h) {
+                                return detail::when(true, {h.vocab_rows, h.hidden_size});
+                            },
                             true},
     TensorField<Embeddings>{"position embeddings", &Embeddings::position,
                             [](const ModelHeader& h) {
                                 return detail::when(h.positions == PositionKind::learned,
                                                     {h.max_position_embeddings.value_or(0), h.hidden_size});
                             }},
-    TensorField<Embeddings>{
-        "tokentype embeddings", &Embeddings::token_type,
-        [](const ModelHeader& h) { return detail::when(h.num_token_types > 0, {h.num_token_types, h.hidden_size}); }},
+    TensorField<Embeddings>{"tokentype embeddings", &Embeddings::token_type,
+                            [](const ModelHeader& h) {
+                                return detail::when(h.num_token_types > 0, {h.num_token_types, h.hidden_size});
+                            }},
     TensorField<Embeddings>{"embedding norm weight", &Embeddings::norm_weight,
                             [](const ModelHeader& h) { return detail::when(h.embedding_norm, {h.hidden_size}); }},
     TensorField<Embeddings>{
@@ -119,41 +122,51 @@ inline constexpr std::array tensor_fields<TransformerLayer> = [] {
     using detail::qkv_rows;
     using detail::when;
     return std::array{
-        F{"input norm weight", &L::input_norm_weight,
-          [](const H& h) { return when(!h.post_norm, {h.hidden_size}); }},
+        F{"input norm weight", &L::input_norm_weight, [](const H& h) { return when(!h.post_norm, {h.hidden_size}); }},
         F{"input norm bias", &L::input_norm_bias,
           [](const H& h) { return when(!h.post_norm && layer_norm(h), {h.hidden_size}); }},
-        F{"mlp norm weight", &L::mlp_norm_weight,
-          [](const H& h) { return when(h.parallel_norm, {h.hidden_size}); }},
+        F{"mlp norm weight", &L::mlp_norm_weight, [](const H& h) { return when(h.parallel_norm, {h.hidden_size}); }},
         F{"mlp norm bias", &L::mlp_norm_bias,
           [](const H& h) { return when(h.parallel_norm && layer_norm(h), {h.hidden_size}); }},
         F{"post norm weight", &L::post_norm_weight,
           [](const H& h) { return when(!h.parallel_attention, {h.hidden_size}); }},
         F{"post norm bias", &L::post_norm_bias,
           [](const H& h) { return when(!h.parallel_attention && layer_norm(h), {h.hidden_size}); }},
-        F{"output norm weight", &L::output_norm_weight,
-          [](const H& h) { return when(h.post_norm, {h.hidden_size}); }},
+        F{"output norm weight", &L::output_norm_weight, [](const H& h) { return when(h.post_norm, {h.hidden_size}); }},
         F{"output norm bias", &L::output_norm_bias,
           [](const H& h) { return when(h.post_norm && layer_norm(h), {h.hidden_size}); }},
-        F{"qkv weight", &L::qkv_weight, [](const H& h) { return when(true, {qkv_rows(h), h.hidden_size}); }},
+        F{"qkv weight", &L::qkv_weight,
+          [](const H& h) {
+              return when(true, {qkv_rows(h), h.hidden_size});
+          }},
         F{"qkv bias", &L::qkv_bias, [](const H& h) { return when(h.qkv_bias, {qkv_rows(h)}); }},
         F{"dense weight", &L::dense_weight,
-          [](const H& h) { return when(true, {h.hidden_size, h.num_attention_heads * h.kv_channels}); }},
+          [](const H& h) {
+              return when(true, {h.hidden_size, h.num_attention_heads * h.kv_channels});
+          }},
         F{"dense bias", &L::dense_bias, [](const H& h) { return when(h.dense_bias, {h.hidden_size}); }},
         F{"mlp l0 weight W", &L::gate_weight,
-          [](const H& h) { return when(h.gated_mlp, {h.ffn_hidden_size, h.hidden_size}); }},
+          [](const H& h) {
+              return when(h.gated_mlp, {h.ffn_hidden_size, h.hidden_size});
+          }},
         F{"mlp l0 bias W", &L::gate_bias,
           [](const H& h) { return when(h.gated_mlp && h.fc1_bias, {h.ffn_hidden_size}); }},
         F{"mlp l0 weight V", &L::up_weight,
-          [](const H& h) { return when(h.gated_mlp, {h.ffn_hidden_size, h.hidden_size}); }},
+          [](const H& h) {
+              return when(h.gated_mlp, {h.ffn_hidden_size, h.hidden_size});
+          }},
         F{"mlp l0 bias V", &L::up_bias,
           [](const H& h) { return when(h.gated_mlp && h.fc1_bias, {h.ffn_hidden_size}); }},
         F{"mlp l0 weight", &L::fc1_weight,
-          [](const H& h) { return when(!h.gated_mlp, {h.ffn_hidden_size, h.hidden_size}); }},
+          [](const H& h) {
+              return when(!h.gated_mlp, {h.ffn_hidden_size, h.hidden_size});
+          }},
         F{"mlp l0 bias", &L::fc1_bias,
           [](const H& h) { return when(!h.gated_mlp && h.fc1_bias, {h.ffn_hidden_size}); }},
         F{"mlp l1 weight", &L::fc2_weight,
-          [](const H& h) { return when(true, {h.hidden_size, h.ffn_hidden_size}); }},
+          [](const H& h) {
+              return when(true, {h.hidden_size, h.ffn_hidden_size});
+          }},
         F{"mlp l1 bias", &L::fc2_bias, [](const H& h) { return when(h.fc2_bias, {h.hidden_size}); }},
     };
 }();
@@ -178,9 +191,10 @@ inline constexpr std::array tensor_fields<OutputLayer>{
 
 template <>
 inline constexpr std::array tensor_fields<BertPooler>{
-    TensorField<BertPooler>{
-        "weight", &BertPooler::weight,
-        [](const ModelHeader& h) { return detail::when(h.pooler, {h.hidden_size, h.hidden_size}); }},
+    TensorField<BertPooler>{"weight", &BertPooler::weight,
+                            [](const ModelHeader& h) {
+                                return detail::when(h.pooler, {h.hidden_size, h.hidden_size});
+                            }},
     TensorField<BertPooler>{"bias", &BertPooler::bias,
                             [](const ModelHeader& h) { return detail::when(h.pooler, {h.hidden_size}); }},
 };
@@ -193,7 +207,9 @@ inline constexpr std::array tensor_fields<BertLmHead> = [] {
     using detail::when;
     return std::array{
         F{"dense weight", &B::dense_weight,
-          [](const H& h) { return when(h.bert_lm_head, {h.hidden_size, h.hidden_size}); }},
+          [](const H& h) {
+              return when(h.bert_lm_head, {h.hidden_size, h.hidden_size});
+          }},
         F{"dense bias", &B::dense_bias, [](const H& h) { return when(h.bert_lm_head, {h.hidden_size}); }},
         F{"norm weight", &B::norm_weight, [](const H& h) { return when(h.bert_lm_head, {h.hidden_size}); }},
         F{"norm bias", &B::norm_bias, [](const H& h) { return when(h.bert_lm_head, {h.hidden_size}); }},
@@ -203,9 +219,10 @@ inline constexpr std::array tensor_fields<BertLmHead> = [] {
 
 template <>
 inline constexpr std::array tensor_fields<BertBinaryHead>{
-    TensorField<BertBinaryHead>{
-        "weight", &BertBinaryHead::weight,
-        [](const ModelHeader& h) { return detail::when(h.bert_binary_head, {2, h.hidden_size}); }},
+    TensorField<BertBinaryHead>{"weight", &BertBinaryHead::weight,
+                                [](const ModelHeader& h) {
+                                    return detail::when(h.bert_binary_head, {2, h.hidden_size});
+                                }},
     TensorField<BertBinaryHead>{"bias", &BertBinaryHead::bias,
                                 [](const ModelHeader& h) { return detail::when(h.bert_binary_head, {2}); }},
 };

@@ -63,7 +63,7 @@ struct ModelHeader {
     std::uint64_t num_query_groups = 0;  ///< key/value heads; equals num_attention_heads without grouping
     std::uint64_t kv_channels = 0;       ///< rows of one head; heads × kv_channels may differ from hidden_size
     std::uint64_t ffn_hidden_size = 0;
-    std::uint64_t vocab_rows = 0;  ///< rows of the word embeddings as they are sent, padding included
+    std::uint64_t vocab_rows = 0;                  ///< rows of the word embeddings as they are sent, padding included
     std::optional<std::uint64_t> true_vocab_size;  ///< words; rows beyond are padding
     std::optional<std::uint64_t> make_vocab_size_divisible_by;
     std::optional<std::uint64_t> max_position_embeddings;
@@ -95,8 +95,8 @@ struct ModelHeader {
     std::optional<double> rope_theta;
     std::optional<double> rotary_percent;
     std::optional<RopeScaling> rope_scaling;
-    std::optional<std::uint64_t> sliding_window;   ///< visible tokens, itself included; 0: none
-    std::optional<double> embedding_multiplier;    ///< applied at run time, never to the weights (Gemma: √hidden_size)
+    std::optional<std::uint64_t> sliding_window;  ///< visible tokens, itself included; 0: none
+    std::optional<double> embedding_multiplier;   ///< applied at run time, never to the weights (Gemma: √hidden_size)
     std::optional<double> hidden_dropout;
     std::optional<double> attention_dropout;
     std::optional<bool> lima_dropout;
@@ -113,7 +113,7 @@ struct ModelHeader {
     DType params_dtype = DType::f32;  ///< of most weights; every tensor keeps its own
 
     std::filesystem::path source_directory;  ///< where the model is read from; empty: not from files
-    std::string source_format;  ///< for reports: "Hugging Face", "Megatron (llm)"
+    std::string source_format;               ///< for reports: "Hugging Face", "Megatron (llm)"
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
     std::map<std::string, std::string> carried;
     /// Files to be copied beside the target's weights, byte for byte (tokenizers).
@@ -131,26 +131,37 @@ HeaderField(std::string_view, T ModelHeader::*) -> HeaderField<T>;
 
 inline constexpr auto header_fields = [] {
     using H = ModelHeader;
-    return std::tuple{HeaderField{"num_layers", &H::num_layers}, HeaderField{"hidden_size", &H::hidden_size},
+    return std::tuple{HeaderField{"num_layers", &H::num_layers},
+                      HeaderField{"hidden_size", &H::hidden_size},
                       HeaderField{"num_attention_heads", &H::num_attention_heads},
-                      HeaderField{"num_query_groups", &H::num_query_groups}, HeaderField{"kv_channels", &H::kv_channels},
+                      HeaderField{"num_query_groups", &H::num_query_groups},
+                      HeaderField{"kv_channels", &H::kv_channels},
                       HeaderField{"ffn_hidden_size", &H::ffn_hidden_size},
                       HeaderField{"true_vocab_size", &H::true_vocab_size},
                       HeaderField{"max_position_embeddings", &H::max_position_embeddings},
-                      HeaderField{"num_token_types", &H::num_token_types}, HeaderField{"norm", &H::norm},
-                      HeaderField{"positions", &H::positions}, HeaderField{"gated_mlp", &H::gated_mlp},
+                      HeaderField{"num_token_types", &H::num_token_types},
+                      HeaderField{"norm", &H::norm},
+                      HeaderField{"positions", &H::positions},
+                      HeaderField{"gated_mlp", &H::gated_mlp},
                       HeaderField{"tied_embeddings", &H::tied_embeddings},
                       HeaderField{"parallel_attention", &H::parallel_attention},
-                      HeaderField{"parallel_norm", &H::parallel_norm}, HeaderField{"post_norm", &H::post_norm},
-                      HeaderField{"embedding_norm", &H::embedding_norm}, HeaderField{"final_norm", &H::final_norm},
-                      HeaderField{"qkv_bias", &H::qkv_bias}, HeaderField{"dense_bias", &H::dense_bias},
-                      HeaderField{"fc1_bias", &H::fc1_bias}, HeaderField{"fc2_bias", &H::fc2_bias},
-                      HeaderField{"pooler", &H::pooler}, HeaderField{"bert_lm_head", &H::bert_lm_head},
+                      HeaderField{"parallel_norm", &H::parallel_norm},
+                      HeaderField{"post_norm", &H::post_norm},
+                      HeaderField{"embedding_norm", &H::embedding_norm},
+                      HeaderField{"final_norm", &H::final_norm},
+                      HeaderField{"qkv_bias", &H::qkv_bias},
+                      HeaderField{"dense_bias", &H::dense_bias},
+                      HeaderField{"fc1_bias", &H::fc1_bias},
+                      HeaderField{"fc2_bias", &H::fc2_bias},
+                      HeaderField{"pooler", &H::pooler},
+                      HeaderField{"bert_lm_head", &H::bert_lm_head},
                       HeaderField{"bert_binary_head", &H::bert_binary_head},
                       HeaderField{"norm_epsilon", &H::norm_epsilon},
                       HeaderField{"norm_zero_centered", &H::norm_zero_centered},
-                      HeaderField{"activation", &H::activation}, HeaderField{"rope_theta", &H::rope_theta},
-                      HeaderField{"rotary_percent", &H::rotary_percent}, HeaderField{"rope_scaling", &H::rope_scaling},
+                      HeaderField{"activation", &H::activation},
+                      HeaderField{"rope_theta", &H::rope_theta},
+                      HeaderField{"rotary_percent", &H::rotary_percent},
+                      HeaderField{"rope_scaling", &H::rope_scaling},
                       HeaderField{"sliding_window", &H::sliding_window},
                       HeaderField{"embedding_multiplier", &H::embedding_multiplier}};
 }();

@@ -25,7 +25,8 @@ void check_message(const Message& message, const ModelHeader& header) {
             throw Error(text("message '", message_name(message), "': tensor '", field.name, "' ", parts...));
         };
         if (expected && !tensor) fail("is missing; the header asks for ", *expected);
-        if (!expected && tensor) fail("of shape ", tensor->shape(), " is unexpected; the header says that there is none");
+        if (!expected && tensor)
+            fail("of shape ", tensor->shape(), " is unexpected; the header says that there is none");
         if (expected && tensor->shape() != *expected)
             fail("has shape ", tensor->shape(), ", the header asks for ", *expected);
     }
@@ -45,7 +46,8 @@ public:
             return;
         }
         const std::string found = std::visit([](const auto& m) { return message_name(m); }, message);
-        if (found != expected()) throw Error(text("protocol: message '", found, "' came, expected ", quoted(expected())));
+        if (found != expected())
+            throw Error(text("protocol: message '", found, "' came, expected ", quoted(expected())));
         if (std::holds_alternative<TransformerLayer>(message) && ++next_layer_ < header_->num_layers) return;
         advance(step_ + 1);
     }
@@ -63,7 +65,8 @@ private:
     /// Moves to alternative `step`, or to the next one that this model has.
     void advance(std::size_t step) {
         step_ = step;
-        while (step_ < std::variant_size_v<Message> && !present(std::make_index_sequence<std::variant_size_v<Message>>{}))
+        while (step_ < std::variant_size_v<Message> &&
+               !present(std::make_index_sequence<std::variant_size_v<Message>>{}))
             ++step_;
     }
 
