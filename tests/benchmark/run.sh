@@ -71,7 +71,7 @@ advance() {
 
 measure_in() {
     local work
-    work=$(mktemp -d "$2/crossdock-benchmark.XXXXXX")
+    work=$(realpath "$(mktemp -d "$2/crossdock-benchmark.XXXXXX")")
     trap "rm -rf '$work'" EXIT
     pushd "$work" > /dev/null
     "$tools/make_llama" "$size" source

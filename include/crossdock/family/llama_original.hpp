@@ -179,8 +179,11 @@ inline std::vector<std::string> read_llama_tensors(ModelHeader& header, std::spa
         if (*header.rope_theta != 1e4)
             notices.push_back("params.json has no rope_theta; 500000 is taken, as the vocabulary is Llama 3's");
     }
-    if (header.model_type.empty())
+    if (header.model_type.empty()) {
         header.model_type = cut == Cut::rows ? "llama3" : std::string(guess_llama_type(header));
+        // Of those that cut columns, Code Llama alone has a rope_theta of its own.
+        if (cut == Cut::columns && header.model_type == "llama3") header.model_type = "codellama";
+    }
     if (cut != Cut::none && cut != llama_embedding_cut(header))
         throw Error(text("model_type '", header.model_type, "' contradicts the files, which cut tok_embeddings by ",
                          cut == Cut::rows ? "rows, as Llama 3" : "columns, as Llama 1 and 2", " does"));

@@ -148,7 +148,7 @@ inline ModelHeader hub_header(const Family& family, const FamilyLoaderOptions& o
     family.before_config(header);
     read_sidecar(options.load_dir, header);
     header.family = family.name;
-    header.model_type = options.model_type;
+    if (!options.model_type.empty()) header.model_type = options.model_type;
     header.source_format = text("Hugging Face (", family.name, ")");
     header.true_vocab_size.reset();
     read_config(family.config, config, header, file.string());
@@ -189,7 +189,7 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     family.before_config(header);
     read_sidecar(options.load_dir, header);
     header.family = family.name;
-    header.model_type = options.model_type;
+    if (!options.model_type.empty()) header.model_type = options.model_type;
     header.source_format = text("original ", family.name, " release");
     header.true_vocab_size.reset();
     read_config(format.params, read_params(file), header, file.string());
