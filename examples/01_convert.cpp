@@ -5,7 +5,7 @@
 
 int main(int, char** arguments) {
     crossdock::LlamaLoader loader({.load_dir = arguments[1]});
-    crossdock::MegatronSaver saver({.save_dir = arguments[2], .overwrite = true, .target_tensor_parallel_size = 2});
+    crossdock::MegatronSaver saver({.save_dir = arguments[2], .target_tensor_parallel_size = 2});
     const crossdock::Report report = crossdock::convert(loader, saver);
     std::cout << report.tensors << " tensors, " << report.bytes << " bytes\n";
 }

@@ -5,7 +5,6 @@
 
 int main(int, char** arguments) {
     using Savers = crossdock::BuiltinSavers::with<RawSaver>;
-    std::filesystem::remove_all(arguments[2]);
     return run_words<crossdock::BuiltinLoaders, Savers>(
         {"convert", "--loader", "llama", "--load_dir", arguments[1], "--saver", "raw", "--save_dir", arguments[2]});
 }

@@ -7,7 +7,6 @@
 int main(int, char** arguments) {
     using Loaders = crossdock::BuiltinLoaders::with<RawLoader>;
     using Savers = crossdock::BuiltinSavers::with<RawSaver>;
-    std::filesystem::remove_all(arguments[2]);
     const int converted = run_words<Loaders, Savers>(
         {"convert", "--loader", "llama", "--load_dir", arguments[1], "--saver", "raw", "--save_dir", arguments[2]});
     return converted ? converted : run_words<Loaders, Savers>({"verify", arguments[1], arguments[2]});

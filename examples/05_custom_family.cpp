@@ -54,7 +54,6 @@ const Family& heron_family() {
 int main(int, char** arguments) {
     using Loaders = BuiltinLoaders::with<FamilyLoader<heron_family>>;
     using Savers = BuiltinSavers::with<FamilySaver<heron_family>>;
-    std::filesystem::remove_all(arguments[2]);
     const int converted = run_words<Loaders, Savers>(
         {"convert", "--loader", "llama", "--load_dir", arguments[1], "--saver", "heron", "--save_dir", arguments[2]});
     return converted ? converted : run_words<Loaders, Savers>({"verify", arguments[1], arguments[2]});

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cmath>
 #include <cstdint>
 #include <numeric>
 #include <random>
@@ -85,6 +86,95 @@ TEST_CASE("a model of any shape comes back from Megatron as it was", "[roundtrip
         CHECK(differences(scratch / "hub", scratch / "back") == std::vector<std::string>{});
         save(scratch / "back", "llama", trial.saver, trial.options, scratch / "again");
         CHECK(differences(scratch / "megatron", scratch / "again") == std::vector<std::string>{});
+    }
+}
+
+namespace {
+
+/// A model of a family with its own switches and random sizes, and the Megatron formats that can express it.
+struct FamilyTrial {
+    std::string family;
+    ModelHeader header;
+    std::uint64_t ranks;
+    std::vector<std::string> dialects;
+};
+
+void make_layer_norm_model(ModelHeader& header, Activation activation) {
+    header.norm = NormKind::layer;
+    header.gated_mlp = false;
+    header.activation = activation;
+    header.tied_embeddings = true;
+}
+
+FamilyTrial random_family_trial(std::mt19937& random) {
+    FamilyTrial trial;
+    trial.family =
+        pick<std::string>(random, {"mistral", "gemma", "falcon-7b", "falcon-40b", "falcon-11b", "gpt2", "bert"});
+    trial.ranks = trial.family == "falcon-7b" ? 1 : pick<std::uint64_t>(random, {1, 2, 4});
+    std::uint64_t groups = trial.family == "falcon-7b" ? 1 : trial.ranks * between(random, 2, 3);
+    const std::uint64_t heads = groups * between(random, trial.family == "falcon-7b" ? 2 : 1, 3);
+    const bool is_multi_head = trial.family == "gpt2" || trial.family == "bert";
+    if (is_multi_head) groups = heads;
+    const std::uint64_t head_size = 2 * between(random, 1, 7);
+    const bool has_own_head_size = trial.family == "mistral" || trial.family == "gemma";
+    const std::uint64_t hidden = has_own_head_size ? between(random, 5, 60) : heads * head_size;
+    ModelHeader header = llama_header(4, heads, groups, head_size, hidden, trial.ranks * between(random, 3, 30),
+                                      between(random, 20, 300), pick<DType>(random, {DType::bf16, DType::f32}));
+    header.family = trial.family.substr(0, trial.family.find('-'));
+    header.max_position_embeddings = 64;
+    trial.dialects = {"lm", "mcore"};
+    if (trial.family == "mistral") {
+        header.sliding_window = random() % 2 ? 16 : 0;
+        trial.dialects = {"llm", "lm", "mcore"};
+    } else if (trial.family == "gemma") {
+        header.norm_zero_centered = true;
+        header.activation = Activation::gelu_tanh;
+        header.embedding_multiplier = std::sqrt(static_cast<double>(hidden));
+        header.tied_embeddings = true;
+        trial.dialects = {"mcore"};
+    } else if (header.family == "falcon") {
+        make_layer_norm_model(header, Activation::gelu_erf);
+        header.parallel_attention = true;
+        header.parallel_norm = trial.family == "falcon-40b";
+        header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = random() % 2 == 0;
+        trial.dialects = {"llm"};
+    } else {
+        make_layer_norm_model(header, trial.family == "gpt2" ? Activation::gelu_tanh : Activation::gelu_erf);
+        header.positions = PositionKind::learned;
+        header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = true;
+        header.rope_theta.reset();
+        header.rope_scaling.reset();
+        header.rotary_percent.reset();
+        if (trial.family == "bert") {
+            header.num_token_types = 2;
+            header.pooler = header.bert_lm_head = header.bert_binary_head = true;
+        }
+    }
+    trial.header = header;
+    return trial;
+}
+
+}  // namespace
+
+TEST_CASE("models of every family and any shape come back from Megatron as they were", "[roundtrip]") {
+    std::mt19937 random(20260803);
+    for (std::uint32_t number = 0; number < 60; ++number) {
+        const FamilyTrial trial = random_family_trial(random);
+        const std::string plugin = trial.header.family, dialect = pick(random, trial.dialects);
+        INFO("trial " << number << ": " << trial.family << " to " << dialect << " TP " << trial.ranks << " heads "
+                      << trial.header.num_attention_heads << " groups " << trial.header.num_query_groups
+                      << " head size " << trial.header.kv_channels << " hidden " << trial.header.hidden_size);
+        TemporaryDirectory scratch;
+        SyntheticLoader model(trial.header, number);
+        save(model, plugin, {}, scratch / "hub");
+        const std::string saver = dialect == "mcore" ? "mcore" : "megatron";
+        OptionValues options{{"target_tensor_parallel_size", std::to_string(trial.ranks)},
+                             {"target_pipeline_parallel_size", "2"},
+                             {"make_vocab_size_divisible_by", "4"}};
+        if (saver == "megatron") options["dialect"] = dialect;
+        save(scratch / "hub", plugin, saver, options, scratch / "megatron");
+        save(scratch / "megatron", saver, plugin, {}, scratch / "back");
+        CHECK(differences(scratch / "hub", scratch / "back") == std::vector<std::string>{});
     }
 }
 

@@ -10,10 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "crossdock/container/safetensors/reader.hpp"
-#include "crossdock/container/safetensors/writer.hpp"
-#include "crossdock/pipeline/convert.hpp"
-#include "crossdock/pipeline/verify.hpp"
+#include "crossdock/container/tensor_dict.hpp"
+#include "crossdock/container/tensor_writer.hpp"
+#include "crossdock/core/recipe.hpp"
+#include "crossdock/family/json.hpp"
+#include "crossdock/plugin/loader.hpp"
 #include "support/plugins.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -22,71 +23,32 @@ namespace crossdock::test {
 /// A folder that a real tool made.
 inline std::filesystem::path golden(std::string_view name) { return std::filesystem::path(CROSSDOCK_TEST_DATA) / name; }
 
-inline std::unique_ptr<Loader> load(std::string_view loader, const std::filesystem::path& directory,
-                                    OptionValues options = {}) {
-    options["load_dir"] = directory.string();
-    return make_loader(loader, options);
-}
+std::unique_ptr<Loader> load(std::string_view loader, const std::filesystem::path& directory,
+                             OptionValues options = {});
 
 /// Writes what the loader sends; returns what the user is told.
-inline std::vector<std::string> save(Loader& from, std::string_view saver, const std::filesystem::path& directory,
-                                     OptionValues options = {}) {
-    options["save_dir"] = directory.string();
-    const auto to = make_saver(saver, options);
-    return convert(from, *to).warnings;
-}
+std::vector<std::string> save(Loader& from, std::string_view saver, const std::filesystem::path& directory,
+                              OptionValues options = {});
 
 /// What stops the work; empty when nothing does.
-inline std::string refusal(const std::function<void()>& work) {
-    try {
-        work();
-    } catch (const Error& error) {
-        return error.what();
-    }
-    return {};
-}
+std::string refusal(const std::function<void()>& work);
 
 /// In what two models differ, a line each.
-inline std::vector<std::string> differences(Loader& a, Loader& b) {
-    std::vector<std::string> lines;
-    for (const Difference& difference : verify(a, b).differences)
-        lines.push_back(difference.place + ": " + difference.text);
-    return lines;
-}
+std::vector<std::string> differences(Loader& a, Loader& b);
 
 inline const std::vector<std::string> none;
 
-inline Json read_json(const std::filesystem::path& file) { return parse_json(read_file(file), file.string()); }
+Json read_json(const std::filesystem::path& file);
 
 /// Changes the object in a JSON file.
-inline void edit_json(const std::filesystem::path& file, const std::function<void(Json&)>& edit) {
-    Json json = read_json(file);
-    edit(json);
-    write_file(file, json.dump());
-}
+void edit_json(const std::filesystem::path& file, const std::function<void(Json&)>& edit);
 
-inline void add_tensor(TensorWriter& writer, const std::string& name, const Tensor& tensor) {
-    writer.add(name, tensor.dtype(), tensor.shape())->write(0, tensor.bytes());
-}
+void add_tensor(TensorWriter& writer, const std::string& name, const Tensor& tensor);
 
 /// Writes model.safetensors anew: `edit` may change an entry, or return false to leave it out.
-inline void edit_tensors(const std::filesystem::path& directory, const std::function<bool(NamedTensor&)>& edit) {
-    const auto file = directory / "model.safetensors", edited = directory / "edited.safetensors";
-    {
-        const TensorDict dict = safetensors::read(file);
-        safetensors::Writer writer(edited, 1U << 16);
-        for (NamedTensor entry : dict.entries())
-            if (edit(entry)) add_tensor(writer, entry.name, entry.tensor);
-        writer.finish();
-    }
-    std::filesystem::rename(edited, file);
-}
+void edit_tensors(const std::filesystem::path& directory, const std::function<bool(NamedTensor&)>& edit);
 
 /// A copy of a golden folder to be changed.
-inline std::filesystem::path copied(std::string_view name, const TemporaryDirectory& scratch) {
-    const auto copy = scratch / std::filesystem::path(name).filename().string();
-    std::filesystem::copy(golden(name), copy, std::filesystem::copy_options::recursive);
-    return copy;
-}
+std::filesystem::path copied(std::string_view name, const TemporaryDirectory& scratch);
 
 }  // namespace crossdock::test

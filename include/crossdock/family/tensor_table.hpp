@@ -64,7 +64,7 @@ struct TensorTable {
     }
 };
 
-/// Calls visit.operator()<Message>() for each kind of message that carries tensors, in protocol order.
+/// Calls visit, a template over the message type, for each kind of message that carries tensors, in protocol order.
 template <class Visit>
 void for_each_message_type(Visit&& visit) {
     visit.template operator()<Embeddings>();

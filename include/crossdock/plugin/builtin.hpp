@@ -28,7 +28,7 @@ using Gpt2Saver = FamilySaver<gpt2_family>;
 using BertLoader = FamilyLoader<bert_family>;
 using BertSaver = FamilySaver<bert_family>;
 
-/// The plugins that come with the library; a program adds its own with ::with<…>.
+/// The plugins that come with the library; a program adds its own with BuiltinLoaders::with.
 using BuiltinLoaders = PluginList<Loader, MegatronLoader, MegatronCoreLoader, LlamaLoader, MistralLoader, FalconLoader,
                                   GemmaLoader, Gpt2Loader, BertLoader>;
 using BuiltinSavers = PluginList<Saver, MegatronSaver, MegatronCoreSaver, LlamaSaver, MistralSaver, FalconSaver,
