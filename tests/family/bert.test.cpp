@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "crossdock/container/safetensors/reader.hpp"
+#include "crossdock/container/safetensors/writer.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 

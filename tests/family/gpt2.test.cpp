@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossdock/family/gpt2.hpp"
 
+#include "crossdock/container/safetensors/reader.hpp"
+#include "crossdock/container/safetensors/writer.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 #include "support/numbered_tensor.hpp"
