@@ -45,8 +45,8 @@ Trial random_trial(std::mt19937& random) {
                                 between(random, 3, 70), trial.ranks * between(random, 1, 20), between(random, 3, 400),
                                 pick<DType>(random, {DType::bf16, DType::f16, DType::f32}));
     trial.header.tied_embeddings = random() % 2 == 0;
-    trial.header.qkv_bias = trial.header.dense_bias = random() % 3 == 0;
-    trial.header.fc1_bias = trial.header.fc2_bias = random() % 3 == 0;
+    ModelHeader& header = trial.header;  // Megatron knows biases everywhere or nowhere
+    header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = random() % 3 == 0;
     trial.saver = pick<std::string>(random, {"megatron", "mcore"});
     trial.options = {{"target_tensor_parallel_size", std::to_string(trial.ranks)},
                      {"target_pipeline_parallel_size", std::to_string(trial.stages)},
