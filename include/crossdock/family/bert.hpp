@@ -123,16 +123,7 @@ inline const Family& bert_family() {
                                   if (!value.is_null() && value != "absolute")
                                       throw Error(text("is ", value.dump(), ", only absolute positions are supported"));
                               })},
-        .before_config =
-            [](H& header) {
-                header.norm = NormKind::layer;
-                header.norm_zero_centered = false;
-                header.positions = PositionKind::learned;
-                header.gated_mlp = false;
-                header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = true;
-                header.sliding_window = 0;
-                header.embedding_multiplier = 1.0;
-            },
+        .before_config = detail::learned_position_defaults,
         .after_config = [](H&, const Json&) {},
         .hub_table = detail::bert_table,
         .architecture = detail::bert_architecture,

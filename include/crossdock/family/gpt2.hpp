@@ -69,16 +69,7 @@ inline const Family& gpt2_family() {
                    detail::gpt2_switch("scale_attn_weights", true),
                    detail::gpt2_switch("scale_attn_by_inverse_layer_idx", false),
                    detail::gpt2_switch("reorder_and_upcast_attn", false)},
-        .before_config =
-            [](H& header) {
-                header.norm = NormKind::layer;
-                header.norm_zero_centered = false;
-                header.positions = PositionKind::learned;
-                header.gated_mlp = false;
-                header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = true;
-                header.sliding_window = 0;
-                header.embedding_multiplier = 1.0;
-            },
+        .before_config = detail::learned_position_defaults,
         .after_config =
             [](H& header, const Json&) {
                 if (header.ffn_hidden_size == 0)

@@ -149,4 +149,19 @@ inline ConfigEntry dtype_config() {
             }};
 }
 
+namespace detail {
+
+/// What every GPT-2 and every BERT has: learned positions, layer norms, biases everywhere, no gate.
+inline void learned_position_defaults(ModelHeader& header) {
+    header.norm = NormKind::layer;
+    header.norm_zero_centered = false;
+    header.positions = PositionKind::learned;
+    header.gated_mlp = false;
+    header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = true;
+    header.sliding_window = 0;
+    header.embedding_multiplier = 1.0;
+}
+
+}  // namespace detail
+
 }  // namespace crossdock
