@@ -44,6 +44,13 @@ public:
         return Shape(std::move(extents));
     }
 
+    /// The same shape with the extents of `axis` and `axis + 1` exchanged.
+    Shape swapped(std::size_t axis) const {
+        Shape shape = *this;
+        std::swap(shape.extents_[axis], shape.extents_[axis + 1]);
+        return shape;
+    }
+
     bool operator==(const Shape& other) const noexcept { return extents_ == other.extents_; }
 
 private:

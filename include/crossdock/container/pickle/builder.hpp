@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/pickle/stack.hpp"
+#include "crossdock/container/pickle/text.hpp"
+#include "crossdock/container/pickle/value.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock::pickle::detail {
+
+/// Puts containers and objects together on the stack. Nothing is imported, called or executed: what Python would build
+/// by a call becomes an Object that says which.
+class Builder : public Stack {
+public:
+    using Stack::Stack;
+
+    // Containers.
+    void push_dict(std::vector<Value> flat);
+    void append(std::vector<Value> values);
+    void set_items(std::vector<Value> flat);
+    void add_to_set(std::vector<Value> values);
+
+    // Classes and their instances.
+    void push_global(std::string module, std::string name);
+    void stack_global();
+    void call();
+    void instantiate(bool with_keywords);
+    void instantiate_marked();
+    void instantiate_named(std::string module, std::string name);
+    void build();
+    void persistent_id(Value id);
+
+private:
+    void require_name(std::size_t bytes) const {
+        constexpr std::size_t limit = 1024;
+        if (bytes > limit) fail(text("a class has a name of more than ", limit, " bytes; the file is damaged"));
+    }
+    Global callee(const Value& value);
+    Object object(Global global, Construction construction, Value args) const;
+    std::optional<Value> builtin_call(const Global& global, const std::vector<Value>& args);
+    std::optional<Value> encoded_bytes(const std::vector<Value>& args);
+    Value enum_member(const std::vector<Value>& args);
+};
+
+/// key, value, key, value, … as entries; empty when one lacks its value.
+inline std::optional<std::vector<Entry>> pair_up(std::vector<Value> flat) {
+    if (flat.size() % 2 != 0) return std::nullopt;
+    std::vector<Entry> entries;
+    entries.reserve(flat.size() / 2);
+    for (std::size_t at = 0; at < flat.size(); at += 2)
+        entries.push_back({std::move(flat[at]), std::move(flat[at + 1])});
+    return entries;
+}
+
+template <class T>
+void append_all(std::vector<T>& to, std::vector<T> from) {
+    to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+inline void Builder::push_dict(std::vector<Value> flat) {
+    push_node(Dict{});
+    set_items(std::move(flat));
+}
+
+inline void Builder::append(std::vector<Value> values) {
+    charge(values.size() * sizeof(Value));
+    if (auto* list = top().edit<List>()) return append_all(list->items, std::move(values));
+    if (auto* object = top().edit<Object>()) return append_all(object->items, std::move(values));
+    fail(text("items are appended to ", top().describe(), ", expected a list; the file is damaged"));
+}
+
+inline void Builder::set_items(std::vector<Value> flat) {
+    charge(flat.size() * sizeof(Value));
+    auto entries = pair_up(std::move(flat));
+    if (!entries) fail("a key of a dict lacks its value; the file is damaged");
+    if (auto* dict = top().edit<Dict>()) return append_all(dict->entries, std::move(*entries));
+    if (auto* object = top().edit<Object>()) return append_all(object->entries, std::move(*entries));
+    fail(text("entries are added to ", top().describe(), ", expected a dict; the file is damaged"));
+}
+
+inline void Builder::add_to_set(std::vector<Value> values) {
+    charge(values.size() * sizeof(Value));
+    auto* set = top().edit<Set>();
+    if (!set) fail(text("items are added to ", top().describe(), ", expected a set; the file is damaged"));
+    append_all(set->items, std::move(values));
+}
+
+inline void Builder::push_global(std::string module, std::string name) {
+    require_name(std::max(module.size(), name.size()));
+    if (!is_utf8(module) || !is_utf8(name)) fail("a class has a name that is not UTF-8");
+    if (module == "__builtin__") module = "builtins";
+    if (module == "copy_reg") module = "copyreg";
+    push_node(Global{std::move(module), std::move(name)});
+}
+
+inline void Builder::stack_global() {
+    const std::vector<Value> names = pop_many(2);
+    const std::string* module = names[0].as_string();
+    const std::string* name = names[1].as_string();
+    if (!module || !name) fail("a class is named by something else than texts; the file is damaged");
+    require_name(std::max(module->size(), name->size()));
+    charge(module->size() + name->size());
+    push_global(*module, *name);
+}
+
+/// The class or function of a call; nested classes come as getattr(outer, "Inner") under old protocols.
+inline Global Builder::callee(const Value& value) {
+    Global callee;
+    if (const auto* global = value.get<Global>()) {
+        callee = *global;
+    } else if (const auto* outer = value.get<Object>(); outer && outer->construction == Construction::member) {
+        const Value& member = outer->args.get<Tuple>()->items[0];
+        callee = {outer->module, text(outer->name, ".", *member.as_string())};
+    } else {
+        fail(text(value.describe(), " is called, expected the name of a class or function; nothing was run"));
+    }
+    charge(callee.module.size() + callee.name.size());
+    return callee;
+}
+
+inline Object Builder::object(Global global, Construction construction, Value args) const {
+    Object made;
+    made.module = std::move(global.module);
+    made.name = std::move(global.name);
+    made.construction = construction;
+    made.args = std::move(args);
+    made.offset = offset();
+    return made;
+}
+
+inline void Builder::call() {
+    std::vector<Value> operands = pop_many(2);
+    Global global = callee(operands[0]);
+    const auto* args = operands[1].get<Tuple>();
+    if (!args)
+        fail(text(global.module, ".", global.name, " is called with ", operands[1].describe(),
+                  ", expected a tuple; the file is damaged"));
+    if (auto value = builtin_call(global, args->items)) return push(std::move(*value));
+    push_node(object(std::move(global), Construction::call, operands[1]));
+}
+
+/// What is not a class of its own but the way in which old protocols spell a plain value.
+inline std::optional<Value> Builder::builtin_call(const Global& global, const std::vector<Value>& args) {
+    if (global.module == "_codecs" && global.name == "encode") return encoded_bytes(args);
+    if (global.module == "copyreg" && global.name == "_reconstructor" && args.size() == 3) {
+        Global made = callee(args[0]);
+        return make(object(std::move(made), Construction::new_instance, make(Tuple{})));
+    }
+    if (global.module != "builtins") return std::nullopt;
+    if (global.name == "getattr") return enum_member(args);
+    if (global.name == "bytes" && args.empty()) return make(Bytes{});
+    const bool set = global.name == "set", frozen = global.name == "frozenset";
+    if ((!set && !frozen) || args.size() > 1) return std::nullopt;
+    if (args.empty()) return make(Set{{}, frozen});
+    const auto* items = args[0].items();
+    if (!items) return std::nullopt;
+    charge(items->size() * sizeof(Value));
+    return make(Set{*items, frozen});
+}
+
+inline std::optional<Value> Builder::encoded_bytes(const std::vector<Value>& args) {
+    const std::string* characters = args.empty() ? nullptr : args[0].as_string();
+    const std::string* encoding = args.size() == 2 ? args[1].as_string() : nullptr;
+    if (!characters || !encoding || (*encoding != "latin1" && *encoding != "latin-1")) return std::nullopt;
+    charge(characters->size());
+    auto bytes = utf8_to_latin1(*characters);
+    if (!bytes) fail("bytes are spelled by characters beyond latin-1; the file is damaged");
+    return make(Bytes{std::move(*bytes)});
+}
+
+/// Python 3.11 to 3.11.6 pickles an enum's member as getattr(Class, "member"); nothing else may ask for an attribute.
+inline Value Builder::enum_member(const std::vector<Value>& args) {
+    if (args.size() != 2 || !args[1].as_string())
+        fail("getattr is called with something else than a class and a name; nothing was run");
+    Global global = callee(args[0]);
+    require_name(global.name.size() + args[1].as_string()->size());
+    return make(object(std::move(global), Construction::member, make(Tuple{{args[1]}})));
+}
+
+inline void Builder::instantiate(bool with_keywords) {
+    Value keywords = with_keywords ? pop() : Value();
+    std::vector<Value> operands = pop_many(2);
+    Global global = callee(operands[0]);
+    if (!operands[1].get<Tuple>() || (with_keywords && !keywords.get<Dict>()))
+        fail(text(global.module, ".", global.name, " is made of ", operands[1].describe(),
+                  ", expected a tuple and perhaps a dict; the file is damaged"));
+    Object made = object(std::move(global), Construction::new_instance, operands[1]);
+    made.keywords = std::move(keywords);
+    push_node(std::move(made));
+}
+
+/// Protocol 1's instance: class and arguments behind a mark.
+inline void Builder::instantiate_marked() {
+    std::vector<Value> operands = pop_to_mark();
+    if (operands.empty()) fail("an instance lacks its class; the file is damaged");
+    Global global = callee(operands.front());
+    operands.erase(operands.begin());
+    push_node(object(std::move(global), Construction::call, make(Tuple{std::move(operands)})));
+}
+
+/// Protocol 0's instance: the class in two lines, arguments behind a mark.
+inline void Builder::instantiate_named(std::string module, std::string name) {
+    push_global(std::move(module), std::move(name));
+    Global global = callee(pop());
+    push_node(object(std::move(global), Construction::call, make(Tuple{pop_to_mark()})));
+}
+
+inline void Builder::build() {
+    Value state = pop();
+    auto* object = top().edit<Object>();
+    if (!object) fail(text(top().describe(), " is given a state, expected an object; the file is damaged"));
+    if (!object->state.is_none())
+        fail(text("an object of ", object->module, ".", object->name, " is given two states"));
+    object->state = std::move(state);
+}
+
+/// Early PyTorch saved a class together with its source as ("module", class, file, source); only the class counts.
+inline void Builder::persistent_id(Value id) {
+    const auto* parts = id.get<Tuple>();
+    if (parts && parts->items.size() > 1) {
+        const std::string* kind = parts->items[0].as_string();
+        if (kind && *kind == "module") return push(parts->items[1]);
+    }
+    push_node(PersistentId{std::move(id), offset()});
+}
+
+}  // namespace crossdock::pickle::detail

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/pickle/node_pool.hpp"
+#include "crossdock/container/pickle/value.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock::pickle {
+
+/// What a pickle may cost, so that a hostile one cannot cost more.
+struct Limits {
+    std::size_t depth = 1000;                             ///< containers inside containers
+    std::uint64_t memory_bytes = std::uint64_t{1} << 31;  ///< of the values, roughly
+};
+
+namespace detail {
+
+/// What a pickle's instructions work on: a stack of values with marks, and the memo. Throws Error, with the offset of
+/// the instruction, on one that lacks its operands and when the values cost more than the limits allow.
+class Stack {
+public:
+    Stack(std::string where, Limits limits) : where_(std::move(where)), limits_(limits) {}
+
+    [[noreturn]] void fail(std::string_view what) const { throw Error(text(where_, " offset ", offset_, ": ", what)); }
+
+    /// Where the present instruction lies in the file.
+    std::uint64_t offset() const noexcept { return offset_; }
+    void set_offset(std::uint64_t offset) noexcept { offset_ = offset; }
+
+    void push(Value value);
+    template <Shared T>
+    void push_node(T content) {
+        push(make(std::move(content)));
+    }
+    Value& top();
+    Value pop();
+    std::vector<Value> pop_many(std::size_t count);
+
+    void open_mark();
+    std::vector<Value> pop_to_mark();
+    /// POP; Python lets it undo a mark as well.
+    void drop();
+
+    void put(std::uint64_t index);
+    void put_next() { put(memo_.size()); }
+    void get(std::uint64_t index);
+
+    /// Counts memory that values are about to take.
+    void charge(std::uint64_t bytes);
+
+    template <Shared T>
+    Value make(T content) {
+        charge(node_bytes);
+        Value value(std::move(content));
+        if constexpr (holds_values<T>) pool_.add(value.node());
+        return value;
+    }
+
+    /// The only value left, as a tree without cycles.
+    Value finish();
+
+private:
+    static constexpr std::uint64_t node_bytes = sizeof(Node) + 4 * sizeof(void*);
+
+    std::size_t floor() const noexcept { return marks_.empty() ? 0 : marks_.back(); }
+
+    std::string where_;
+    Limits limits_;
+    std::uint64_t offset_ = 0;
+    std::uint64_t charged_ = 0;
+    NodePool pool_;  // outlives the values below, which then fall without recursion
+    std::vector<Value> values_;
+    std::vector<std::size_t> marks_;
+    std::unordered_map<std::uint64_t, Value> memo_;
+};
+
+inline void Stack::push(Value value) {
+    charge(sizeof(Value));
+    values_.push_back(std::move(value));
+}
+
+inline Value& Stack::top() {
+    if (values_.size() == floor()) fail("an instruction lacks its operand; the file is damaged");
+    return values_.back();
+}
+
+inline Value Stack::pop() {
+    Value value = std::move(top());
+    values_.pop_back();
+    return value;
+}
+
+inline void Stack::open_mark() {
+    charge(sizeof(std::size_t));
+    marks_.push_back(values_.size());
+}
+
+inline std::vector<Value> Stack::pop_to_mark() {
+    if (marks_.empty()) fail("an instruction lacks its mark; the file is damaged");
+    const std::size_t count = values_.size() - marks_.back();
+    std::vector<Value> values = pop_many(count);
+    marks_.pop_back();
+    return values;
+}
+
+inline std::vector<Value> Stack::pop_many(std::size_t count) {
+    if (values_.size() - floor() < count) fail("an instruction lacks its operand; the file is damaged");
+    const auto first = values_.end() - static_cast<std::ptrdiff_t>(count);
+    std::vector<Value> values(std::make_move_iterator(first), std::make_move_iterator(values_.end()));
+    values_.erase(first, values_.end());
+    return values;
+}
+
+inline void Stack::put(std::uint64_t index) {
+    charge(sizeof(Value) + 4 * sizeof(void*));
+    memo_.insert_or_assign(index, top());
+}
+
+inline void Stack::get(std::uint64_t index) {
+    const auto found = memo_.find(index);
+    if (found == memo_.end()) fail(text("memo entry ", index, " is used but was never made; the file is damaged"));
+    push(found->second);
+}
+
+inline void Stack::charge(std::uint64_t bytes) {
+    if (bytes > limits_.memory_bytes - charged_)
+        fail(text("the pickle's values need more than ", limits_.memory_bytes, " bytes of memory"));
+    charged_ += bytes;
+}
+
+inline void Stack::drop() {
+    if (!marks_.empty() && marks_.back() == values_.size())
+        marks_.pop_back();
+    else
+        pop();
+}
+
+inline Value Stack::finish() {
+    Value root = pop();
+    if (!values_.empty() || !marks_.empty()) fail("the pickle ends with values left over; the file is damaged");
+    memo_.clear();
+    if (!pool_.release(root, limits_.depth))
+        fail(text("the pickle nests containers more than ", limits_.depth, " deep"));
+    return root;
+}
+
+}  // namespace detail
+
+}  // namespace crossdock::pickle

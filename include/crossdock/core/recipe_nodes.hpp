@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "crossdock/core/float_formats.hpp"
+#include "crossdock/core/tensor.hpp"
+
+namespace crossdock::detail {
+
+using RecipePtr = std::shared_ptr<const Recipe>;
+
+/// Elements that lie one after the other in a source.
+class Region final : public Recipe {
+public:
+    Region(std::shared_ptr<const Source> source, std::uint64_t offset, std::size_t item)
+        : source_(std::move(source)),
+          offset_(offset),
+          item_(item) {}
+
+    void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
+        plan.read(*source_, offset_ + begin * item_, count * item_, out);
+    }
+
+    RecipePtr from(std::uint64_t begin) const {
+        return std::make_shared<Region>(source_, offset_ + begin * item_, item_);
+    }
+
+private:
+    std::shared_ptr<const Source> source_;
+    std::uint64_t offset_;
+    std::size_t item_;
+};
+
+/// The runs of a range in a tensor seen as rows of `row` elements: visit(row index, first element in the row, count).
+template <class Visit>
+void for_each_row(std::uint64_t begin, std::uint64_t count, std::uint64_t row, Visit&& visit) {
+    while (count > 0) {
+        const std::uint64_t at = begin % row;
+        const std::uint64_t part = std::min(count, row - at);
+        visit(begin / row, at, part);
+        begin += part;
+        count -= part;
+    }
+}
+
+/// The elements [first, first + width) of every row of `child_row` elements.
+class Columns final : public Recipe {
+public:
+    Columns(RecipePtr child, std::uint64_t child_row, std::uint64_t first, std::uint64_t width, std::size_t item)
+        : child_(std::move(child)),
+          child_row_(child_row),
+          first_(first),
+          width_(width),
+          item_(item) {}
+
+    void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
+        for_each_row(begin, count, width_, [&](std::uint64_t row, std::uint64_t at, std::uint64_t part) {
+            child_->plan(row * child_row_ + first_ + at, part, out, plan);
+            out += part * item_;
+        });
+    }
+
+private:
+    RecipePtr child_;
+    std::uint64_t child_row_, first_, width_;
+    std::size_t item_;
+};
+
+/// Rows that are made of one row of each part, the parts' rows having different widths.
+class SideBySide final : public Recipe {
+public:
+    struct Part {
+        RecipePtr recipe;
+        std::uint64_t width;
+    };
+
+    SideBySide(std::vector<Part> parts, std::size_t item) : parts_(std::move(parts)), item_(item) {
+        begins_.push_back(0);
+        for (const Part& part : parts_) begins_.push_back(begins_.back() + part.width);
+    }
+
+    void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
+        for_each_row(begin, count, begins_.back(), [&](std::uint64_t row, std::uint64_t at, std::uint64_t part) {
+            plan_row(row, at, part, out, plan);
+            out += part * item_;
+        });
+    }
+
+private:
+    void plan_row(std::uint64_t row, std::uint64_t at, std::uint64_t count, std::byte* out, ReadPlan& plan) const {
+        auto next = std::upper_bound(begins_.begin(), begins_.end(), at);
+        while (count > 0) {
+            const auto index = static_cast<std::size_t>(next - begins_.begin()) - 1;
+            const std::uint64_t piece = std::min(count, *next - at);
+            const Part& part = parts_[index];
+            if (piece > 0) part.recipe->plan(row * part.width + at - begins_[index], piece, out, plan);
+            out += piece * item_;
+            at += piece;
+            count -= piece;
+            ++next;
+        }
+    }
+
+    std::vector<Part> parts_;
+    std::vector<std::uint64_t> begins_;
+    std::size_t item_;
+};
+
+/// [outer, a, b, inner] → [outer, b, a, inner] for runs of `inner` elements that stay together.
+class SwapAxes final : public Recipe {
+public:
+    SwapAxes(RecipePtr child, std::uint64_t a, std::uint64_t b, std::uint64_t inner, std::size_t item)
+        : child_(std::move(child)),
+          a_(a),
+          b_(b),
+          inner_(inner),
+          item_(item) {}
+
+    void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
+        for_each_row(begin, count, inner_, [&](std::uint64_t run, std::uint64_t at, std::uint64_t part) {
+            const std::uint64_t outer = run / (a_ * b_), j = run / a_ % b_, i = run % a_;
+            child_->plan(((outer * a_ + i) * b_ + j) * inner_ + at, part, out, plan);
+            out += part * item_;
+        });
+    }
+
+private:
+    RecipePtr child_;
+    std::uint64_t a_, b_, inner_;
+    std::size_t item_;
+};
+
+/// [outer, rows, columns] → [outer, columns, rows], element by element: reads the columns it needs of all rows, then
+/// turns them in memory. Reading single elements from a file would cost a run each.
+class TransposeElements final : public Recipe {
+public:
+    TransposeElements(RecipePtr child, std::uint64_t rows, std::uint64_t columns, std::size_t item)
+        : child_(std::move(child)),
+          rows_(rows),
+          columns_(columns),
+          item_(item) {}
+
+    /// What is transposed, as a matrix; only where there is no outer axis.
+    Tensor child(DType dtype) const { return {dtype, Shape{rows_, columns_}, child_}; }
+
+    void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
+        for_each_row(begin, count, rows_ * columns_, [&](std::uint64_t outer, std::uint64_t at, std::uint64_t part) {
+            plan_matrix(outer, at, part, out, plan);
+            out += part * item_;
+        });
+    }
+
+private:
+    void plan_matrix(std::uint64_t outer, std::uint64_t begin, std::uint64_t count, std::byte* out,
+                     ReadPlan& plan) const {
+        const std::uint64_t first = begin / rows_, width = (begin + count - 1) / rows_ + 1 - first;
+        std::byte* tile = plan.scratch(rows_ * width * item_);
+        for (std::uint64_t row = 0; row < rows_; ++row)
+            child_->plan((outer * rows_ + row) * columns_ + first, width, tile + row * width * item_, plan);
+        const std::uint64_t skip = begin - first * rows_;
+        plan.then([=, rows = rows_, item = item_] {
+            switch (item) {
+                case 1: return turn<1>(tile, rows, width, skip, count, out);
+                case 2: return turn<2>(tile, rows, width, skip, count, out);
+                case 4: return turn<4>(tile, rows, width, skip, count, out);
+                default: return turn<8>(tile, rows, width, skip, count, out);
+            }
+        });
+    }
+
+    /// Copies `count` elements of the turned tile, from the one at `skip` on.
+    template <std::size_t item>
+    static void turn(const std::byte* tile, std::uint64_t rows, std::uint64_t width, std::uint64_t skip,
+                     std::uint64_t count, std::byte* out) {
+        std::uint64_t row = skip % rows, column = skip / rows;
+        for (; count > 0; --count, out += item) {
+            std::memcpy(out, tile + (row * width + column) * item, item);
+            if (++row == rows) row = 0, ++column;
+        }
+    }
+
+    RecipePtr child_;
+    std::uint64_t rows_, columns_;
+    std::size_t item_;
+};
+
+/// The child's elements, again and again.
+class Repeat final : public Recipe {
+public:
+    Repeat(RecipePtr child, std::uint64_t child_count, std::size_t item)
+        : child_(std::move(child)),
+          child_count_(child_count),
+          item_(item) {}
+
+    void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
+        for_each_row(begin, count, child_count_, [&](std::uint64_t, std::uint64_t at, std::uint64_t part) {
+            child_->plan(at, part, out, plan);
+            out += part * item_;
+        });
+    }
+
+private:
+    RecipePtr child_;
+    std::uint64_t child_count_;
+    std::size_t item_;
+};
+
+/// Elements at any strides (in elements, zero for expanded axes), for what no other recipe expresses.
+class Strided final : public Recipe {
+public:
+    Strided(std::shared_ptr<const Source> source, std::uint64_t offset, Shape shape, std::vector<std::uint64_t> strides,
+            std::size_t item)
+        : source_(std::move(source)),
+          offset_(offset),
+          shape_(std::move(shape)),
+          strides_(std::move(strides)),
+          item_(item) {}
+
+    void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
+        for (std::uint64_t index = begin; index < begin + count; ++index, out += item_)
+            plan.read(*source_, offset_ + position(index) * item_, item_, out);
+    }
+
+private:
+    std::uint64_t position(std::uint64_t index) const {
+        std::uint64_t at = 0;
+        for (std::size_t axis = shape_.rank(); axis-- > 0; index /= shape_[axis])
+            at += index % shape_[axis] * strides_[axis];
+        return at;
+    }
+
+    std::shared_ptr<const Source> source_;
+    std::uint64_t offset_;
+    Shape shape_;
+    std::vector<std::uint64_t> strides_;
+    std::size_t item_;
+};
+
+/// The child's values in another float type.
+class Cast final : public Recipe {
+public:
+    Cast(RecipePtr child, DType from, DType to) : child_(std::move(child)), from_(from), to_(to) {}
+
+    Tensor child(const Shape& shape) const { return {from_, shape, child_}; }
+
+    void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
+        std::byte* values = plan.scratch(count * item_size(from_));
+        child_->plan(begin, count, values, plan);
+        plan.then([=, from = from_, to = to_] { cast_elements(from, values, to, out, count); });
+    }
+
+private:
+    RecipePtr child_;
+    DType from_, to_;
+};
+
+/// The child's elements with their bytes reversed: big-endian files.
+class SwapBytes final : public Recipe {
+public:
+    SwapBytes(RecipePtr child, std::size_t item) : child_(std::move(child)), item_(item) {}
+
+    void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
+        child_->plan(begin, count, out, plan);
+        plan.then([=, item = item_] {
+            for (std::uint64_t i = 0; i < count; ++i) std::reverse(out + i * item, out + (i + 1) * item);
+        });
+    }
+
+private:
+    RecipePtr child_;
+    std::size_t item_;
+};
+
+}  // namespace crossdock::detail
