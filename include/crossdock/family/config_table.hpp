@@ -77,15 +77,30 @@ Json json_of(const T& value) {
 
 }  // namespace detail
 
-/// A header field under one key. A null in the source says nothing.
+/// Reads a header field. A null in the source says nothing.
+template <class T>
+auto read_into(T ModelHeader::*field) {
+    using Value = typename detail::optional_value<T>::type;
+    return [field](const Json& value, ModelHeader& header) {
+        if (!value.is_null()) header.*field = detail::json_as<Value>(value);
+    };
+}
+
+/// A header field under one key.
 template <class T>
 ConfigEntry entry(std::vector<std::string_view> keys, T ModelHeader::*field, Json absent = nullptr) {
-    using Value = typename detail::optional_value<T>::type;
-    return {std::move(keys), std::move(absent),
-            [field](const Json& value, ModelHeader& header) {
-                if (!value.is_null()) header.*field = detail::json_as<Value>(value);
-            },
+    return {std::move(keys), std::move(absent), read_into(field),
             [field](const ModelHeader& header) { return detail::json_of(header.*field); }};
+}
+
+/// A header field that need not be known; `unknown` is written where it is not.
+template <class T>
+ConfigEntry entry_or(std::vector<std::string_view> keys, std::optional<T> ModelHeader::*field, Json unknown,
+                     Json absent = nullptr) {
+    return {std::move(keys), std::move(absent), read_into(field),
+            [field, unknown = std::move(unknown)](const ModelHeader& header) {
+                return header.*field ? Json(*(header.*field)) : unknown;
+            }};
 }
 
 /// A key that is always written with this value and tells nothing when read.

@@ -216,9 +216,7 @@ inline OriginalFormat llama_original() {
                    entry({"n_heads"}, &H::num_attention_heads),
                    {{"n_kv_heads"},
                     nullptr,
-                    [](const Json& value, H& h) {
-                        if (!value.is_null()) h.num_query_groups = detail::json_as<std::uint64_t>(value);
-                    },
+                    read_into(&H::num_query_groups),
                     [](const H& h) {
                         const bool may_be_absent =
                             h.num_query_groups == h.num_attention_heads && detail::llama_original_type(h) != "llama3";

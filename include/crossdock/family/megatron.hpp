@@ -49,8 +49,8 @@ inline std::vector<std::pair<std::string_view, std::string_view>> megatron_lm_to
 
 /// What the dialects of Megatron's own model code differ in: how norms, the encoder's head and the MLP are spelt.
 struct LegacySpelling {
-    std::string input_norm_weight, input_norm_bias, post_norm_weight, post_norm_bias;
-    std::string final_norm_weight, final_norm_bias, output_layer, lm_norm_weight, lm_norm_bias;
+    std::string input_norm, post_norm, final_norm;  ///< what "weight" and "bias" are appended to
+    std::string output_layer, lm_norm;
     Arrangement qkv, gate_up;
 };
 
@@ -61,8 +61,8 @@ inline TensorTable legacy_table(const LegacySpelling& s) {
                            {{&Embeddings::position}, {"language_model/embedding/position_embeddings/weight"}},
                            {{&Embeddings::token_type}, {"language_model/embedding/tokentype_embeddings/weight"}}},
             .layer =
-                {{{&L::input_norm_weight}, {s.input_norm_weight}},
-                 {{&L::input_norm_bias}, {s.input_norm_bias}},
+                {{{&L::input_norm_weight}, {s.input_norm + "weight"}},
+                 {{&L::input_norm_bias}, {s.input_norm + "bias"}},
                  {{&L::qkv_weight},
                   {"language_model/encoder/layers.{}.self_attention.query_key_value.weight"},
                   s.qkv,
@@ -76,8 +76,8 @@ inline TensorTable legacy_table(const LegacySpelling& s) {
                   as_is,
                   Cut::columns},
                  {{&L::dense_bias}, {"language_model/encoder/layers.{}.self_attention.dense.bias"}},
-                 {{&L::post_norm_weight}, {s.post_norm_weight}},
-                 {{&L::post_norm_bias}, {s.post_norm_bias}},
+                 {{&L::post_norm_weight}, {s.post_norm + "weight"}},
+                 {{&L::post_norm_bias}, {s.post_norm + "bias"}},
                  {{&L::gate_weight, &L::up_weight},
                   {"language_model/encoder/layers.{}.mlp.dense_h_to_4h.weight"},
                   s.gate_up,
@@ -90,15 +90,16 @@ inline TensorTable legacy_table(const LegacySpelling& s) {
                  {{&L::fc1_bias}, {"language_model/encoder/layers.{}.mlp.dense_h_to_4h.bias"}, as_is, Cut::rows},
                  {{&L::fc2_weight}, {"language_model/encoder/layers.{}.mlp.dense_4h_to_h.weight"}, as_is, Cut::columns},
                  {{&L::fc2_bias}, {"language_model/encoder/layers.{}.mlp.dense_4h_to_h.bias"}}},
-            .final_norm = {{{&FinalNorm::weight}, {s.final_norm_weight}}, {{&FinalNorm::bias}, {s.final_norm_bias}}},
+            .final_norm = {{{&FinalNorm::weight}, {s.final_norm + "weight"}},
+                           {{&FinalNorm::bias}, {s.final_norm + "bias"}}},
             .output_layer = {{{&OutputLayer::weight}, {s.output_layer}, as_is, Cut::rows}},
             .pooler = {{{&BertPooler::weight}, {"language_model/pooler/dense.weight"}},
                        {{&BertPooler::bias}, {"language_model/pooler/dense.bias"}}},
             .bert_lm_head = {{{&BertLmHead::output_bias}, {"lm_head/bias"}, as_is, Cut::rows},
                              {{&BertLmHead::dense_weight}, {"lm_head/dense.weight"}},
                              {{&BertLmHead::dense_bias}, {"lm_head/dense.bias"}},
-                             {{&BertLmHead::norm_weight}, {s.lm_norm_weight}},
-                             {{&BertLmHead::norm_bias}, {s.lm_norm_bias}}},
+                             {{&BertLmHead::norm_weight}, {s.lm_norm + "weight"}},
+                             {{&BertLmHead::norm_bias}, {s.lm_norm + "bias"}}},
             .bert_binary_head = {{{&BertBinaryHead::weight}, {"binary_head/weight"}},
                                  {{&BertBinaryHead::bias}, {"binary_head/bias"}}},
             .tied_copy = "word_embeddings_for_head/weight",
@@ -127,23 +128,23 @@ inline std::vector<Requirement> nvidia_requirements() {
              }}};
 }
 
-/// Megatron-Core's names for its two implementations, which differ in where the norms live.
-inline TensorTable core_table(const std::string& input_norm_weight, const std::string& input_norm_bias,
-                              const std::string& post_norm_weight, const std::string& post_norm_bias) {
+/// Megatron-Core's names for its two implementations, which differ in where the norms live; "weight" and "bias" are
+/// appended to these.
+inline TensorTable core_table(const std::string& input_norm, const std::string& post_norm) {
     using L = TransformerLayer;
     return {
         .embeddings = {{{&Embeddings::word}, {"embedding.word_embeddings.weight"}, as_is, Cut::rows},
                        {{&Embeddings::position}, {"embedding.position_embeddings.weight"}},
                        {{&Embeddings::token_type}, {"embedding.tokentype_embeddings.weight"}}},
         .layer =
-            {{{&L::input_norm_weight}, {input_norm_weight}},
-             {{&L::input_norm_bias}, {input_norm_bias}},
+            {{{&L::input_norm_weight}, {input_norm + "weight"}},
+             {{&L::input_norm_bias}, {input_norm + "bias"}},
              {{&L::dense_weight}, {"decoder.layers.{}.self_attention.linear_proj.weight"}, as_is, Cut::columns},
              {{&L::dense_bias}, {"decoder.layers.{}.self_attention.linear_proj.bias"}},
              {{&L::qkv_weight}, {"decoder.layers.{}.self_attention.linear_qkv.weight"}, as_is, Cut::rows},
              {{&L::qkv_bias}, {"decoder.layers.{}.self_attention.linear_qkv.bias"}, as_is, Cut::rows},
-             {{&L::post_norm_weight}, {post_norm_weight}},
-             {{&L::post_norm_bias}, {post_norm_bias}},
+             {{&L::post_norm_weight}, {post_norm + "weight"}},
+             {{&L::post_norm_bias}, {post_norm + "bias"}},
              {{&L::gate_weight, &L::up_weight}, {"decoder.layers.{}.mlp.linear_fc1.weight"}, gate_over_up, Cut::rows},
              {{&L::gate_bias, &L::up_bias}, {"decoder.layers.{}.mlp.linear_fc1.bias"}, gate_over_up, Cut::rows},
              {{&L::fc1_weight}, {"decoder.layers.{}.mlp.linear_fc1.weight"}, as_is, Cut::rows},
@@ -167,22 +168,18 @@ inline TensorTable core_table(const std::string& input_norm_weight, const std::s
 
 /// Megatron-Core with its own ("local") layers.
 inline MegatronDialect make_core_local() {
-    return {
-        .name = "mcore",
-        .table = core_table("decoder.layers.{}.input_layernorm.weight", "decoder.layers.{}.input_layernorm.bias",
-                            "decoder.layers.{}.pre_mlp_layernorm.weight", "decoder.layers.{}.pre_mlp_layernorm.bias"),
-        .args = megatron_lm_args("local"),
-        .requirements = chained(megatron_requirements(), nvidia_requirements()),
-        .tokenizers = megatron_lm_tokenizers()};
+    return {.name = "mcore",
+            .table = core_table("decoder.layers.{}.input_layernorm.", "decoder.layers.{}.pre_mlp_layernorm."),
+            .args = megatron_lm_args("local"),
+            .requirements = chained(megatron_requirements(), nvidia_requirements()),
+            .tokenizers = megatron_lm_tokenizers()};
 }
 
 /// Megatron-Core with Transformer Engine's layers, which hold the norm in front of them.
 inline MegatronDialect make_core_te() {
     return {.name = "mcore",
-            .table = core_table("decoder.layers.{}.self_attention.linear_qkv.layer_norm_weight",
-                                "decoder.layers.{}.self_attention.linear_qkv.layer_norm_bias",
-                                "decoder.layers.{}.mlp.linear_fc1.layer_norm_weight",
-                                "decoder.layers.{}.mlp.linear_fc1.layer_norm_bias"),
+            .table = core_table("decoder.layers.{}.self_attention.linear_qkv.layer_norm_",
+                                "decoder.layers.{}.mlp.linear_fc1.layer_norm_"),
             .args = megatron_lm_args("transformer_engine"),
             .requirements = chained(megatron_requirements(), nvidia_requirements()),
             .layer_placeholders = {"decoder.layers.{}.self_attention.linear_proj._extra_state",
@@ -205,43 +202,39 @@ inline MegatronDialect as_encoder(MegatronDialect dialect) {
 inline const MegatronDialect& megatron_llm() {
     using L = TransformerLayer;
     static const MegatronDialect dialect = [] {
-        MegatronDialect d{.name = "llm",
-                          .table = detail::legacy_table(
-                              {.input_norm_weight = "language_model/encoder/layers.{}.input_layernorm.weight",
-                               .input_norm_bias = "language_model/encoder/layers.{}.input_layernorm.bias",
-                               .post_norm_weight = "language_model/encoder/layers.{}.post_attention_layernorm.weight",
-                               .post_norm_bias = "language_model/encoder/layers.{}.post_attention_layernorm.bias",
-                               .final_norm_weight = "language_model/encoder/final_layernorm.weight",
-                               .final_norm_bias = "language_model/encoder/final_layernorm.bias",
-                               .output_layer = "language_model/lm_head",
-                               .lm_norm_weight = "lm_head/layernorm.weight",
-                               .lm_norm_bias = "lm_head/layernorm.bias",
-                               .qkv = grouped_qkv_pairs,
-                               .gate_up = up_over_gate}),
-                          .args = megatron_llm_args(),
-                          .requirements = chained(
-                              detail::megatron_requirements(),
-                              {detail::require::plain_norm,
-                               detail::require::plain_embeddings,
-                               detail::require::full_rotary,
-                               detail::require::biases_agree,
-                               {"no positions at all",
-                                [](const ModelHeader& h) {
-                                    return h.positions == PositionKind::rope || h.positions == PositionKind::learned;
-                                }},
-                               {"an activation that Megatron-LLM has no name for",
-                                [](const ModelHeader& h) { return megatron_llm_knows_activation(h); }}}),
-                          .older_spellings = {{"language_model.transformer.", "language_model.encoder."},
-                                              {".attention.", ".self_attention."}},
-                          .tokenizers = {{"llama", "SentencePieceTokenizer"},
-                                         {"mistral", "SentencePieceTokenizer"},
-                                         {"falcon", "FalconTokenizer"},
-                                         {"gpt2", "GPT2BPETokenizer"},
-                                         {"GPT", "GPT2BPETokenizer"},
-                                         {"bert", "BertWordPieceLowerCase"},
-                                         {"BERT", "BertWordPieceLowerCase"}},
-                          .writes_release = true,
-                          .constants = detail::plain_constants};
+        MegatronDialect d{
+            .name = "llm",
+            .table = detail::legacy_table({.input_norm = "language_model/encoder/layers.{}.input_layernorm.",
+                                           .post_norm = "language_model/encoder/layers.{}.post_attention_layernorm.",
+                                           .final_norm = "language_model/encoder/final_layernorm.",
+                                           .output_layer = "language_model/lm_head",
+                                           .lm_norm = "lm_head/layernorm.",
+                                           .qkv = grouped_qkv_pairs,
+                                           .gate_up = up_over_gate}),
+            .args = megatron_llm_args(),
+            .requirements = chained(detail::megatron_requirements(),
+                                    {detail::require::plain_norm,
+                                     detail::require::plain_embeddings,
+                                     detail::require::full_rotary,
+                                     detail::require::biases_agree,
+                                     {"no positions at all",
+                                      [](const ModelHeader& h) {
+                                          return h.positions == PositionKind::rope ||
+                                                 h.positions == PositionKind::learned;
+                                      }},
+                                     {"an activation that Megatron-LLM has no name for",
+                                      [](const ModelHeader& h) { return megatron_llm_knows_activation(h); }}}),
+            .older_spellings = {{"language_model.transformer.", "language_model.encoder."},
+                                {".attention.", ".self_attention."}},
+            .tokenizers = {{"llama", "SentencePieceTokenizer"},
+                           {"mistral", "SentencePieceTokenizer"},
+                           {"falcon", "FalconTokenizer"},
+                           {"gpt2", "GPT2BPETokenizer"},
+                           {"GPT", "GPT2BPETokenizer"},
+                           {"bert", "BertWordPieceLowerCase"},
+                           {"BERT", "BertWordPieceLowerCase"}},
+            .writes_release = true,
+            .constants = detail::plain_constants};
         const std::vector<Row<L>> norms{
             {{&L::mlp_norm_weight}, {"language_model/encoder/layers.{}.mlp_layernorm.weight"}},
             {{&L::mlp_norm_bias}, {"language_model/encoder/layers.{}.mlp_layernorm.bias"}},
@@ -257,18 +250,13 @@ inline const MegatronDialect& megatron_llm() {
 inline const MegatronDialect& megatron_lm() {
     static const MegatronDialect dialect{
         .name = "lm",
-        .table =
-            detail::legacy_table({.input_norm_weight = "language_model/encoder/layers.{}.input_norm.weight",
-                                  .input_norm_bias = "language_model/encoder/layers.{}.input_norm.bias",
-                                  .post_norm_weight = "language_model/encoder/layers.{}.post_attention_norm.weight",
-                                  .post_norm_bias = "language_model/encoder/layers.{}.post_attention_norm.bias",
-                                  .final_norm_weight = "language_model/encoder/final_norm.weight",
-                                  .final_norm_bias = "language_model/encoder/final_norm.bias",
-                                  .output_layer = "language_model/output_layer/weight",
-                                  .lm_norm_weight = "lm_head/norm.weight",
-                                  .lm_norm_bias = "lm_head/norm.bias",
-                                  .qkv = as_is,
-                                  .gate_up = gate_over_up}),
+        .table = detail::legacy_table({.input_norm = "language_model/encoder/layers.{}.input_norm.",
+                                       .post_norm = "language_model/encoder/layers.{}.post_attention_norm.",
+                                       .final_norm = "language_model/encoder/final_norm.",
+                                       .output_layer = "language_model/output_layer/weight",
+                                       .lm_norm = "lm_head/norm.",
+                                       .qkv = as_is,
+                                       .gate_up = gate_over_up}),
         .args = megatron_lm_args("local"),
         .requirements =
             chained(chained(detail::megatron_requirements(), detail::nvidia_requirements()),

@@ -112,24 +112,12 @@ inline ConfigTable megatron_common_args() {
         entry({"kv_channels"}, &H::kv_channels),
         {{"seq_length", "encoder_seq_length"},
          nullptr,
-         [](const Json& value, H& h) {
-             if (!value.is_null()) h.seq_length = json_as<std::uint64_t>(value);
-         },
+         read_into(&H::seq_length),
          [](const H& h) { return or_null(h.seq_length ? h.seq_length : h.max_position_embeddings); }},
         entry({"max_position_embeddings"}, &H::max_position_embeddings),
         written("padded_vocab_size", [](const H& h) { return Json(h.vocab_rows); }),
-        {{"make_vocab_size_divisible_by"},
-         nullptr,
-         [](const Json& value, H& h) {
-             if (!value.is_null()) h.make_vocab_size_divisible_by = json_as<std::uint64_t>(value);
-         },
-         [](const H& h) { return Json(h.make_vocab_size_divisible_by.value_or(128)); }},
-        {{"tokenizer_type"},
-         nullptr,
-         [](const Json& value, H& h) {
-             if (value.is_string()) h.tokenizer_type = value.get<std::string>();
-         },
-         [](const H& h) { return or_null(h.tokenizer_type); }},
+        entry_or({"make_vocab_size_divisible_by"}, &H::make_vocab_size_divisible_by, 128),
+        entry_or({"tokenizer_type"}, &H::tokenizer_type, nullptr),
         written("params_dtype", [](const H& h) { return Json(text("torch.", torch_name(h.params_dtype))); }),
         written("bf16", [](const H& h) { return Json(h.params_dtype == DType::bf16); }),
         written("fp16", [](const H& h) { return Json(h.params_dtype == DType::f16); }),
@@ -140,26 +128,10 @@ inline ConfigTable megatron_common_args() {
                 [](const H& h) { return or_null(h.seq_length ? h.seq_length : h.max_position_embeddings); }),
         fixed("sequence_parallel", false),
         written("bert_binary_head", [](const H& h) { return Json(h.bert_binary_head || !is_bert(h)); }),
-        {{"consumed_train_samples"},
-         nullptr,
-         [](const Json& value, H& h) {
-             if (!value.is_null()) h.consumed_train_samples = json_as<std::uint64_t>(value);
-         },
-         [](const H& h) { return Json(h.consumed_train_samples.value_or(0)); }},
-        {{"consumed_valid_samples"},
-         nullptr,
-         [](const Json& value, H& h) {
-             if (!value.is_null()) h.consumed_valid_samples = json_as<std::uint64_t>(value);
-         },
-         [](const H& h) { return Json(h.consumed_valid_samples.value_or(0)); }},
-        understood({"tensor_model_parallel_size", "model_parallel_size"},
-                   [](const Json& value, H& h) {
-                       if (!value.is_null()) h.previous_tensor_parallel_size = json_as<std::uint64_t>(value);
-                   }),
-        understood({"pipeline_model_parallel_size"},
-                   [](const Json& value, H& h) {
-                       if (!value.is_null()) h.previous_pipeline_parallel_size = json_as<std::uint64_t>(value);
-                   }),
+        entry_or({"consumed_train_samples"}, &H::consumed_train_samples, 0),
+        entry_or({"consumed_valid_samples"}, &H::consumed_valid_samples, 0),
+        understood({"tensor_model_parallel_size", "model_parallel_size"}, read_into(&H::previous_tensor_parallel_size)),
+        understood({"pipeline_model_parallel_size"}, read_into(&H::previous_pipeline_parallel_size)),
     };
 }
 
@@ -201,18 +173,8 @@ inline ConfigTable megatron_llm_args() {
                  entry({"parallel_layernorm"}, &H::parallel_norm, false),
                  entry({"use_post_ln"}, &H::post_norm, false),
                  entry({"tie_embed_logits"}, &H::tied_embeddings, true),
-                 {{"use_flash_attn"},
-                  nullptr,
-                  [](const Json& value, H& h) {
-                      if (!value.is_null()) h.use_flash_attn = detail::json_as<bool>(value);
-                  },
-                  [](const H& h) { return Json(h.use_flash_attn.value_or(false)); }},
-                 {{"lima_dropout"},
-                  nullptr,
-                  [](const Json& value, H& h) {
-                      if (!value.is_null()) h.lima_dropout = detail::json_as<bool>(value);
-                  },
-                  [](const H& h) { return Json(h.lima_dropout.value_or(false)); }},
+                 entry_or({"use_flash_attn"}, &H::use_flash_attn, false),
+                 entry_or({"lima_dropout"}, &H::lima_dropout, false),
                  {{"glu_activation"}, nullptr, detail::read_glu_activation, detail::write_glu_activation},
                  {{"sliding_window_size"},
                   nullptr,
@@ -241,12 +203,7 @@ inline ConfigTable megatron_lm_args(std::string_view transformer_impl) {
     const auto write_zero_centered = [](const H& h) { return Json(h.norm_zero_centered.value_or(false)); };
     return chained(
         chained(detail::megatron_common_args(),
-                {{{"num_query_groups"},
-                  nullptr,
-                  [](const Json& value, H& h) {
-                      if (!value.is_null()) h.num_query_groups = detail::json_as<std::uint64_t>(value);
-                  },
-                  [](const H& h) { return Json(h.num_query_groups); }},
+                {entry({"num_query_groups"}, &H::num_query_groups),
                  // num_query_groups is 1 by default and means nothing where group_query_attention is false.
                  {{"group_query_attention"},
                   false,
@@ -266,16 +223,9 @@ inline ConfigTable megatron_lm_args(std::string_view transformer_impl) {
                          [](const H& h) { return Json(h.positions == PositionKind::rope); }),
                  {{"rotary_base"},
                   10000,
-                  [](const Json& value, H& h) {
-                      if (!value.is_null()) h.rope_theta = detail::json_as<double>(value);
-                  },
+                  read_into(&H::rope_theta),
                   [](const H& h) { return detail::number(h.rope_theta.value_or(10000.0)); }},
-                 {{"rotary_percent"},
-                  1.0,
-                  [](const Json& value, H& h) {
-                      if (!value.is_null()) h.rotary_percent = detail::json_as<double>(value);
-                  },
-                  [](const H& h) { return Json(h.rotary_percent.value_or(1.0)); }},
+                 entry_or({"rotary_percent"}, &H::rotary_percent, 1.0, 1.0),
                  fixed("rotary_interleaved", false),
                  {{"rotary_seq_len_interpolation_factor"},
                   nullptr,
