@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <string>
@@ -250,5 +251,17 @@ TEST_CASE("a signal ends a conversion and leaves nothing behind", "[cli]") {
     const ProgramResult result = program.wait();
     CHECK(result.exit_code == 128 + signal);
     CHECK(result.err == "crossdock: stopped by " + std::string(name) + "\n");
+    CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("a target that cannot hold the files gives one line and leaves nothing behind", "[cli]") {
+    const TemporaryDirectory directory;
+    std::vector<std::string> command = hf_to_megatron(data + "/hf/llama2-gqa", directory / "made" / "out");
+    const std::vector<std::string> limited{"/bin/sh", "-c", "ulimit -f 8 && exec \"$0\" \"$@\"", CROSSDOCK_CLI};
+    command.insert(command.begin(), limited.begin(), limited.end());
+    const ProgramResult result = crossdock::test::RunningProgram(command).wait();
+    CHECK(result.exit_code == 1);
+    CHECK_THAT(result.err, ContainsSubstring("model_optim_rng.pt: cannot be written: File too large\n"));
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
     CHECK(std::filesystem::is_empty(directory.path()));
 }

@@ -11,7 +11,8 @@
 namespace crossdock::cli {
 
 /// Turns SIGINT, SIGTERM and SIGHUP into a request to stop, as long as it lives, unless they are ignored; and makes a
-/// closed pipe an error of its stream. Make it before any other thread: these inherit that the signals are blocked.
+/// closed pipe and a file that grows beyond its limit (ulimit -f) errors of their streams. Make it before any other
+/// thread: these inherit that the signals are blocked.
 class StopOnSignal {
 public:
     StopOnSignal() {
@@ -24,6 +25,7 @@ public:
         struct sigaction ignore {};
         ignore.sa_handler = SIG_IGN;
         sigaction(SIGPIPE, &ignore, &pipe_before_);
+        sigaction(SIGXFSZ, &ignore, &file_size_before_);
         pthread_sigmask(SIG_BLOCK, &signals_, &mask_before_);
         if (wake_ != 0) watcher_ = std::thread([this] { watch(); });
     }
@@ -37,6 +39,7 @@ public:
         }
         pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
         sigaction(SIGPIPE, &pipe_before_, nullptr);
+        sigaction(SIGXFSZ, &file_size_before_, nullptr);
     }
 
     std::stop_token token() const { return stop_.get_token(); }
@@ -62,6 +65,7 @@ private:
 
     sigset_t signals_{}, mask_before_{};
     struct sigaction pipe_before_ {};
+    struct sigaction file_size_before_ {};
     int wake_ = 0;  // one of signals_
     std::atomic<int> signal_ = 0;
     std::atomic<bool> is_leaving_ = false;
