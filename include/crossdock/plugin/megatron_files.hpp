@@ -62,13 +62,13 @@ namespace detail {
 
 inline constexpr std::string_view tracker_name = "latest_checkpointed_iteration.txt";
 
-/// The numbers in mp_rank_00_000_000; empty when it is no such name.
+/// The numbers in mp_rank_00_000_000; empty when it is no such name. They fit 32 bits, so that one more is a count.
 inline std::vector<std::uint64_t> rank_numbers(std::string_view name) {
     constexpr std::string_view beginning = "mp_rank_";
     if (!name.starts_with(beginning)) return {};
     std::vector<std::uint64_t> numbers;
     for (name.remove_prefix(beginning.size());;) {
-        std::uint64_t number = 0;
+        std::uint32_t number = 0;
         const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
         if (error != std::errc()) return {};
         numbers.push_back(number);
