@@ -94,6 +94,7 @@
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 #include "crossdock/plugin/table_saver.hpp"
+#include "crossdock/protocol/check_header.hpp"
 #include "crossdock/protocol/messages.hpp"
 #include "crossdock/protocol/model_header.hpp"
 #include "crossdock/protocol/sequence.hpp"

@@ -8,15 +8,17 @@
 #include <variant>
 
 #include "crossdock/core/dtype.hpp"
+#include "crossdock/core/error.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "crossdock/pipeline/progress.hpp"
 #include "crossdock/plugin/saver.hpp"
+#include "crossdock/protocol/check_header.hpp"
 #include "crossdock/protocol/messages.hpp"
 #include "crossdock/protocol/sequence.hpp"
 
 namespace crossdock {
 
-/// Hands messages to a saver: checks their order and their tensors, and casts these where that is asked.
+/// Hands messages to a saver: checks their order, the header and the tensors, and casts these where that is asked.
 class ModelReceiver {
 public:
     ModelReceiver(Saver& saver, detail::ProgressReporter& reporter, bool checking, std::optional<DType> dtype)
@@ -40,6 +42,7 @@ public:
 
 private:
     void take(ModelHeader& header) {
+        if (checking_) within("message 'header'", [&] { check_header(header); });
         if (dtype_) header.params_dtype = *dtype_;
         header_ = header;
         saver_.write(header);

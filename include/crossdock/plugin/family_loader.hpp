@@ -120,7 +120,7 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
     open.header.params_dtype = prevailing_dtype(stage);
     open.header.source_directory = description.parent_path();
     open.header.companions = find_companions(description.parent_path());
-    open.sizes = describe_sizes(open.header, description.filename().string());
+    open.description = where;
     open.stages.push_back(std::move(stage));
     return open;
 }
@@ -137,6 +137,18 @@ inline StageTensors one_rank(TensorDict dict) {
     return StageTensors(std::move(ranks));
 }
 
+/// A header before the model's description is read: what a conversion to this directory kept, and what the user says.
+inline ModelHeader begun_header(const Family& family, const FamilyLoaderOptions& options, std::string source_format) {
+    ModelHeader header;
+    family.before_config(header);
+    read_sidecar(options.load_dir, header);
+    header.family = family.name;
+    if (!options.model_type.empty()) header.model_type = options.model_type;
+    header.source_format = std::move(source_format);
+    header.true_vocab_size.reset();
+    return header;
+}
+
 /// The header that config.json gives, before any tensor is looked at.
 inline ModelHeader hub_header(const Family& family, const FamilyLoaderOptions& options) {
     const std::filesystem::path file = options.load_dir / "config.json";
@@ -144,13 +156,7 @@ inline ModelHeader hub_header(const Family& family, const FamilyLoaderOptions& o
     const Json config = parse_json(config_text, file.string());
     if (!config.is_object()) throw Error(text(file.string(), ": expected a JSON object"));
     check_hub_type(family, config, file);
-    ModelHeader header;
-    family.before_config(header);
-    read_sidecar(options.load_dir, header);
-    header.family = family.name;
-    if (!options.model_type.empty()) header.model_type = options.model_type;
-    header.source_format = text("Hugging Face (", family.name, ")");
-    header.true_vocab_size.reset();
+    ModelHeader header = begun_header(family, options, text("Hugging Face (", family.name, ")"));
     read_config(family.config, config, header, file.string());
     header.carried["config.json"] = config_text;
     read_generation_config(options.load_dir, header);
@@ -185,13 +191,7 @@ inline OpenCheckpoint open_hub(const Family& family, const FamilyLoaderOptions& 
 inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOptions& options) {
     const std::filesystem::path file = options.load_dir / "params.json";
     const OriginalFormat& format = *family.original;
-    ModelHeader header;
-    family.before_config(header);
-    read_sidecar(options.load_dir, header);
-    header.family = family.name;
-    if (!options.model_type.empty()) header.model_type = options.model_type;
-    header.source_format = text("original ", family.name, " release");
-    header.true_vocab_size.reset();
+    ModelHeader header = begun_header(family, options, text("original ", family.name, " release"));
     read_config(format.params, read_params(file), header, file.string());
     header.carried["params.json"] = read_params(file).dump();
     std::vector<TensorDict> parts = read_original_parts(options.load_dir);

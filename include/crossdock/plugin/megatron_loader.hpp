@@ -133,7 +133,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     header.previous_pipeline_parallel_size = open.stages.size();
     header.source_directory = options.load_dir;
     header.companions = find_companions(files.root);
-    open.sizes = describe_sizes(header, where);
+    open.description = where;
     if (!options.megatron_path.empty())
         open.notices.push_back("--megatron_path has no effect: Megatron's code is not needed");
     return open;

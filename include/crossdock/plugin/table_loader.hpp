@@ -15,6 +15,7 @@
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/plugin/loader.hpp"
+#include "crossdock/protocol/check_header.hpp"
 
 namespace crossdock {
 
@@ -31,15 +32,25 @@ struct OpenCheckpoint {
     std::vector<StageTensors> stages{};
     std::vector<LayerPlace> layers{};
     NameScope first{}, last{};  ///< of what stands in front of the layers and behind them
-    std::string sizes{};        ///< what the expected shapes follow from, for errors
+    std::string description{};  ///< the file that says what the model is, for errors
     std::vector<std::string> notices{};
 };
+
+/// "hidden_size 4096, num_attention_heads 32, …": what expected shapes follow from.
+inline std::string describe_sizes(const ModelHeader& header, std::string_view where) {
+    return text(where, " says num_layers ", header.num_layers, ", hidden_size ", header.hidden_size,
+                ", num_attention_heads ", header.num_attention_heads, ", key/value heads ", header.num_query_groups,
+                ", head size ", header.kv_channels, ", ffn size ", header.ffn_hidden_size, ", vocabulary rows ",
+                header.vocab_rows);
+}
 
 /// Sends any checkpoint that a table describes. The constructor goes over all tensors once, without content: what is
 /// missing or of the wrong shape is an Error before anything is sent, and what is left over is one in begin().
 class TableLoader : public Loader {
 public:
-    explicit TableLoader(OpenCheckpoint checkpoint) : checkpoint_(std::move(checkpoint)) {
+    explicit TableLoader(OpenCheckpoint checkpoint)
+        : checkpoint_(std::move(checkpoint)),
+          sizes_(describe_sizes(checkpoint_.header, checkpoint_.description)) {
         check_vocabulary();
         check_all_tensors();
     }
@@ -79,7 +90,7 @@ public:
 private:
     template <class M>
     M load(std::size_t stage, const NameScope& scope) {
-        return gather<M>(*checkpoint_.table, checkpoint_.stages[stage], scope, checkpoint_.header, checkpoint_.sizes);
+        return gather<M>(*checkpoint_.table, checkpoint_.stages[stage], scope, checkpoint_.header, sizes_);
     }
 
     template <class M>
@@ -90,9 +101,10 @@ private:
     void check_vocabulary() const {
         const ModelHeader& header = checkpoint_.header;
         if (!header.true_vocab_size) return;
-        if (*header.true_vocab_size == 0) throw Error("the vocabulary is said to have 0 words");
+        if (*header.true_vocab_size == 0)
+            throw Error(text(checkpoint_.description, ": the vocabulary is said to have 0 words"));
         if (*header.true_vocab_size > header.vocab_rows)
-            throw Error(text("the vocabulary is said to have ", *header.true_vocab_size,
+            throw Error(text(checkpoint_.description, ": the vocabulary is said to have ", *header.true_vocab_size,
                              " words, the word embeddings have only ", header.vocab_rows, " rows"));
     }
 
@@ -131,7 +143,7 @@ private:
         if (count == 0) return;
         names.resize(std::min(count, shown));
         throw Error(text(count, " tensors have no place in this model and would be lost: ", joined(names),
-                         count > shown ? ", …" : "", "; ", checkpoint_.sizes));
+                         count > shown ? ", …" : "", "; ", sizes_));
     }
 
     /// A tied model's second copy of its embeddings is dropped, as everyone who loads it ties the two again; that they
@@ -139,7 +151,7 @@ private:
     void check_tied_copy() {
         if (copies_.empty()) return;
         const Embeddings message = gather<Embeddings>(*checkpoint_.table, checkpoint_.stages.front(), checkpoint_.first,
-                                                      checkpoint_.header, checkpoint_.sizes);
+                                                      checkpoint_.header, sizes_);
         const Tensor copy = concatenate(copies_, 0);
         if (copy.shape() != message.word->shape() || copy.dtype() != message.word->dtype() ||
             !same_bytes(copy, *message.word))
@@ -164,6 +176,7 @@ private:
     }
 
     OpenCheckpoint checkpoint_;
+    std::string sizes_;  // what the expected shapes follow from, for errors
     std::vector<Tensor> copies_;
 };
 
@@ -194,34 +207,13 @@ inline const NamedTensor& required_tensor(const StageTensors& stage, const std::
     return *entry;
 }
 
-/// "hidden_size 4096, num_attention_heads 32, …": what expected shapes follow from.
-inline std::string describe_sizes(const ModelHeader& header, std::string_view where) {
-    return text(where, " says num_layers ", header.num_layers, ", hidden_size ", header.hidden_size,
-                ", num_attention_heads ", header.num_attention_heads, ", key/value heads ", header.num_query_groups,
-                ", head size ", header.kv_channels, ", ffn size ", header.ffn_hidden_size, ", vocabulary rows ",
-                header.vocab_rows);
-}
-
-/// Throws Error where sizes are missing or cannot be: what the tables divide by is then not 0. Fills what follows
-/// from others.
+/// Fills the sizes that follow from others. Throws Error where one is missing or cannot be: what the tables divide by
+/// is then not 0.
 inline void complete_sizes(ModelHeader& header, std::string_view where) {
-    const auto require = [&](std::uint64_t value, std::string_view name) {
-        if (value == 0) throw Error(text(where, ": ", name, " is missing or 0"));
-    };
-    require(header.num_layers, "the number of layers");
-    require(header.hidden_size, "the hidden size");
-    require(header.num_attention_heads, "the number of attention heads");
     if (header.num_query_groups == 0) header.num_query_groups = header.num_attention_heads;
-    if (header.num_attention_heads % header.num_query_groups != 0)
-        throw Error(text(where, ": ", header.num_attention_heads, " attention heads do not divide into ",
-                         header.num_query_groups, " key/value heads"));
-    if (header.kv_channels == 0) header.kv_channels = header.hidden_size / header.num_attention_heads;
-    require(header.kv_channels, "the head size");
-    const std::uint64_t heads =
-        checked_add(header.num_attention_heads, checked_multiply(2, header.num_query_groups, "heads"), "heads");
-    checked_multiply(checked_multiply(heads, header.kv_channels, "attention rows"), header.hidden_size, "attention");
-    checked_multiply(checked_multiply(header.ffn_hidden_size, 2, "MLP rows"), header.hidden_size, "MLP");
-    checked_multiply(header.vocab_rows, header.hidden_size, "vocabulary");
+    if (header.kv_channels == 0 && header.num_attention_heads != 0)
+        header.kv_channels = header.hidden_size / header.num_attention_heads;
+    within(where, [&] { check_header(header); });
 }
 
 }  // namespace crossdock

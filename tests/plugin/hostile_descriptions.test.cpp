@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/torch/reader.hpp"
+#include "crossdock/container/torch/writer.hpp"
+#include "crossdock/family/megatron.hpp"
+#include "crossdock/pipeline/convert.hpp"
+#include "crossdock/plugin/megatron_namespace.hpp"
+#include "support/catch.hpp"
+#include "support/conversion.hpp"
+#include "support/recording_saver.hpp"
+
+using namespace crossdock;
+using namespace crossdock::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// What no description of a model should hold, and what another one might.
+const std::vector<Json> hostile_values{
+    0,   -1,      1,    3,  7,   std::uint64_t{1} << 31, std::uint64_t{1} << 63, ~std::uint64_t{0}, 1e308,
+    0.5, nullptr, true, "", "x", Json::array(),          Json::array({1, 2}),    Json::object()};
+
+using Places = std::vector<Json::json_pointer>;
+
+/// Every place in a description and in the objects in it.
+Places places_in(const Json& description) {
+    Places found;
+    for (const auto& [key, value] : description.items()) {
+        found.push_back(Json::json_pointer() / key);
+        if (!value.is_object()) continue;
+        for (const auto& [inner, ignored] : value.items()) found.push_back(Json::json_pointer() / key / inner);
+    }
+    return found;
+}
+
+/// Reads all of a model, to its last byte. Returns the text of the Error that stops it.
+std::optional<std::string> reading_error(std::string_view loader, const fs::path& directory) {
+    try {
+        const std::unique_ptr<Loader> source = load(loader, directory);
+        RecordingSaver target;
+        convert(*source, target);
+        for (const auto& [name, tensor] : target.tensors) CHECK(tensor.bytes().size() == tensor.byte_count());
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return std::nullopt;
+}
+
+/// The places that a dialect reads.
+Places places_of(const ConfigTable& table) {
+    Places found;
+    for (const ConfigEntry& line : table)
+        for (const std::string_view key : line.keys)
+            if (line.read) found.push_back(Json::json_pointer() / std::string(key));
+    return found;
+}
+
+/// Tries every value in every place; `write` puts the description where the loader finds it.
+template <class Write>
+void try_all(std::string_view loader, const fs::path& directory, const Json& sound, const Places& places,
+             Write&& write) {
+    std::size_t refused = 0;
+    for (const auto& place : places)
+        for (const Json& value : hostile_values) {
+            Json description = sound;
+            description[place] = value;
+            write(description);
+            const auto error = reading_error(loader, directory);
+            INFO(place.to_string() << " = " << value << ": " << error.value_or("read"));
+            if (!error) continue;
+            CHECK(error->find(directory.string()) != std::string::npos);
+            ++refused;
+        }
+    CHECK(refused > hostile_values.size());  // the sizes of the model at least
+}
+
+}  // namespace
+
+TEST_CASE("whatever config.json and params.json say, the model is read or refused", "[plugin][bad_input]") {
+    const auto [loader, name, file] = GENERATE(
+        table<std::string, std::string, std::string>({{"llama", "hf/llama3.2-tied", "config.json"},
+                                                      {"mistral", "hf/mistral-nemo", "config.json"},
+                                                      {"falcon", "hf/falcon-40b", "config.json"},
+                                                      {"gemma", "hf/gemma-mqa", "config.json"},
+                                                      {"gpt2", "hf/gpt2", "config.json"},
+                                                      {"bert", "hf/bert", "config.json"},
+                                                      {"llama", "meta/llama3-gqa-mp2", "params.json"},
+                                                      {"mistral", "meta/mistral-nemo-native", "params.json"}}));
+    CAPTURE(name);
+    const TemporaryDirectory scratch;
+    const fs::path directory = copied(name, scratch);
+    const Json sound = read_json(directory / file);
+    try_all(loader, directory, sound, places_in(sound),
+            [&](const Json& description) { write_file(directory / file, description.dump()); });
+}
+
+TEST_CASE("whatever Megatron's args say, the model is read or refused", "[plugin][bad_input]") {
+    const auto [loader, name, dialect] = GENERATE(table<std::string, std::string, const MegatronDialect*>(
+        {{"megatron", "megatron-llm/llama2-gqa", &megatron_llm()},
+         {"megatron", "megatron-lm/gpt", &megatron_lm()},
+         {"mcore", "megatron-core/llama2-gqa-te-tp1", &megatron_core_te(false)}}));
+    CAPTURE(name);
+    const fs::path source = golden(name);
+    fs::path file;
+    for (const auto& entry : fs::recursive_directory_iterator(source))
+        if (entry.path().extension() == ".pt") file = entry.path().lexically_relative(source);
+    const pickle::Value root = torch::read(source / file);
+    const TemporaryDirectory scratch;
+    const fs::path directory = copied(name, scratch);
+    const Json sound = json_of_namespace(root.find("args"));
+    try_all(loader, directory, sound, places_of(dialect->args), [&](const Json& args) {
+        fs::remove(directory / file);
+        torch::Writer writer(directory / file);
+        writer.put("args", namespace_of_json(args));
+        writer.put("checkpoint_version", 3.0);
+        const TensorDict dict = torch::tensors(*root.find("model"), "model");
+        for (const NamedTensor& entry : dict.entries()) add_tensor(writer, "model/" + entry.name, entry.tensor);
+        writer.finish();
+    });
+}
