@@ -254,6 +254,17 @@ TEST_CASE("a signal ends a conversion and leaves nothing behind", "[cli]") {
     CHECK(std::filesystem::is_empty(directory.path()));
 }
 
+TEST_CASE("a model may have more files than a shell lets a program open", "[cli]") {
+    const TemporaryDirectory directory;
+    std::vector<std::string> command =
+        with(hf_to_megatron(data + "/hf/llama2-gqa", directory / "out"),
+             {"--target_tensor_parallel_size", "2", "--target_pipeline_parallel_size", "4"});
+    const std::vector<std::string> limited{"/bin/sh", "-c", "ulimit -S -n 8 && exec \"$0\" \"$@\"", CROSSDOCK_CLI};
+    command.insert(command.begin(), limited.begin(), limited.end());
+    CHECK(crossdock::test::RunningProgram(command).wait().exit_code == 0);
+    check_equal(data + "/hf/llama2-gqa", directory / "out");
+}
+
 TEST_CASE("a target that cannot hold the files gives one line and leaves nothing behind", "[cli]") {
     const TemporaryDirectory directory;
     std::vector<std::string> command = hf_to_megatron(data + "/hf/llama2-gqa", directory / "made" / "out");

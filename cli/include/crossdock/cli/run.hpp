@@ -13,6 +13,7 @@
 #include "crossdock/cli/convert_command.hpp"
 #include "crossdock/cli/inspect_command.hpp"
 #include "crossdock/cli/messages.hpp"
+#include "crossdock/cli/open_files.hpp"
 #include "crossdock/cli/plugins_command.hpp"
 #include "crossdock/cli/verify_command.hpp"
 #include "crossdock/version.hpp"
@@ -79,6 +80,7 @@ inline int explain(const std::exception& error, ExitCode code) {
 template <class Loaders, class Savers>
 int run(int argc, const char* const* argv) {
     try {
+        allow_many_open_files();
         return detail::dispatch(detail::commands<Loaders, Savers>(), {argv + 1, argv + std::max(argc, 1)});
     } catch (const UsageError& error) {
         return detail::explain(error, wrong_usage);
