@@ -5,7 +5,10 @@
 #   tests/benchmark/run.sh [GB] [ROUNDS]
 #
 #   GB       size of the synthetic Llama, 1 unless given; twice that must be free, in memory and on disk
-#   ROUNDS   how often each is run, in turns, 5 unless given; the table has medians of time and the highest memory
+#   ROUNDS   how often each is run, in turns, 5 unless given; the table has medians of time, the shortest, and the
+#            highest memory
+#
+# A conversion flushes its files; where eatmydata is installed, rows "unflushed" show what it takes without, as cp does.
 #
 # CROSSDOCK_CLI names the program (build/release/crossdock unless given), CROSSDOCK_BENCHMARK_PLACES the two folders to
 # work in ("/dev/shm build").
@@ -44,6 +47,9 @@ timed_run() {
 column() { cut -d' ' -f"$2" "$1" | sort -g; }
 median() { sed -n "$(((rounds + 1) / 2))p"; }
 
+# The command as one that leaves its files in the page cache.
+unflushed() { echo "export LD_PRELOAD=libeatmydata.so; $1"; }
+
 # Runs the copies and NAME=COMMAND... in turns and prints a row for each.
 compare() {
     local place=$1 jobs=("${copies[@]}" "${@:2}") round job bytes
@@ -55,10 +61,10 @@ compare() {
     done
     for job in "${!jobs[@]}"; do
         echo "$(column "times.$job" 1 | median) $(column "times.$job" 2 | median) $(column "times.$job" 3 | tail -n 1)" \
-            "$(column times.0 1 | median) $(column times.1 1 | median) $bytes"
+            "$(column times.0 1 | median) $(column times.1 1 | median) $bytes $(column "times.$job" 1 | head -n 1)"
     done | awk -v place="$place" -v names="$(printf '%s\n' "${jobs[@]%%=*}")" 'BEGIN { split(names, name, "\n") } {
-        printf "| %s | %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.0f |\n",
-               place, name[NR], $1, $6 / $1 / 1e9, $1 / $4, $1 / $5, $2, $3 }'
+        printf "| %s | %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f | %.0f |\n",
+               place, name[NR], $1, $7, $6 / $1 / 1e9, $1 / $4, $1 / $5, $2, $3 }'
     rm -rf target times.*
 }
 
@@ -75,8 +81,13 @@ measure_in() {
     trap "rm -rf '$work'" EXIT
     pushd "$work" > /dev/null
     "$tools/make_llama" "$size" source
-    compare "$1" "HF → mcore TP 8=$to_mcore --loader llama" "HF → megatron llm TP 2 × PP 2=$to_llm --loader llama" \
-        "HF → HF=$to_hf --loader llama"
+    local from_hf=("HF → mcore TP 8=$to_mcore --loader llama"
+        "HF → megatron llm TP 2 × PP 2=$to_llm --loader llama" "HF → HF=$to_hf --loader llama")
+    if [[ $1 == disk ]] && command -v eatmydata > /dev/null; then
+        from_hf+=("HF → mcore TP 8, unflushed=$(unflushed "$to_mcore --loader llama")"
+            "HF → megatron llm TP 2 × PP 2, unflushed=$(unflushed "$to_llm --loader llama")")
+    fi
+    compare "$1" "${from_hf[@]}"
     advance "$to_mcore --loader llama"
     compare "$1" "mcore TP 8 → HF=$to_hf --loader mcore"
     advance "$to_llm --loader mcore"
@@ -87,7 +98,7 @@ measure_in() {
 
 echo "A Llama of $size GB, $(nproc) processors, medians of $rounds runs."
 echo
-echo "| place | what | seconds | GB/s | ÷ \`cp -r\` | ÷ \`cp -r\`, \`sync\` | CPU seconds | peak MiB |"
-echo "|---|---|---|---|---|---|---|---|"
+echo "| place | what | seconds | shortest | GB/s | ÷ \`cp -r\` | ÷ \`cp -r\`, \`sync\` | CPU seconds | peak MiB |"
+echo "|---|---|---|---|---|---|---|---|---|"
 measure_in tmpfs "$memory"
 measure_in disk "$disk"
