@@ -96,10 +96,10 @@ TEST_CASE("whatever config.json and params.json say, the model is read or refuse
                                                       {"mistral", "meta/mistral-nemo-native", "params.json"}}));
     CAPTURE(name);
     const TemporaryDirectory scratch;
-    const fs::path directory = copied(name, scratch);
-    const Json sound = read_json(directory / file);
+    const fs::path directory = copied(name, scratch), description_file = directory / file;
+    const Json sound = read_json(description_file);
     try_all(loader, directory, sound, places_in(sound),
-            [&](const Json& description) { write_file(directory / file, description.dump()); });
+            [&](const Json& description) { write_file(description_file, description.dump()); });
 }
 
 TEST_CASE("whatever Megatron's args say, the model is read or refused", "[plugin][bad_input]") {
