@@ -103,11 +103,14 @@ TEST_CASE("whatever config.json and params.json say, the model is read or refuse
 }
 
 TEST_CASE("whatever Megatron's args say, the model is read or refused", "[plugin][bad_input]") {
-    const auto [loader, name, dialect] = GENERATE(table<std::string, std::string, const MegatronDialect*>(
-        {{"megatron", "megatron-llm/llama2-gqa", &megatron_llm()},
-         {"megatron", "megatron-lm/gpt", &megatron_lm()},
-         {"mcore", "megatron-core/llama2-gqa-te-tp1", &megatron_core_te(false)}}));
-    CAPTURE(name);
+    const auto [loader, name, dialect, stated_version] =
+        GENERATE(table<std::string, std::string, const MegatronDialect*, double>(
+            {{"megatron", "megatron-llm/llama2-gqa", &megatron_llm(), 3.0},
+             {"megatron", "megatron-lm/gpt", &megatron_lm(), 3.0},
+             {"megatron", "megatron-lm/gpt", &megatron_lm(), 0.0},
+             {"mcore", "megatron-core/llama2-gqa-te-tp1", &megatron_core_te(false), 3.0}}));
+    const double version = stated_version;
+    CAPTURE(name, version);
     const fs::path source = golden(name);
     fs::path file;
     for (const auto& entry : fs::recursive_directory_iterator(source))
@@ -120,7 +123,7 @@ TEST_CASE("whatever Megatron's args say, the model is read or refused", "[plugin
         fs::remove(directory / file);
         torch::Writer writer(directory / file);
         writer.put("args", namespace_of_json(args));
-        writer.put("checkpoint_version", 3.0);
+        writer.put("checkpoint_version", version);
         const TensorDict dict = torch::tensors(*root.find("model"), "model");
         for (const NamedTensor& entry : dict.entries()) add_tensor(writer, "model/" + entry.name, entry.tensor);
         writer.finish();

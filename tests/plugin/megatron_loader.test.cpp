@@ -10,6 +10,7 @@
 using namespace crossdock;
 using namespace crossdock::test;
 using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::EndsWith;
 
 namespace {
 
@@ -87,9 +88,9 @@ TEST_CASE("rows of older versions that are no heads are refused", "[plugin][mega
     const TemporaryDirectory scratch;
     write_older(golden("megatron-lm/gpt"), scratch / "older", 1, true);
     const OptionValues options{{"kv_channels", "10"}};
-    CHECK(refusal([&] { load("megatron", scratch / "older", options); }) ==
-          "tensor 'model.language_model.encoder.layers.0.self_attention.query_key_value.weight' has shape [192, 64], "
-          "expected a multiple of 3 × 10 rows");
+    CHECK_THAT(refusal([&] { load("megatron", scratch / "older", options); }),
+               EndsWith(": tensor 'model.language_model.encoder.layers.0.self_attention.query_key_value.weight' has "
+                        "shape [192, 64], expected a multiple of 3 × 10 rows"));
 }
 
 TEST_CASE("all nine model types are accepted where they fit the checkpoint", "[plugin][megatron]") {

@@ -83,7 +83,9 @@ inline Tensor in_latest_order(const Tensor& rows, double version, const ModelHea
     if (version >= 2.0) return rows;
     if (header.num_query_groups != header.num_attention_heads)
         throw Error(text("tensor '", name, "': checkpoint versions below 2.0 know no grouped queries"));
-    if (rows.shape().rank() == 0 || rows.shape()[0] == 0 || rows.shape()[0] % (3 * header.kv_channels) != 0)
+    if (header.kv_channels == 0) throw Error(text("tensor '", name, "': its head size is missing; give --kv_channels"));
+    const std::uint64_t count = rows.shape().rank() == 0 ? 0 : rows.shape()[0];
+    if (count == 0 || count % 3 != 0 || count / 3 % header.kv_channels != 0)
         throw Error(text("tensor '", name, "' has shape ", rows.shape(), ", expected a multiple of 3 × ",
                          header.kv_channels, " rows"));
     return version < 1.0 ? qkv_from_version_0(rows, header.kv_channels) : qkv_from_version_1(rows, header.kv_channels);

@@ -112,8 +112,9 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     for (const auto& stage : content.stages) {
         std::vector<TensorDict> ranks;
         for (const TensorDict& rank : stage)
-            ranks.push_back(
-                detail::in_latest_spelling(rank, dialect, is_core ? 3.0 : content.checkpoint_version, header));
+            ranks.push_back(within(files.directory.string(), [&] {
+                return detail::in_latest_spelling(rank, dialect, is_core ? 3.0 : content.checkpoint_version, header);
+            }));
         open.stages.emplace_back(std::move(ranks));
     }
     open.first.prefix = content.chunks.front() + "/";
