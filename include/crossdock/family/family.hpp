@@ -87,6 +87,14 @@ struct Family {
     std::vector<std::string_view> relatives{};  ///< model_type of other architectures that go by the family's name
 };
 
+/// Whether a config.json is of one of the family's model types.
+inline bool has_hub_type(const Family& family, const Json& config) {
+    const auto type = config.find("model_type");
+    if (type == config.end() || !type->is_string()) return false;
+    const auto& name = type->get_ref<const std::string&>();
+    return std::find(family.hub_types.begin(), family.hub_types.end(), name) != family.hub_types.end();
+}
+
 namespace detail {
 
 /// Requirements that several formats share.

@@ -245,9 +245,7 @@ public:
     static bool recognises(const std::filesystem::path& directory) {
         if (std::filesystem::exists(directory / "config.json")) {
             const Json config = read_json_object(directory / "config.json");
-            const auto type = config.find("model_type");
-            return type != config.end() &&
-                   std::find(family().hub_types.begin(), family().hub_types.end(), *type) != family().hub_types.end();
+            return has_hub_type(family(), config);
         }
         const auto params = directory / "params.json";
         return family().original && std::filesystem::exists(params) &&

@@ -48,10 +48,7 @@ inline std::size_t header_capacity(const TensorTable& table, const ModelHeader& 
 /// config.json: the source's own where the family is the same, with the header's fields written over it.
 inline Json hub_config(const Family& family, const ModelHeader& header) {
     Json config = carried_config(header);
-    const auto type = config.find("model_type");
-    if (type == config.end() ||
-        std::find(family.hub_types.begin(), family.hub_types.end(), *type) == family.hub_types.end())
-        config = Json::object();
+    if (!has_hub_type(family, config)) config = Json::object();
     config.erase("auto_map");  // code that stood beside the source's weights
     config["architectures"] = {family.architecture(header)};
     config["model_type"] = family.hub_type ? family.hub_type(header) : family.hub_types.front();

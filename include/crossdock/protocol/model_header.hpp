@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -46,6 +47,12 @@ struct RopeScaling {
     std::optional<std::uint64_t> original_max_position_embeddings;
 
     bool operator==(const RopeScaling&) const = default;
+};
+
+/// A file that travels beside the weights, byte for byte.
+struct Companion {
+    std::filesystem::path file;  ///< where it is read
+    std::string name;            ///< what it is called in the target's directory
 };
 
 /// A model's sizes and switches, sent before any tensor. An empty optional means that the source does not say.
@@ -94,6 +101,7 @@ struct ModelHeader {
     std::optional<Activation> activation;
     std::optional<double> rope_theta;
     std::optional<double> rotary_percent;
+    std::optional<bool> rotary_interleaved;  ///< pairs are (2i, 2i + 1), not (i, i + half): the rows are in that order
     std::optional<RopeScaling> rope_scaling;
     std::optional<std::uint64_t> sliding_window;  ///< visible tokens, itself included; 0: none
     std::optional<double> embedding_multiplier;   ///< applied at run time, never to the weights (Gemma: √hidden_size)
@@ -117,7 +125,13 @@ struct ModelHeader {
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
     std::map<std::string, std::string> carried;
     /// Files to be copied beside the target's weights, byte for byte (tokenizers).
-    std::vector<std::filesystem::path> companions;
+    std::vector<Companion> companions;
+
+    /// What the source's description asks of the same tensors and no field above can say, by the name of the
+    /// statement, as a text for people. No target may drop one: it expresses it, the user ignores it, or it is refused.
+    std::map<std::string, std::string> unexpressed;
+    std::set<std::string> given;    ///< fields that the user stated by an option
+    std::set<std::string> assumed;  ///< fields whose value no description states: a default of the format, or a guess
 };
 
 /// A header field by name; `verify`, `inspect` and crossdock.json walk these.
@@ -161,6 +175,7 @@ inline constexpr auto header_fields = [] {
                       HeaderField{"activation", &H::activation},
                       HeaderField{"rope_theta", &H::rope_theta},
                       HeaderField{"rotary_percent", &H::rotary_percent},
+                      HeaderField{"rotary_interleaved", &H::rotary_interleaved},
                       HeaderField{"rope_scaling", &H::rope_scaling},
                       HeaderField{"sliding_window", &H::sliding_window},
                       HeaderField{"embedding_multiplier", &H::embedding_multiplier}};
