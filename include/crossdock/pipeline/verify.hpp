@@ -92,7 +92,8 @@ private:
             const auto other = b.find(name);
             if (other == b.end()) continue;
             ++report_.header_fields;
-            if (value != *other) differ(text("header / ", name), text(value.dump(), " in A, ", other->dump(), " in B"));
+            if (value != *other)
+                differ(text("header / ", name), text(json_shown(value), " in A, ", json_shown(*other), " in B"));
         }
     }
 
