@@ -203,9 +203,11 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
     complete_sizes(header, file.string());
     const TensorTable& table = format.table(header);
+    std::vector<std::string> mixed;
     TensorDict whole =
-        within(options.load_dir.string(), [&] { return merge_original_parts(std::move(parts), table, header); });
+        within(options.load_dir.string(), [&] { return merge_original_parts(std::move(parts), table, header, mixed); });
     OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(whole)), file);
+    open.mixed = std::move(mixed);
     open.notices = std::move(notices);
     return open;
 }
