@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/same_bytes.hpp"
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/plugin/loader.hpp"
@@ -63,6 +64,7 @@ public:
         if (!mixed_.empty() && !will_cast_)
             throw Error(text(mixed_.front(), ": give --dtype to cast them to one type"));
         check_unused();
+        check_replicas();
         check_tied_copy();
     }
 
@@ -162,6 +164,22 @@ private:
                          count > shown ? ", …" : "", "; ", sizes_));
     }
 
+    /// What all ranks of a stage hold is the same on all, and one of them is sent.
+    void check_replicas() const {
+        for (const StageTensors& stage : checkpoint_.stages)
+            for (const std::string& name : stage.replicated())
+                for (std::size_t rank = 1; rank < stage.size(); ++rank) check_replica(stage, name, rank);
+    }
+
+    static void check_replica(const StageTensors& stage, const std::string& name, std::size_t rank) {
+        const NamedTensor *first = stage.find(0, name), *other = stage.find(rank, name);
+        if (!first || !other || same_bytes(first->tensor, other->tensor)) return;
+        throw Error(text("tensor '", first->name, "' differs between tensor-parallel ranks 0 and ", rank, " (",
+                         first->file, ", ", other->file,
+                         "), which both hold all of it; the files are of different checkpoints, or "
+                         "one is damaged"));
+    }
+
     /// A tied model's second copy of its embeddings is dropped, as everyone who loads it ties the two again; that they
     /// differ is worth a warning.
     void check_tied_copy() {
@@ -169,26 +187,17 @@ private:
         const Embeddings message = embeddings();
         cast_to_common(copies_);
         const Tensor copy = concatenate(copies_, 0);
-        if (copy.shape() != message.word->shape() || copy.dtype() != message.word->dtype() ||
-            !same_bytes(copy, *message.word))
+        const bool differs = !same_bytes(copy, *message.word);
+        if (differs && checkpoint_.stages.size() > 1)
+            throw Error(text(checkpoint_.description, ": '", checkpoint_.table->tied_copy,
+                             "' of the last stage differs "
+                             "from the word embeddings of the first, to which the model ties it; the files are of "
+                             "different checkpoints, or one is damaged"));
+        if (differs)
             checkpoint_.notices.push_back(
                 text("'", checkpoint_.table->tied_copy,
                      "' differs from the word embeddings, to which the model ties it; the embeddings are used"));
         copies_.clear();
-    }
-
-    static bool same_bytes(const Tensor& a, const Tensor& b) {
-        constexpr std::uint64_t block = 1U << 18;
-        std::vector<std::byte> left, right;
-        for (std::uint64_t begin = 0; begin < a.element_count(); begin += block) {
-            const std::uint64_t count = std::min(block, a.element_count() - begin);
-            left.resize(count * item_size(a.dtype()));
-            right.resize(left.size());
-            a.evaluate(begin, left);
-            b.evaluate(begin, right);
-            if (left != right) return false;
-        }
-        return true;
     }
 
     OpenCheckpoint checkpoint_;
