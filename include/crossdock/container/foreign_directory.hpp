@@ -183,7 +183,6 @@ inline std::string half_a_model(std::span<const std::string> names) {
 /// Empty where nothing is recognised. Throws Error where the folder cannot be read.
 inline std::string foreign_directory(const std::filesystem::path& directory) {
     const std::vector<std::string> names = detail::names_in(directory);
-    if (names.empty()) return "is empty";
     if (std::filesystem::is_directory(directory / "snapshots")) {
         const std::string snapshot = detail::cache_snapshot(directory);
         return snapshot.empty()

@@ -32,6 +32,7 @@ inline std::string unknown_config(const std::filesystem::path& file, const std::
 /// Why no loader recognises a directory, and what to do: a line for an error.
 inline std::string why_unrecognised(const std::filesystem::path& directory, const std::vector<std::string>& hub_types,
                                     const std::vector<std::string>& loaders) {
+    if (std::filesystem::is_empty(directory)) return text(directory.string(), ": is empty");
     const std::string foreign = foreign_directory(directory);
     if (foreign.empty() || foreign.starts_with("holds no model itself")) {
         if (const auto config = directory / "config.json"; std::filesystem::exists(config))
