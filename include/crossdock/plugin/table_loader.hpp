@@ -34,6 +34,8 @@ struct OpenCheckpoint {
     NameScope first{}, last{};  ///< of what stands in front of the layers and behind them
     std::string description{};  ///< the file that says what the model is, for errors
     std::vector<std::string> notices{};
+    /// A tied model whose second copy differs is read as an untied one, as transformers does since release 5.
+    bool keeps_differing_head = false;
 };
 
 /// "hidden_size 4096, num_attention_heads 32, …": what expected shapes follow from.
@@ -146,19 +148,25 @@ private:
                          count > shown ? ", …" : "", "; ", sizes_));
     }
 
-    /// A tied model's second copy of its embeddings is dropped, as everyone who loads it ties the two again; that they
-    /// differ is worth a warning.
+    /// A tied model's second copy of its embeddings is dropped where it repeats them.
     void check_tied_copy() {
         if (copies_.empty()) return;
         const Embeddings message = gather<Embeddings>(*checkpoint_.table, checkpoint_.stages.front(), checkpoint_.first,
                                                       checkpoint_.header, sizes_);
         const Tensor copy = concatenate(copies_, 0);
-        if (copy.shape() != message.word->shape() || copy.dtype() != message.word->dtype() ||
-            !same_bytes(copy, *message.word))
-            checkpoint_.notices.push_back(
-                text("'", checkpoint_.table->tied_copy,
-                     "' differs from the word embeddings, to which the model ties it; the embeddings are used"));
         copies_.clear();
+        if (copy.shape() == message.word->shape() && copy.dtype() == message.word->dtype() &&
+            same_bytes(copy, *message.word))
+            return;
+        const std::string differs =
+            text("'", checkpoint_.table->tied_copy, "' differs from the word embeddings, to which the model ties it; ");
+        if (!checkpoint_.keeps_differing_head)
+            return checkpoint_.notices.push_back(differs + "the embeddings are used");
+        checkpoint_.header.tied_embeddings = false;
+        output_layer();
+        checkpoint_.notices.push_back(differs +
+                                      "it is kept and the model is untied, as transformers reads it since "
+                                      "release 5");
     }
 
     static bool same_bytes(const Tensor& a, const Tensor& b) {
