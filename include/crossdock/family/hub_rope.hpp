@@ -134,9 +134,9 @@ class HubRope {
 public:
     HubRope(const Json& config, std::vector<std::string>& notices) : config_(config), notices_(notices) {}
 
-    void read(ModelHeader& header, double default_theta) {
+    void read(ModelHeader& header) {
         choose();
-        header.rope_theta = theta(default_theta);
+        header.rope_theta = theta();
         header.rope_scaling = within(text("'", key_, "'"), [&] { return rope_scaling_of(chosen_); });
         RopeScaling& scaling = *header.rope_scaling;
         check_kinds(scaling);
@@ -166,17 +166,17 @@ private:
                 "transformers does");
     }
 
-    double theta(double absent) {
+    double theta() {
         std::optional<double> inner, outer;
         if (const auto found = chosen_.find("rope_theta"); found != chosen_.end())
             within(text("'", key_, "': 'rope_theta'"), [&] { inner = json_as<double>(*found); });
         if (const auto found = config_.find("rope_theta"); found != config_.end() && !(inner && found->is_null()))
             within("'rope_theta'", [&] { outer = json_as<double>(*found); });
         if (inner && outer && *inner != *outer)
-            notices_.push_back(text("config.json: rope_theta is ", *outer, ", in ", key_, " it is ", *inner,
-                                    "; the latter is used, as transformers does since release 5"));
-        const double theta = inner ? *inner : outer.value_or(absent);
-        if (theta <= 0) throw Error(text("'rope_theta': is ", theta, ", expected a positive number"));
+            notices_.push_back(text("config.json: rope_theta is ", Json(*outer).dump(), ", in ", key_, " it is ",
+                                    Json(*inner).dump(), "; the latter is used, as transformers does since release 5"));
+        const double theta = inner ? *inner : outer.value_or(10000.0);
+        if (theta <= 0) throw Error(text("'rope_theta': is ", Json(theta).dump(), ", expected a positive number"));
         return theta;
     }
 
@@ -208,9 +208,9 @@ private:
         read_parameter(chosen_, "partial_rotary_factor", part);
         if (!part || *part == 1.0 || scaling.type == "proportional") return;
         if (scaling.type != "default")
-            throw Error(text("'partial_rotary_factor': is ", *part, ", which this architecture cannot compute with ",
-                             scaling.type, " scaling"));
-        notices_.push_back(text("config.json: partial_rotary_factor ", *part,
+            throw Error(text("'partial_rotary_factor': is ", Json(*part).dump(),
+                             ", which this architecture cannot compute with ", scaling.type, " scaling"));
+        notices_.push_back(text("config.json: partial_rotary_factor ", Json(*part).dump(),
                                 " is left out: this architecture turns all of a head, whatever it says"));
     }
 
@@ -224,9 +224,8 @@ private:
 
 /// Reads rope_theta, rope_scaling, rope_parameters and what else says how positions turn. Throws Error where they ask
 /// for what transformers does not know.
-inline void read_hub_rope(ModelHeader& header, const Json& config, std::vector<std::string>& notices,
-                          double default_theta = 10000.0) {
-    detail::HubRope(config, notices).read(header, default_theta);
+inline void read_hub_rope(ModelHeader& header, const Json& config, std::vector<std::string>& notices) {
+    detail::HubRope(config, notices).read(header);
 }
 
 }  // namespace crossdock

@@ -53,12 +53,13 @@ struct LlamaSizeDefaults {
 /// The sizes in config.json that Llama, Mistral and Gemma share.
 inline ConfigTable llama_sizes(const LlamaSizeDefaults& absent = {}) {
     using H = ModelHeader;
+    const ConfigEntry head_size = size_entry({"head_dim"}, &H::kv_channels, absent.head_size);
     return {size_entry({"hidden_size"}, &H::hidden_size),
             size_entry({"intermediate_size"}, &H::ffn_hidden_size),
             size_entry({"num_hidden_layers"}, &H::num_layers),
             size_entry({"num_attention_heads"}, &H::num_attention_heads),
             size_entry({"num_key_value_heads"}, &H::num_query_groups, absent.key_value_heads),
-            size_entry({"head_dim"}, &H::kv_channels, absent.head_size),
+            absent.head_size.is_null() ? head_size : stated(head_size),
             stated(entry({"max_position_embeddings"}, &H::max_position_embeddings, absent.positions)),
             vocab_size_config(),
             dtype_config(),

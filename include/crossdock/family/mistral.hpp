@@ -20,6 +20,7 @@ inline ConfigEntry window_config(std::vector<std::string_view> keys, Json absent
         std::move(keys), std::move(absent),
         [](const Json& value, ModelHeader& h) {
             h.sliding_window = value.is_null() ? 0 : json_as<std::uint64_t>(value);
+            if (value == Json(0)) throw Error("is 0, expected at least 1, or null for no window");
         },
         [](const ModelHeader& h) { return h.sliding_window.value_or(0) ? Json(*h.sliding_window) : Json(nullptr); }};
 }
