@@ -31,7 +31,7 @@ inline std::vector<std::string> read_gemma_activation(ModelHeader& header, const
             "config.json: hidden_act \"gelu\" is rewritten as gelu_pytorch_tanh, the form in which Gemma was trained"};
     }
     if (activation && activation != header.activation)
-        return {text("config.json: hidden_activation is ", config.at("hidden_activation").dump(),
+        return {text("config.json: hidden_activation is ", json_shown(config.at("hidden_activation")),
                      "; what hidden_act says is used, as transformers does since 4.48")};
     return {};
 }

@@ -26,7 +26,7 @@ inline std::string quantization_method(const Json& description) {
         if (const auto found = description.find(key); found != description.end() && found->is_string())
             return found->get<std::string>();
     const auto bits = description.find("bits");
-    return bits != description.end() && bits->is_number() ? text(bits->dump(), " bits") : std::string();
+    return bits != description.end() && bits->is_number() ? text(json_shown(*bits), " bits") : std::string();
 }
 
 inline bool is_anything(const Json& value) { return !value.is_null() && !(value.is_object() && value.empty()); }
@@ -155,8 +155,8 @@ inline std::vector<std::string> contradictions(const ConfigTable& table, const J
         for (std::size_t i = 1; i < keys.size(); ++i) {
             const Json &first = config.at(std::string(keys[0])), &other = config.at(std::string(keys[i]));
             if (first != other)
-                notices.push_back(text("config.json: '", keys[0], "' is ", first.dump(), " and '", keys[i], "' is ",
-                                       other.dump(), "; the former is used, as transformers does"));
+                notices.push_back(text("config.json: '", keys[0], "' is ", json_shown(first), " and '", keys[i],
+                                       "' is ", json_shown(other), "; the former is used, as transformers does"));
         }
     }
     return notices;
@@ -168,7 +168,7 @@ inline void find_switches(const Family& family, const Json& config, ModelHeader&
         const auto found = config.find(std::string(key));
         if (found == config.end() || found->is_null()) continue;
         const bool value = within(text("'", key, "'"), [&found] { return json_as<bool>(*found); });
-        if (value != neutral) header.unexpressed[std::string(key)] = text(key, ": ", found->dump());
+        if (value != neutral) header.unexpressed[std::string(key)] = text(key, ": ", json_shown(*found));
     }
 }
 

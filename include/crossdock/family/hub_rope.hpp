@@ -50,12 +50,12 @@ inline void check_other_parameter(const std::string& key, const Json& value) {
     const bool is_list = key == "short_factor" || key == "long_factor";
     const auto is_number = [](const Json& element) { return element.is_number(); };
     if (is_list && !(value.is_array() && std::all_of(value.begin(), value.end(), is_number)))
-        throw Error(text("'", key, "': is ", value.dump(), ", expected a list of numbers"));
+        throw Error(text("'", key, "': is ", json_shown(value), ", expected a list of numbers"));
     constexpr std::array<std::string_view, 6> numbers{"attention_factor", "beta_fast",      "beta_slow",
                                                       "mscale",           "mscale_all_dim", "partial_rotary_factor"};
     if (std::find(numbers.begin(), numbers.end(), std::string_view(key)) != numbers.end() && !value.is_null() &&
         !value.is_number())
-        throw Error(text("'", key, "': is ", value.dump(), ", expected a number"));
+        throw Error(text("'", key, "': is ", json_shown(value), ", expected a number"));
 }
 
 inline std::string rope_kind_of(const Json& object) {
@@ -103,7 +103,8 @@ inline RopeScaling rope_scaling_of(const Json& object) {
 
 /// rope_scaling or rope_parameters alone.
 inline void read_rope(const Json& value, ModelHeader& header) {
-    if (!value.is_object() && !value.is_null()) throw Error(text("is ", value.dump(), ", expected an object or null"));
+    if (!value.is_object() && !value.is_null())
+        throw Error(text("is ", json_shown(value), ", expected an object or null"));
     header.rope_scaling = value.is_null() ? RopeScaling{} : rope_scaling_of(value);
     if (value.is_object()) read_parameter(value, "rope_theta", header.rope_theta);
 }
@@ -148,7 +149,8 @@ private:
     Json object(const char* key) const {
         const auto found = config_.find(key);
         if (found == config_.end() || found->is_null()) return Json::object();
-        if (!found->is_object()) throw Error(text("'", key, "': is ", found->dump(), ", expected an object or null"));
+        if (!found->is_object())
+            throw Error(text("'", key, "': is ", json_shown(*found), ", expected an object or null"));
         return *found;
     }
 
@@ -173,18 +175,20 @@ private:
         if (const auto found = config_.find("rope_theta"); found != config_.end() && !(inner && found->is_null()))
             within("'rope_theta'", [&] { outer = json_as<double>(*found); });
         if (inner && outer && *inner != *outer)
-            notices_.push_back(text("config.json: rope_theta is ", Json(*outer).dump(), ", in ", key_, " it is ",
-                                    Json(*inner).dump(), "; the latter is used, as transformers does since release 5"));
+            notices_.push_back(text("config.json: rope_theta is ", json_shown(Json(*outer)), ", in ", key_, " it is ",
+                                    json_shown(Json(*inner)),
+                                    "; the latter is used, as transformers does since release 5"));
         const double theta = inner ? *inner : outer.value_or(10000.0);
-        if (theta <= 0) throw Error(text("'rope_theta': is ", Json(theta).dump(), ", expected a positive number"));
+        if (theta <= 0) throw Error(text("'rope_theta': is ", json_shown(Json(theta)), ", expected a positive number"));
         return theta;
     }
 
     void check_kinds(const RopeScaling& scaling) {
         const auto older = chosen_.find("type");
         if (older != chosen_.end() && *older != Json(scaling.type))
-            notices_.push_back(text("config.json: ", key_, " has the type ", older->dump(), " and the rope_type \"",
-                                    scaling.type, "\"; the latter is used, as transformers does since release 5"));
+            notices_.push_back(text("config.json: ", key_, " has the type ", json_shown(*older),
+                                    " and the rope_type \"", scaling.type,
+                                    "\"; the latter is used, as transformers does since release 5"));
     }
 
     void find_original_length(RopeScaling& scaling, const ModelHeader& header) {
@@ -208,9 +212,9 @@ private:
         read_parameter(chosen_, "partial_rotary_factor", part);
         if (!part || *part == 1.0 || scaling.type == "proportional") return;
         if (scaling.type != "default")
-            throw Error(text("'partial_rotary_factor': is ", Json(*part).dump(),
+            throw Error(text("'partial_rotary_factor': is ", json_shown(Json(*part)),
                              ", which this architecture cannot compute with ", scaling.type, " scaling"));
-        notices_.push_back(text("config.json: partial_rotary_factor ", Json(*part).dump(),
+        notices_.push_back(text("config.json: partial_rotary_factor ", json_shown(Json(*part)),
                                 " is left out: this architecture turns all of a head, whatever it says"));
     }
 
