@@ -3,6 +3,8 @@
 
 // The whole library, floor by floor; core/tensor_view.hpp, for who wants xtensor arrays, is included by itself.
 
+#include "crossdock/container/foreign_directory.hpp"
+#include "crossdock/container/foreign_files.hpp"
 #include "crossdock/container/json.hpp"
 #include "crossdock/container/json_parser.hpp"
 #include "crossdock/container/json_text.hpp"
@@ -67,6 +69,8 @@
 #include "crossdock/family/megatron.hpp"
 #include "crossdock/family/megatron_args.hpp"
 #include "crossdock/family/mistral.hpp"
+#include "crossdock/family/mistral_original.hpp"
+#include "crossdock/family/original_params.hpp"
 #include "crossdock/family/tensor_table.hpp"
 #include "crossdock/layout/grouped_qkv.hpp"
 #include "crossdock/layout/heads.hpp"
@@ -107,6 +111,7 @@
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 #include "crossdock/plugin/table_saver.hpp"
+#include "crossdock/plugin/unrecognised.hpp"
 #include "crossdock/protocol/check_header.hpp"
 #include "crossdock/protocol/messages.hpp"
 #include "crossdock/protocol/model_header.hpp"

@@ -59,10 +59,15 @@ struct OriginalFormat {
     /// The names and cuts for a model with this header; Llama 3 cuts its embeddings otherwise than Llama 2.
     const TensorTable& (*table)(const ModelHeader&);
     ConfigTable params;
+    std::vector<std::string_view> inert{};  ///< keys of params.json, beyond those of `params`, that change nothing
     std::vector<Requirement> requirements;
     bool safetensors = false;  ///< written as consolidated.safetensors in one part, otherwise as consolidated.NN.pth
     bool (*recognises)(const Json& params);  ///< whether a params.json is of this family
-    Evidence from_tensors;                   ///< called when params.json has been read
+    /// What follows from several keys together. Returns what the user should know.
+    std::vector<std::string> (*after_params)(ModelHeader&, const Json& params);
+    Evidence from_tensors;  ///< called after after_params
+    /// What the user of a model that is written so should know.
+    std::vector<std::string> (*caveats)(const ModelHeader&) = nullptr;
 };
 
 /// A key of config.json that changes what the model computes and that no field of the header says.

@@ -148,6 +148,8 @@ private:
         require_divisible(header_, ranks(), "model_parallel_size");
         if (header_.tied_embeddings)
             notice(text(format, " knows no tied models; the head is written as a copy of the embeddings"));
+        if (original.caveats)
+            for (std::string& line : original.caveats(header_)) notice(std::move(line));
     }
 
     bool is_original() const { return options_.layout == "original"; }
