@@ -18,6 +18,7 @@
 #include "crossdock/container/sharded/reader.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub_checks.hpp"
+#include "crossdock/family/hub_config.hpp"
 #include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/hub_names.hpp"
 #include "crossdock/plugin/options.hpp"
