@@ -5,6 +5,9 @@
 
 #include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/container/foreign_files.hpp"
+#include "crossdock/container/json.hpp"
+#include "crossdock/container/json_parser.hpp"
+#include "crossdock/container/json_text.hpp"
 #include "crossdock/container/little_endian.hpp"
 #include "crossdock/container/output_file.hpp"
 #include "crossdock/container/pickle/builder.hpp"
@@ -24,7 +27,6 @@
 #include "crossdock/container/sharded/reader.hpp"
 #include "crossdock/container/sharded/writer.hpp"
 #include "crossdock/container/staged_directory.hpp"
-#include "crossdock/container/strict_json.hpp"
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/torch/format.hpp"

@@ -81,7 +81,8 @@ inline std::string foreign_content(std::string_view head, std::uint64_t size) {
     if (head.size() > 262 && head.substr(257, 5) == "ustar") return "is a tar archive; unpack it first";
     if (head.size() >= 16 && head.find_first_not_of('\0') == head.npos)
         return "begins with nothing but zeros; the download did not finish, get it again";
-    if (size <= short_text && !words.empty() && words.front() != '{' && detail::is_plain_text(head))
+    if (size <= short_text && !words.empty() &&
+        std::string_view("{[\"").find(words.front()) == std::string_view::npos && detail::is_plain_text(head))
         return text("holds only the text '", detail::first_line(words), "'; the download failed, get it again");
     return {};
 }

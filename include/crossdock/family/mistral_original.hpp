@@ -30,7 +30,7 @@ inline std::uint64_t number_or_text(const Json& value) {
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
     if (error != std::errc() || end != digits.data() + digits.size())
-        throw Error(text("is ", value.dump(), ", expected a whole number"));
+        throw Error(text("is ", json_shown(value), ", expected a whole number"));
     return number;
 }
 
@@ -40,7 +40,7 @@ inline std::uint64_t mistral_window(const Json& value) {
     if (!value.is_array()) return number_or_text(value);
     for (const Json& layer : value)
         if (layer != value[0])
-            throw Error(text("is ", value.dump(), "; layers with windows of their own are not supported"));
+            throw Error(text("is ", json_shown(value), "; layers with windows of their own are not supported"));
     return value.empty() ? 0 : mistral_window(value[0]);
 }
 

@@ -127,7 +127,10 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
 
 inline void read_generation_config(const std::filesystem::path& directory, ModelHeader& header) {
     const auto path = directory / "generation_config.json";
-    if (std::filesystem::exists(path)) header.carried["generation_config.json"] = read_text(path);
+    if (!std::filesystem::exists(path)) return;
+    std::string content = read_text(path);
+    parse_json(content, path.string());
+    header.carried["generation_config.json"] = std::move(content);
 }
 
 /// The one part of a checkpoint as a stage.
@@ -214,7 +217,7 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     read_config(format.params, params, header, file.string());
     note_unknown_params(format, params, header);
     std::vector<std::string> notices = within(file.string(), [&] { return format.after_params(header, params); });
-    header.carried["params.json"] = params.dump();
+    header.carried["params.json"] = json_text(params, 0);
     OriginalContents contents = read_original_parts(options.load_dir);
     require_float_weights(contents.parts);
     const auto add = [&](const std::vector<std::string>& more) {
@@ -228,9 +231,11 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
     complete_sizes(header, file.string());
     const TensorTable& table = format.table(header);
+    std::vector<std::string> mixed;
     TensorDict whole = within(options.load_dir.string(),
-                              [&] { return merge_original_parts(std::move(contents.parts), table, header); });
+                              [&] { return merge_original_parts(std::move(contents.parts), table, header, mixed); });
     OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(whole)), file);
+    open.mixed = std::move(mixed);
     open.notices = std::move(notices);
     return open;
 }

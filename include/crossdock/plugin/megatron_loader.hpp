@@ -59,7 +59,7 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     const auto iteration = content.iteration ? content.iteration : files.iteration;
     header.release = iteration && iteration->release;
     if (iteration && !iteration->release) header.iteration = iteration->number;
-    header.carried["args"] = content.args.dump();
+    header.carried["args"] = json_text(content.args, 0);
     return header;
 }
 

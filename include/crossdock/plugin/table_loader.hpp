@@ -34,6 +34,7 @@ struct OpenCheckpoint {
     NameScope first{}, last{};  ///< of what stands in front of the layers and behind them
     std::string description{};  ///< the file that says what the model is, for errors
     std::vector<std::string> notices{};
+    std::vector<std::string> mixed{};  ///< which parts of one tensor differ in their type
 };
 
 /// "hidden_size 4096, num_attention_heads 32, …": what expected shapes follow from.
@@ -50,12 +51,17 @@ class TableLoader : public Loader {
 public:
     explicit TableLoader(OpenCheckpoint checkpoint)
         : checkpoint_(std::move(checkpoint)),
-          sizes_(describe_sizes(checkpoint_.header, checkpoint_.description)) {
+          sizes_(describe_sizes(checkpoint_.header, checkpoint_.description)),
+          mixed_(std::move(checkpoint_.mixed)) {
         check_vocabulary();
         check_all_tensors();
     }
 
+    void will_cast(DType) override { will_cast_ = true; }
+
     void begin() override {
+        if (!mixed_.empty() && !will_cast_)
+            throw Error(text(mixed_.front(), ": give --dtype to cast them to one type"));
         check_unused();
         check_tied_copy();
     }
@@ -63,7 +69,10 @@ public:
     ModelHeader header() override { return checkpoint_.header; }
     Embeddings embeddings() override { return load<Embeddings>(0, checkpoint_.first); }
     TransformerLayer layer(std::uint64_t index) override {
-        const LayerPlace& place = checkpoint_.layers.at(index);
+        if (index >= checkpoint_.layers.size())
+            throw Error(
+                text(checkpoint_.description, ": there is no layer ", index, " of ", checkpoint_.layers.size()));
+        const LayerPlace& place = checkpoint_.layers[index];
         auto message = load<TransformerLayer>(place.stage, place.scope);
         message.index = index;
         return message;
@@ -85,12 +94,19 @@ public:
             }
         return storage;
     }
-    std::vector<std::string> notices() const override { return checkpoint_.notices; }
+    std::vector<std::string> notices() const override {
+        std::vector<std::string> lines = checkpoint_.notices;
+        if (!mixed_.empty()) lines.push_back(text(mixed_.front(), ", read in a type that holds them all"));
+        return lines;
+    }
 
 private:
     template <class M>
     M load(std::size_t stage, const NameScope& scope) {
-        return gather<M>(*checkpoint_.table, checkpoint_.stages[stage], scope, checkpoint_.header, sizes_);
+        std::vector<std::string> mixed;
+        M message = gather<M>(*checkpoint_.table, checkpoint_.stages[stage], scope, checkpoint_.header, sizes_, &mixed);
+        if (mixed_.empty()) mixed_ = std::move(mixed);
+        return message;
     }
 
     template <class M>
@@ -150,8 +166,8 @@ private:
     /// differ is worth a warning.
     void check_tied_copy() {
         if (copies_.empty()) return;
-        const Embeddings message = gather<Embeddings>(*checkpoint_.table, checkpoint_.stages.front(), checkpoint_.first,
-                                                      checkpoint_.header, sizes_);
+        const Embeddings message = embeddings();
+        cast_to_common(copies_);
         const Tensor copy = concatenate(copies_, 0);
         if (copy.shape() != message.word->shape() || copy.dtype() != message.word->dtype() ||
             !same_bytes(copy, *message.word))
@@ -178,6 +194,8 @@ private:
     OpenCheckpoint checkpoint_;
     std::string sizes_;  // what the expected shapes follow from, for errors
     std::vector<Tensor> copies_;
+    std::vector<std::string> mixed_;  // the first parts of one tensor that differ in their type
+    bool will_cast_ = false;
 };
 
 /// How many layers the names of a stage speak of: one more than the highest number that stands for "{}".
