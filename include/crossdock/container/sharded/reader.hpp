@@ -142,9 +142,9 @@ inline std::vector<std::string> numbered_files(const std::filesystem::path& dire
 
 }  // namespace detail
 
-/// Whether a directory holds weights in the Hugging Face layout, complete or not.
+/// Whether a directory holds files with weights in the Hugging Face layout, complete or not; an index alone is none.
 inline bool holds_weights(const std::filesystem::path& directory) {
-    return !detail::present(directory, detail::candidates()).empty() ||
+    return !detail::present(directory, {safetensors_names.single(), torch_names.single()}).empty() ||
            !detail::numbered_files(directory, safetensors_names).empty() ||
            !detail::numbered_files(directory, torch_names).empty();
 }
