@@ -34,7 +34,7 @@ inline constexpr std::array<ForeignFile, 17> foreign_files{{
     {"<?xml", "is XML, perhaps a server's error message, and no file of a checkpoint; download it again"},
     {"GGUF", "is a GGUF file of llama.cpp, which is not read; give the Hugging Face folder that it was made from"},
     {"\x89HDF\r\n", "is an HDF5 file of TensorFlow or Keras, which is not read; get the model's safetensors files"},
-    {"PK\x03\x04", "is a zip archive; one that torch.save wrote belongs in pytorch_model.bin"},
+    {"PK\x03\x04", "is a zip archive; unpack it, or call it *.bin or *.pt if torch.save wrote it"},
     {"\x1f\x8b", "is a gzip archive; unpack it first"},
     {"\xfd"
      "7zXZ",

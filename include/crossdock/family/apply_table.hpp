@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,6 +42,12 @@ public:
         return entry;
     }
 
+    /// Remembers that all ranks hold all of a tensor.
+    void note_replicas(std::string name) {
+        if (size() > 1) replicated_.insert(std::move(name));
+    }
+    const std::set<std::string>& replicated() const noexcept { return replicated_; }
+
     /// What nobody asked for and is not a buffer; a saver would lose it in silence.
     std::vector<const NamedTensor*> unused(const std::vector<std::string_view>& ignored_endings) const {
         std::vector<const NamedTensor*> left;
@@ -57,6 +64,7 @@ public:
 private:
     std::vector<TensorDict> ranks_;
     std::vector<std::vector<bool>> used_;
+    std::set<std::string> replicated_;
 };
 
 /// Where the names of a table's rows are looked up or written.
@@ -153,6 +161,9 @@ void gather_row(const Row<Message>& row, Message& message, StageTensors& stage, 
         const Parts fields = row.arrangement.join(take_stored(row, expected, stage, rank, scope, sizes, mixed), header);
         for (std::size_t i = 0; i < fields.size(); ++i) shards[i].push_back(fields[i]);
     }
+    if (row.cut == Cut::none)
+        for (std::size_t i = 0; i < row.names.size() && !row.names[i].empty(); ++i)
+            stage.note_replicas(scope.name(row.names[i]));
     for (std::size_t i = 0; i < blanks.size(); ++i) {
         const auto other = std::find_if(shards[i].begin(), shards[i].end(),
                                         [&](const Tensor& part) { return part.dtype() != shards[i][0].dtype(); });

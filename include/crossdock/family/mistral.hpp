@@ -20,6 +20,7 @@ inline ConfigEntry window_config(std::vector<std::string_view> keys, Json absent
         std::move(keys), std::move(absent),
         [](const Json& value, ModelHeader& h) {
             h.sliding_window = value.is_null() ? 0 : json_as<std::uint64_t>(value);
+            if (value == Json(0)) throw Error("is 0, expected at least 1, or null for no window");
         },
         [](const ModelHeader& h) { return h.sliding_window.value_or(0) ? Json(*h.sliding_window) : Json(nullptr); }};
 }
@@ -35,17 +36,18 @@ inline const Family& mistral_family() {
         .hub_types = {"mistral"},
         .model_types = {"mistral"},
         .config =
-            chained(chained(detail::llama_sizes({.key_value_heads = 8, .positions = 131072}), rope_config(10000.0)),
-                    {activation_config("hidden_act", "silu"), entry({"rms_norm_eps"}, &H::norm_epsilon, 1e-6),
-                     entry({"tie_word_embeddings"}, &H::tied_embeddings, false),
+            chained(chained(detail::llama_sizes({.key_value_heads = 8, .positions = 131072}), rope_config()),
+                    {activation_config("hidden_act", "silu"), stated(entry({"rms_norm_eps"}, &H::norm_epsilon, 1e-6)),
+                     stated(entry({"tie_word_embeddings"}, &H::tied_embeddings, false)),
                      detail::window_config({"sliding_window"}, 4096)}),
         .before_config = detail::rms_decoder_defaults,
-        .after_config = [](H&, const Json&) {},
+        .after_config = detail::read_rope_only,
         .hub_table = detail::llama_hub_table,
         .architecture = [](const H&) { return std::string("MistralForCausalLM"); },
         .requirements = chained(detail::rms_decoder_requirements(), {require::plain_norm, require::plain_embeddings,
                                                                      require::known_activation, require::no_bias}),
         .original = mistral_original(),
+        .spellings = {.base = "model.", .heads = {"lm_head."}},
         .relatives = {"mistral3", "ministral", "ministral3", "mixtral"}};
     return family;
 }

@@ -17,6 +17,9 @@
 
 #include "crossdock/container/sharded/reader.hpp"
 #include "crossdock/family/family.hpp"
+#include "crossdock/family/hub_checks.hpp"
+#include "crossdock/plugin/hub_head.hpp"
+#include "crossdock/plugin/hub_names.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
 #include "crossdock/plugin/sidecar.hpp"
@@ -44,45 +47,15 @@ inline void check_model_type(const Family& family, const std::string& model_type
 
 /// Throws Error when config.json belongs to another family.
 inline void check_hub_type(const Family& family, const Json& config, const std::filesystem::path& file) {
-    const auto found = config.find("model_type");
-    if (found == config.end() || !found->is_string())
-        throw Error(text(file.string(), ": has no model_type, expected ", joined(family.hub_types)));
-    const auto type = found->get<std::string>();
+    const std::string type = hub_type_of(config);
+    if (type.empty())
+        throw Error(text(file.string(), ": has no model_type, and 'architectures' does not tell it; expected ",
+                         joined(family.hub_types)));
     const auto is_in = [&](const auto& types) { return std::find(types.begin(), types.end(), type) != types.end(); };
     if (!is_in(family.hub_types))
         throw Error(text(file.string(), ": model_type is '", type, "', ",
                          is_in(family.relatives) ? text("another architecture than ", family.name, "; ") : "",
                          "the loader '", family.name, "' reads ", joined(family.hub_types)));
-}
-
-/// The tensors under the names that the family's table has. Adds to `notices` what is dropped on the way.
-inline TensorDict in_table_spelling(const TensorDict& from, const OtherSpellings& spellings,
-                                    std::vector<std::string>& notices) {
-    const auto& entries = from.entries();
-    const auto begins = [](const std::string& name) {
-        return [&name](std::string_view beginning) { return name.starts_with(beginning); };
-    };
-    const bool has_base = std::any_of(entries.begin(), entries.end(),
-                                      [&](const NamedTensor& entry) { return entry.name.starts_with(spellings.base); });
-    TensorDict dict;
-    for (NamedTensor entry : entries) {
-        for (const auto& [older, latest] : spellings.older) entry.name = replaced(std::move(entry.name), older, latest);
-        if (!has_base && std::none_of(spellings.heads.begin(), spellings.heads.end(), begins(entry.name)))
-            entry.name.insert(0, spellings.base);
-        const auto alias = std::find_if(spellings.aliases.begin(), spellings.aliases.end(),
-                                        [&](const auto& pair) { return pair.first == entry.name; });
-        if (alias != spellings.aliases.end()) {
-            if (const NamedTensor* twin = from.find(alias->second)) {
-                if (twin->tensor.shape() != entry.tensor.shape() || twin->tensor.bytes() != entry.tensor.bytes())
-                    notices.push_back(text("'", entry.name, "' differs from '", twin->name,
-                                           "', which it should repeat; the latter is used"));
-                continue;
-            }
-            entry.name = alias->second;
-        }
-        dict.add(std::move(entry));
-    }
-    return dict;
 }
 
 /// Biases are where their tensors are, whatever the config says; a config that asks for missing ones is found later.
@@ -152,40 +125,74 @@ inline ModelHeader begun_header(const Family& family, const FamilyLoaderOptions&
     return header;
 }
 
-/// The header that config.json gives, before any tensor is looked at.
-inline ModelHeader hub_header(const Family& family, const FamilyLoaderOptions& options) {
+/// The header that config.json gives, before any tensor is looked at. Adds to `notices` what the user should know.
+inline ModelHeader hub_header(const Family& family, const FamilyLoaderOptions& options,
+                              std::vector<std::string>& notices) {
     const std::filesystem::path file = options.load_dir / "config.json";
     const std::string config_text = read_text(file);
     const Json config = parse_json(config_text, file.string());
     if (!config.is_object()) throw Error(text(file.string(), ": expected a JSON object"));
     check_hub_type(family, config, file);
     ModelHeader header = begun_header(family, options, text("Hugging Face (", family.name, ")"));
-    read_config(family.config, config, header, file.string());
+    notices = read_hub_config(family, config, header, file.string());
     header.carried["config.json"] = config_text;
     read_generation_config(options.load_dir, header);
     if (!header.true_vocab_size) throw Error(text(file.string(), ": has no vocab_size"));
     header.vocab_rows = *header.true_vocab_size;
     if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
-    within(file.string(), [&] { family.after_config(header, config); });
     complete_sizes(header, file.string());
     return header;
+}
+
+/// Throws Error where the files hold biases that config.json does not ask for: transformers leaves them out, and says
+/// so, where we would have to choose.
+inline void check_biases(const TensorTable& table, const StageTensors& stage, const ModelHeader& header) {
+    ModelHeader found;
+    find_biases(table, stage, {}, found);
+    const auto check = [](bool is_there, bool said, std::string_view what) {
+        if (is_there && !said)
+            throw Error(text("the files hold biases of ", what,
+                             ", which config.json does not ask for and transformers "
+                             "leaves out; remove them, or set the key that asks for them"));
+    };
+    check(found.qkv_bias, header.qkv_bias, "queries, keys and values");
+    check(found.dense_bias, header.dense_bias, "the attention's output");
+    check(found.fc1_bias || found.fc2_bias, header.fc1_bias || header.fc2_bias, "the MLP");
+}
+
+/// The stored tensors under the table's names; fills in what of the header only they tell.
+inline TensorDict hub_tensors(const Family& family, const std::filesystem::path& directory, const TensorDict& stored,
+                              ModelHeader& header, std::vector<std::string>& notices) {
+    const TensorDict plain = unwrapped(stored, notices);
+    refuse_other_heads(plain);
+    refuse_quantized_tensors(plain);
+    TensorDict tensors = in_table_spelling(plain, family.spellings, notices);
+    within(directory.string(), [&] {
+        if (family.from_tensors)
+            for (std::string& line : family.from_tensors(header, std::span(&tensors, 1)))
+                notices.push_back(std::move(line));
+    });
+    const TensorTable& table = family.hub_table(header);
+    tensors = with_embeddings(std::move(tensors), table, header, notices);
+    require_floating(tensors, table);
+    header.headless = is_headless(tensors, table, header, first_architecture(carried_config(header)),
+                                  names_base(plain, family.spellings));
+    return tensors;
 }
 
 /// Opens a directory in the Hugging Face layout.
 inline OpenCheckpoint open_hub(const Family& family, const FamilyLoaderOptions& options) {
     const std::filesystem::path file = options.load_dir / "config.json";
-    ModelHeader header = hub_header(family, options);
+    std::vector<std::string> notices;
+    ModelHeader header = hub_header(family, options, notices);
     sharded::Contents contents = sharded::read_directory(options.load_dir);
-    std::vector<std::string> notices = std::move(contents.warnings);
-    TensorDict tensors = in_table_spelling(contents.tensors, family.spellings, notices);
-    if (family.from_tensors)
-        within(options.load_dir.string(), [&] {
-            for (std::string& line : family.from_tensors(header, std::span(&tensors, 1)))
-                notices.push_back(std::move(line));
-        });
+    for (std::string& line : contents.warnings) notices.push_back(std::move(line));
+    StageTensors stage = one_rank(hub_tensors(family, options.load_dir, contents.tensors, header, notices));
     complete_sizes(header, file.string());
     const TensorTable& table = family.hub_table(header);
-    OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(tensors)), file);
+    within(options.load_dir.string(), [&] { check_biases(table, stage, header); });
+    OpenCheckpoint open = single_stage(std::move(header), table, std::move(stage), file);
+    open.keeps_differing_head = true;
     open.notices = std::move(notices);
     return open;
 }
@@ -248,7 +255,7 @@ struct Description {
 
 inline bool says_hub_type(const std::filesystem::path& directory) {
     const auto file = directory / "config.json";
-    return std::filesystem::exists(file) && read_json_object(file).contains("model_type");
+    return std::filesystem::exists(file) && !hub_type_of(read_json_object(file)).empty();
 }
 
 /// Hugging Face where config.json says what the model is, unless only the original weights are there.

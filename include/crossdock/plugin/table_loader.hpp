@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/same_bytes.hpp"
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/plugin/loader.hpp"
@@ -35,6 +36,8 @@ struct OpenCheckpoint {
     std::string description{};  ///< the file that says what the model is, for errors
     std::vector<std::string> notices{};
     std::vector<std::string> mixed{};  ///< which parts of one tensor differ in their type
+    /// A tied model whose second copy differs is read as an untied one, as transformers does since release 5.
+    bool keeps_differing_head = false;
 };
 
 /// "hidden_size 4096, num_attention_heads 32, …": what expected shapes follow from.
@@ -63,6 +66,7 @@ public:
         if (!mixed_.empty() && !will_cast_)
             throw Error(text(mixed_.front(), ": give --dtype to cast them to one type"));
         check_unused();
+        check_replicas();
         check_tied_copy();
     }
 
@@ -162,33 +166,44 @@ private:
                          count > shown ? ", …" : "", "; ", sizes_));
     }
 
-    /// A tied model's second copy of its embeddings is dropped, as everyone who loads it ties the two again; that they
-    /// differ is worth a warning.
+    /// What all ranks of a stage hold is the same on all, and one of them is sent.
+    void check_replicas() const {
+        for (const StageTensors& stage : checkpoint_.stages)
+            for (const std::string& name : stage.replicated())
+                for (std::size_t rank = 1; rank < stage.size(); ++rank) check_replica(stage, name, rank);
+    }
+
+    static void check_replica(const StageTensors& stage, const std::string& name, std::size_t rank) {
+        const NamedTensor *first = stage.find(0, name), *other = stage.find(rank, name);
+        if (!first || !other || same_bytes(first->tensor, other->tensor)) return;
+        throw Error(text("tensor '", first->name, "' differs between tensor-parallel ranks 0 and ", rank, " (",
+                         first->file, ", ", other->file,
+                         "), which both hold all of it; the files are of different checkpoints, or "
+                         "one is damaged"));
+    }
+
+    /// A tied model's second copy of its embeddings is dropped where it repeats them.
     void check_tied_copy() {
         if (copies_.empty()) return;
         const Embeddings message = embeddings();
         cast_to_common(copies_);
         const Tensor copy = concatenate(copies_, 0);
-        if (copy.shape() != message.word->shape() || copy.dtype() != message.word->dtype() ||
-            !same_bytes(copy, *message.word))
-            checkpoint_.notices.push_back(
-                text("'", checkpoint_.table->tied_copy,
-                     "' differs from the word embeddings, to which the model ties it; the embeddings are used"));
         copies_.clear();
-    }
-
-    static bool same_bytes(const Tensor& a, const Tensor& b) {
-        constexpr std::uint64_t block = 1U << 18;
-        std::vector<std::byte> left, right;
-        for (std::uint64_t begin = 0; begin < a.element_count(); begin += block) {
-            const std::uint64_t count = std::min(block, a.element_count() - begin);
-            left.resize(count * item_size(a.dtype()));
-            right.resize(left.size());
-            a.evaluate(begin, left);
-            b.evaluate(begin, right);
-            if (left != right) return false;
+        if (same_bytes(copy, *message.word)) return;
+        const std::string differs = text("'", checkpoint_.table->tied_copy, "' differs from the word embeddings");
+        if (checkpoint_.stages.size() > 1)
+            throw Error(text(checkpoint_.description, ": ", differs,
+                             " of the first stage, to which the model ties it; the files are of different checkpoints, "
+                             "or one is damaged"));
+        if (!checkpoint_.keeps_differing_head) {
+            checkpoint_.notices.push_back(differs + ", to which the model ties it; the embeddings are used");
+            return;
         }
-        return true;
+        checkpoint_.header.tied_embeddings = false;
+        output_layer();
+        checkpoint_.notices.push_back(differs +
+                                      ", to which config.json ties it; it is kept and the model is untied, as "
+                                      "transformers does since release 5");
     }
 
     OpenCheckpoint checkpoint_;
