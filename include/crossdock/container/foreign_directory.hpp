@@ -208,7 +208,7 @@ inline void require_directory(const std::filesystem::path& path) {
     const bool is_missing = status.type() == std::filesystem::file_type::not_found;
     if (failure && !is_missing) throw Error(text(path.string(), ": cannot be read: ", failure.message()));
     if (std::filesystem::is_directory(status)) {
-        detail::names_in(path);
+        static_cast<void>(detail::names_in(path));
         if (std::filesystem::status(path / ".", failure); failure)  // may be listed but not entered
             throw Error(text(path.string(), ": cannot be read: ", failure.message()));
         return;
