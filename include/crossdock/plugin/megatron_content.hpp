@@ -12,6 +12,7 @@
 #include "crossdock/family/megatron.hpp"
 #include "crossdock/layout/qkv_version.hpp"
 #include "crossdock/plugin/megatron_files.hpp"
+#include "crossdock/plugin/megatron_kept_args.hpp"
 #include "crossdock/plugin/megatron_namespace.hpp"
 
 namespace crossdock::detail {
@@ -21,6 +22,8 @@ struct MegatronContent {
     std::vector<std::vector<TensorDict>> stages;  ///< [stage][rank], names as "model.language_model.…"
     std::vector<std::string> chunks;              ///< "model", or "model0", "model1" … with a virtual pipeline
     Json args;
+    Json kept_args = Json::object();     ///< the same with Python's types, for a reshard
+    std::vector<std::string> left_args;  ///< names of arguments that hold classes, which no reshard keeps
     double checkpoint_version = 0;
     std::optional<Iteration> iteration;
 };
@@ -59,6 +62,13 @@ inline std::optional<Iteration> stored_iteration(const pickle::Value& root) {
     return std::nullopt;
 }
 
+/// The attributes of an args Namespace, or the entries of a dict in its place.
+inline const std::vector<pickle::Entry>* namespace_attributes(const pickle::Value* args) {
+    if (!args) return nullptr;
+    const auto* object = args->get<pickle::Object>();
+    return object ? object->state.entries() : args->entries();
+}
+
 inline MegatronContent read_megatron_files(const MegatronFiles& files) {
     MegatronContent content;
     for (const auto& stage : files.stages) {
@@ -68,6 +78,8 @@ inline MegatronContent read_megatron_files(const MegatronFiles& files) {
             if (content.chunks.empty()) {
                 content.chunks = chunk_keys(root, file.string());
                 content.args = json_of_namespace(root.find("args"));
+                if (const auto* attributes = namespace_attributes(root.find("args")))
+                    content.kept_args = kept_args(*attributes, content.left_args);
                 content.iteration = stored_iteration(root);
                 if (const auto* version = root.find("checkpoint_version"))
                     content.checkpoint_version = version->as_float().value_or(0);

@@ -19,6 +19,7 @@
 #include "crossdock/plugin/megatron_evidence.hpp"
 #include "crossdock/plugin/megatron_files.hpp"
 #include "crossdock/plugin/megatron_namespace.hpp"
+#include "crossdock/plugin/megatron_statements.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
@@ -36,6 +37,7 @@ struct MegatronLoaderOptions {
     std::string megatron_path{};  ///< the reference needs Megatron's code; we do not
     std::optional<std::uint64_t> true_vocab_size{};
     std::optional<std::uint64_t> kv_channels{};
+    std::vector<std::string> ignore{};  ///< names of arguments to be taken as not stated
 };
 
 namespace detail {
@@ -59,7 +61,7 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     const auto iteration = content.iteration ? content.iteration : files.iteration;
     header.release = iteration && iteration->release;
     if (iteration && !iteration->release) header.iteration = iteration->number;
-    header.carried["args"] = content.args.dump();
+    header.carried["args"] = content.kept_args.dump();
     return header;
 }
 
@@ -103,6 +105,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const MegatronFiles files = find_megatron_files(options.load_dir, options.load_iters);
     detail::MegatronContent content = detail::read_megatron_files(files);
     const MegatronDialect& dialect = detail::choose_dialect(options.source_dialect, content, files.directory);
+    std::vector<std::string> ignored = detail::ignore_arguments(options.ignore, dialect.name, content);
     OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files), .table = &dialect.table};
     ModelHeader& header = open.header;
     if (options.kv_channels) header.kv_channels = *options.kv_channels;
@@ -127,7 +130,12 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     header.num_layers = open.layers.size();
     detail::TensorEvidence(open).apply(files.directory);
     if (!header.gated_mlp && !header.activation) header.activation = Activation::gelu_erf;  // unless told otherwise
+    detail::forget_ungated_activation(content.args, dialect.name, files.root, header);
+    if (options.position_embedding_type.empty())
+        detail::Contradictions(content.args, dialect.name, where).check_positions(header);
+    detail::Contradictions(content.args, dialect.name, where).check(header);
     detail::apply_options(options, header);
+    find_other_args(content.args, dialect.name, header);
     detail::check_megatron_type(header, options.model_type);
     complete_sizes(header, where);
     header.previous_tensor_parallel_size = open.stages.front().size();
@@ -135,6 +143,10 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     header.source_directory = options.load_dir;
     header.companions = find_companions(files.root);
     open.description = where;
+    open.notices = std::move(ignored);
+    if (!content.left_args.empty())
+        open.notices.push_back(text("arguments that hold objects of Python classes are not kept: ",
+                                    joined(content.left_args)));
     if (!options.megatron_path.empty())
         open.notices.push_back("--megatron_path has no effect: Megatron's code is not needed");
     return open;
@@ -167,6 +179,8 @@ public:
                 option<Options>("kv_channels", "N", "rows of one attention head", &Options::kv_channels),
                 option<Options>("position_embedding_type", "T", "overrides what the files tell",
                                 &Options::position_embedding_type),
+                option<Options>("ignore", "ARG,…", "arguments to be taken as not stated, where the target cannot say them",
+                                &Options::ignore),
                 option<Options>("megatron_path", "DIR", "accepted, has no effect", &Options::megatron_path)};
     }
 };
