@@ -26,7 +26,7 @@ inline auto read_positive(std::optional<double> ModelHeader::*field) {
     return [field](const Json& value, ModelHeader& header) {
         if (value.is_null()) return;
         const auto number = json_as<double>(value);
-        if (!(number > 0)) throw Error(text("is ", value.dump(), ", expected a number above 0"));
+        if (!(number > 0)) throw Error(text("is ", json_shown(value), ", expected a number above 0"));
         header.*field = number;
     };
 }
@@ -41,7 +41,7 @@ inline void read_vocab_size(const Json& value, ModelHeader& header) {
 /// "rotary", "absolute", "PositionEmbeddingType.rotary", "rope", "learned_absolute", or Megatron-LLM's numbers. What
 /// mrope and yarn add to rope stands in megatron_other_args.hpp.
 inline void read_positions(const Json& value, ModelHeader& header) {
-    const std::string name = value.is_string() ? value.get<std::string>() : value.dump();
+    const std::string name = value.is_string() ? value.get<std::string>() : json_shown(value);
     if (value.is_null()) return;
     if (name.ends_with("rotary") || name == "rope" || name == "mrope" || name == "yarn" || name == "1")
         header.positions = PositionKind::rope;
@@ -50,14 +50,14 @@ inline void read_positions(const Json& value, ModelHeader& header) {
     else if (name == "none")
         header.positions = PositionKind::none;
     else
-        throw Error(text("is ", value.dump(), ", expected rotary, rope, absolute, learned_absolute or none"));
+        throw Error(text("is ", json_shown(value), ", expected rotary, rope, absolute, learned_absolute or none"));
 }
 
 /// A factor of 1 states nothing beyond "no linear scaling": other scalings have no argument here.
 inline void read_linear_scaling(const Json& value, ModelHeader& header) {
     const bool is_linear = !header.rope_scaling || header.rope_scaling->type == "linear";
     const double factor = value.is_null() ? 1.0 : json_as<double>(value);
-    if (!(factor > 0)) throw Error(text("is ", value.dump(), ", expected a number above 0"));
+    if (!(factor > 0)) throw Error(text("is ", json_shown(value), ", expected a number above 0"));
     if (factor == 1.0) {
         if (is_linear) header.rope_scaling = RopeScaling{};
     } else {
@@ -85,8 +85,8 @@ inline bool is_bert(const ModelHeader& header) {
 }
 
 /// Megatron's ungated MLP computes the exact gelu unless it is told to take the tanh form, which its own model code
-/// knows by two names: openai_gelu, and the kernel that bias_gelu_fusion stands for (megatron/model/fused_bias_gelu.py).
-/// Megatron-Core knows only the kernel.
+/// knows by two names: openai_gelu, and the kernel that bias_gelu_fusion stands for
+/// (megatron/model/fused_bias_gelu.py). Megatron-Core knows only the kernel.
 inline ConfigTable gelu_args(bool knows_openai_gelu = true) {
     const auto read = [](const Json& value, ModelHeader& h) {
         const bool is_decided = h.activation && (h.gated_mlp || h.activation == Activation::squared_relu);

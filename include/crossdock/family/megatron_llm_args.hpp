@@ -63,9 +63,7 @@ inline ConfigTable megatron_llm_args() {
                   [](const H& h) { return Json(h.positions == PositionKind::rope ? "rotary" : "absolute"); }},
                  {{"use_rms_norm"},
                   false,
-                  [](const Json& value, H& h) {
-                      h.norm = detail::is_on(value) ? NormKind::rms : NormKind::layer;
-                  },
+                  [](const Json& value, H& h) { h.norm = detail::is_on(value) ? NormKind::rms : NormKind::layer; },
                   [](const H& h) { return Json(h.norm == NormKind::rms); }},
                  written("use_bias",
                          [](const H& h) { return Json(h.qkv_bias || h.dense_bias || h.fc1_bias || h.fc2_bias); }),

@@ -39,15 +39,14 @@ inline void read_rope_scaling_factor(const Json& value, ModelHeader& header) {
     if (value.is_null()) return;
     const auto factor = json_as<double>(value);
     if (!has_llama3_scaling(header)) return;
-    if (!(factor > 0)) throw Error(text("is ", value.dump(), ", expected a number above 0"));
+    if (!(factor > 0)) throw Error(text("is ", json_shown(value), ", expected a number above 0"));
     header.rope_scaling->factor = factor;
 }
 
 inline void read_normalization(const Json& value, ModelHeader& header) {
     if (value.is_null()) return;
     const auto name = json_as<std::string>(value);
-    if (name != "RMSNorm" && name != "LayerNorm")
-        throw Error(text("is '", name, "', expected LayerNorm or RMSNorm"));
+    if (name != "RMSNorm" && name != "LayerNorm") throw Error(text("is '", name, "', expected LayerNorm or RMSNorm"));
     header.norm = name == "RMSNorm" ? NormKind::rms : NormKind::layer;
 }
 
@@ -55,7 +54,7 @@ inline void read_normalization(const Json& value, ModelHeader& header) {
 inline void read_window(const Json& value, ModelHeader& header) {
     if (value.is_null()) return void(header.sliding_window = 0);
     const bool is_pair = value.is_array() && value.size() == 2 && value[0].is_number_integer();
-    if (!is_pair) throw Error(text("is ", value.dump(), ", expected two whole numbers or None"));
+    if (!is_pair) throw Error(text("is ", json_shown(value), ", expected two whole numbers or None"));
     const auto left = value[0].get<std::int64_t>();
     header.sliding_window = left < 0 ? 0 : static_cast<std::uint64_t>(left) + 1;
 }
@@ -167,10 +166,7 @@ inline ConfigTable megatron_lm_attention_args() {
              [](const Json& value, H& h) { h.tied_embeddings = !is_on(value); },
              [](const H& h) { return Json(!h.tied_embeddings); }},
             fixed("apply_query_key_layer_scaling", false),
-            {{"window_size"},
-             nullptr,
-             read_window,
-             [](const H& h) {
+            {{"window_size"}, nullptr, read_window, [](const H& h) {
                  const auto window = h.sliding_window.value_or(0);
                  return window ? Json::array({window - 1, 0}) : Json(nullptr);
              }}};
@@ -190,14 +186,14 @@ inline ConfigTable megatron_lm_file_args(std::string_view transformer_impl) {
 
 /// What both of NVIDIA's model codes read. Either spelling of a renamed argument is read and both are written.
 inline ConfigTable megatron_nvidia_args(std::string_view transformer_impl, bool is_core) {
-    return chained(chained(chained(megatron_common_args(), megatron_lm_attention_args()),
-                           chained(megatron_lm_rope_args(), megatron_lm_mlp_args(is_core))),
-                   chained(megatron_lm_norm_args(),
-                           chained(megatron_lm_file_args(transformer_impl),
-                                   {written("vocab_size", [](const ModelHeader& h) {
-                                       const std::uint64_t end = h.tokenizer_type == "NullTokenizer" ? 1 : 0;
-                                       return h.true_vocab_size ? Json(*h.true_vocab_size - end) : Json(nullptr);
-                                   })})));
+    return chained(
+        chained(chained(megatron_common_args(), megatron_lm_attention_args()),
+                chained(megatron_lm_rope_args(), megatron_lm_mlp_args(is_core))),
+        chained(megatron_lm_norm_args(),
+                chained(megatron_lm_file_args(transformer_impl), {written("vocab_size", [](const ModelHeader& h) {
+                            const std::uint64_t end = h.tokenizer_type == "NullTokenizer" ? 1 : 0;
+                            return h.true_vocab_size ? Json(*h.true_vocab_size - end) : Json(nullptr);
+                        })})));
 }
 
 }  // namespace detail

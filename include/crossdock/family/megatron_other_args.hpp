@@ -146,13 +146,20 @@ inline const std::vector<OtherArgument>& megatron_other_args() {
     return table;
 }
 
+/// The table with these arguments as further lines: what all ranks must agree on, and what must be understood.
+inline ConfigTable with_other_args(ConfigTable table) {
+    for (const OtherArgument& other : megatron_other_args())
+        table.push_back(understood({other.name}, [](const Json&, ModelHeader&) {}));
+    return table;
+}
+
 /// Fills header.unexpressed with what the args state and no field of the header says.
 inline void find_other_args(const Json& args, std::string_view dialect, ModelHeader& header) {
     for (const OtherArgument& other : megatron_other_args()) {
         const Json& value = detail::argument(args, other.name);
         if (value.is_null() || (!other.only_in.empty() && other.only_in != dialect)) continue;
         if (other.is_neutral(value, args, header)) continue;
-        header.unexpressed[std::string(other.name)] = text(value.dump(), " (", other.meaning, ")");
+        header.unexpressed[std::string(other.name)] = text(json_shown(value), " (", other.meaning, ")");
     }
 }
 

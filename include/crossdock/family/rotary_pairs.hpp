@@ -16,11 +16,11 @@ inline std::uint64_t rotary_rows(const ModelHeader& header) {
     const double percent = header.rotary_percent.value_or(1.0);
     if (!(percent > 0 && percent <= 1))
         throw Error(text("rotary_percent is ", Json(percent).dump(), ", expected a number above 0 and not above 1"));
-    const auto rows =
-        percent < 1 ? static_cast<std::uint64_t>(static_cast<double>(header.kv_channels) * percent) : header.kv_channels;
+    const auto rows = percent < 1 ? static_cast<std::uint64_t>(static_cast<double>(header.kv_channels) * percent)
+                                  : header.kv_channels;
     if (rows % 2 != 0)
-        throw Error(text("rotary_percent ", Json(percent).dump(), " turns ", rows, " rows of a head of ", header.kv_channels,
-                         ", expected an even number: rotary positions turn elements in pairs"));
+        throw Error(text("rotary_percent ", Json(percent).dump(), " turns ", rows, " rows of a head of ",
+                         header.kv_channels, ", expected an even number: rotary positions turn elements in pairs"));
     return rows;
 }
 

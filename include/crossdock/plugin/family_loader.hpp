@@ -127,7 +127,10 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
 
 inline void read_generation_config(const std::filesystem::path& directory, ModelHeader& header) {
     const auto path = directory / "generation_config.json";
-    if (std::filesystem::exists(path)) header.carried["generation_config.json"] = read_text(path);
+    if (!std::filesystem::exists(path)) return;
+    std::string content = read_text(path);
+    parse_json(content, path.string());
+    header.carried["generation_config.json"] = std::move(content);
 }
 
 /// The one part of a checkpoint as a stage.
@@ -193,16 +196,18 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     const OriginalFormat& format = *family.original;
     ModelHeader header = begun_header(family, options, text("original ", family.name, " release"));
     read_config(format.params, read_params(file), header, file.string());
-    header.carried["params.json"] = read_params(file).dump();
+    header.carried["params.json"] = json_text(read_params(file), 0);
     std::vector<TensorDict> parts = read_original_parts(options.load_dir);
     std::vector<std::string> notices;
     within(options.load_dir.string(), [&] { notices = format.from_tensors(header, parts); });
     if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
     complete_sizes(header, file.string());
     const TensorTable& table = format.table(header);
+    std::vector<std::string> mixed;
     TensorDict whole =
-        within(options.load_dir.string(), [&] { return merge_original_parts(std::move(parts), table, header); });
+        within(options.load_dir.string(), [&] { return merge_original_parts(std::move(parts), table, header, mixed); });
     OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(whole)), file);
+    open.mixed = std::move(mixed);
     open.notices = std::move(notices);
     return open;
 }

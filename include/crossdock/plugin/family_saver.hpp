@@ -115,9 +115,9 @@ protected:
         if (is_original()) {
             Json params = Json::object();
             write_config(family_.original->params, header_, params);
-            write_text(directory / "params.json", params.dump(2) + "\n");
+            write_text(directory / "params.json", json_text(params) + "\n");
         } else {
-            write_text(directory / "config.json", detail::hub_config(family_, header_).dump(2) + "\n");
+            write_text(directory / "config.json", json_text(detail::hub_config(family_, header_)) + "\n");
             if (const auto found = header_.carried.find("generation_config.json"); found != header_.carried.end())
                 write_text(directory / "generation_config.json", found->second);
         }

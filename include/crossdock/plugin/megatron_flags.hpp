@@ -15,7 +15,7 @@ namespace detail {
 /// As short as it can be without another value: 1e-05, 500000.
 inline std::string shortest(double value) {
     if (value == std::floor(value) && std::abs(value) < 1e15) return std::to_string(static_cast<std::int64_t>(value));
-    return Json(value).dump();
+    return json_text(value);
 }
 
 inline bool has_usual_llama3_constants(const RopeScaling& scaling) {
@@ -23,8 +23,8 @@ inline bool has_usual_llama3_constants(const RopeScaling& scaling) {
            scaling.original_max_position_embeddings == 8192;
 }
 
-/// Whether swiglu, quick_geglu, squared_relu and gelu suffice to say what the MLP computes. Megatron-Core has gelu's tanh
-/// form only in the kernel that adds a bias.
+/// Whether swiglu, quick_geglu, squared_relu and gelu suffice to say what the MLP computes. Megatron-Core has gelu's
+/// tanh form only in the kernel that adds a bias.
 inline bool megatron_lm_knows_activation(const MegatronDialect& dialect, const ModelHeader& header) {
     if (header.gated_mlp)
         return header.activation == Activation::silu ||

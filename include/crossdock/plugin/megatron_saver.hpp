@@ -106,7 +106,8 @@ protected:
     bool expresses(const ModelHeader& header, const std::string& name) const override {
         const auto& others = megatron_other_args();
         return detail::source_dialect(header) == choose_dialect(header).name &&
-               std::any_of(others.begin(), others.end(), [&](const OtherArgument& other) { return other.name == name; });
+               std::any_of(others.begin(), others.end(),
+                           [&](const OtherArgument& other) { return other.name == name; });
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {

@@ -22,6 +22,12 @@ inline std::vector<std::string> ignore_arguments(const std::vector<std::string>&
     std::vector<std::string> notices;
     for (const std::string& name : names) {
         const auto found = args.find(name);
+        if (const auto unknown = content.not_understood.find(name); unknown != content.not_understood.end()) {
+            notices.push_back(text("--ignore: the args' '", name, "' is ", unknown->second, ", which is left out"));
+            content.not_understood.erase(unknown);
+            content.kept_args.erase(name);
+            continue;
+        }
         if (found == args.end() || found->is_null()) {
             ModelHeader header;
             find_other_args(args, dialect, header);
@@ -31,7 +37,7 @@ inline std::vector<std::string> ignore_arguments(const std::vector<std::string>&
                                   there.empty() ? std::string("there is nothing that needs to be ignored")
                                                 : text("what no field of ours says: ", joined(there))));
         }
-        notices.push_back(text("--ignore: the args' '", name, "' is ", found->dump(), ", which is left out"));
+        notices.push_back(text("--ignore: the args' '", name, "' is ", json_shown(*found), ", which is left out"));
         args.erase(found);
         content.kept_args.erase(name);
     }
@@ -51,12 +57,14 @@ public:
         same("apply_layernorm_1p", "layernorm_zero_centered_gamma");
         check_mlp(header);
         if (dialect_ == "llm")
-            return require("tie_embed_logits", header.tied_embeddings, "a head of their own", "no head of their own", true);
+            return require("tie_embed_logits", header.tied_embeddings, "a head of their own", "no head of their own",
+                           true);
         require("untie_embeddings_and_output_weights", !header.tied_embeddings, "a head of their own",
                 "no head of their own", false);
         check_biases(header);
         const bool is_layer_norm = header.norm == NormKind::layer;
-        if (is_text(stated("normalization"), {"RMSNorm"}) && is_layer_norm) contradict("normalization", "norms with biases");
+        if (is_text(stated("normalization"), {"RMSNorm"}) && is_layer_norm)
+            contradict("normalization", "norms with biases");
         if (is_text(stated("normalization"), {"LayerNorm"}) && !is_layer_norm)
             contradict("normalization", "norms without biases");
     }
@@ -73,7 +81,7 @@ public:
         if (has_table && said.positions != PositionKind::learned)
             contradict("position_embedding_type", "a learned position table");
         if (!has_table && said.positions == PositionKind::learned && !is_switched)
-            throw Error(text(where_, ": 'position_embedding_type' is ", type.dump(),
+            throw Error(text(where_, ": 'position_embedding_type' is ", json_shown(type),
                              ", but the tensors have no position table; if the model has another kind, give "
                              "--position_embedding_type rope"));
     }
@@ -85,7 +93,7 @@ private:
     }
 
     [[noreturn]] void contradict(std::string_view name, std::string_view what) const {
-        throw Error(text(where_, ": '", name, "' is ", stated(name).dump(), ", but the tensors have ", what,
+        throw Error(text(where_, ": '", name, "' is ", json_shown(stated(name)), ", but the tensors have ", what,
                          "; if the tensors are right, give --ignore ", name));
     }
 
@@ -98,8 +106,8 @@ private:
     /// Two spellings of one argument.
     void same(std::string_view one, std::string_view other) const {
         if (!stated(one).is_null() && !stated(other).is_null() && stated(one) != stated(other))
-            throw Error(text(where_, ": '", one, "' is ", stated(one).dump(), ", but '", other, "' is ",
-                             stated(other).dump(), ", and both mean one thing; give --ignore for the wrong one"));
+            throw Error(text(where_, ": '", one, "' is ", json_shown(stated(one)), ", but '", other, "' is ",
+                             json_shown(stated(other)), ", and both mean one thing; give --ignore for the wrong one"));
     }
 
     void check_mlp(const ModelHeader& header) const {
