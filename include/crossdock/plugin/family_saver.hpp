@@ -14,6 +14,7 @@
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/container/sharded/writer.hpp"
 #include "crossdock/family/family.hpp"
+#include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
 #include "crossdock/plugin/table_saver.hpp"
@@ -50,7 +51,8 @@ inline Json hub_config(const Family& family, const ModelHeader& header) {
     Json config = carried_config(header);
     if (!has_hub_type(family, config)) config = Json::object();
     config.erase("auto_map");  // code that stood beside the source's weights
-    config["architectures"] = {family.architecture(header)};
+    const std::string architecture = family.architecture(header);
+    config["architectures"] = {header.headless ? headless_architecture(architecture) : architecture};
     config["model_type"] = family.hub_type ? family.hub_type(header) : family.hub_types.front();
     if (!config.contains("use_cache")) config["use_cache"] = true;
     write_config(family.config, header, config);
@@ -89,8 +91,10 @@ protected:
         if (is_original()) return prepare_original();
         table_ = family_.hub_table(header_);
         require_rows(table_, header_, format);
+        if (family_.add_twins) family_.add_twins(table_, header_);
         const OtherSpellings& spellings = family_.spellings;
-        if (spellings.stands_alone && spellings.stands_alone(header_)) table_ = renamed(table_, spellings.base, "");
+        const bool stands_alone = spellings.stands_alone && spellings.stands_alone(header_);
+        if (stands_alone || header_.headless) table_ = renamed(table_, spellings.base, "");
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
@@ -115,9 +119,9 @@ protected:
         if (is_original()) {
             Json params = Json::object();
             write_config(family_.original->params, header_, params);
-            write_text(directory / "params.json", params.dump(2) + "\n");
+            write_text(directory / "params.json", json_text(params) + "\n");
         } else {
-            write_text(directory / "config.json", detail::hub_config(family_, header_).dump(2) + "\n");
+            write_text(directory / "config.json", json_text(detail::hub_config(family_, header_)) + "\n");
             if (const auto found = header_.carried.find("generation_config.json"); found != header_.carried.end())
                 write_text(directory / "generation_config.json", found->second);
         }
@@ -129,11 +133,14 @@ private:
         const OriginalFormat& original = *family_.original;
         const std::string format = text("the original ", family_.name, " layout");
         require_expressible(original.requirements, header_, format);
+        require_expressible({detail::require::head}, header_, format);
         table_ = original.table(header_);
         require_rows(table_, header_, format);
         require_divisible(header_, ranks(), "model_parallel_size");
         if (header_.tied_embeddings)
             notice(text(format, " knows no tied models; the head is written as a copy of the embeddings"));
+        if (original.caveats)
+            for (std::string& line : original.caveats(header_)) notice(std::move(line));
     }
 
     bool is_original() const { return options_.layout == "original"; }

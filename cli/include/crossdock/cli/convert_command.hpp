@@ -36,7 +36,7 @@ inline std::vector<OptionInfo> convert_options() {
             {"save_dir", "DIR", "the target; complete or not there at all"},
             {"dtype", "f32|bf16|f16", "casts floating tensors; each keeps its own type unless given"},
             {"bf16", "", "the same as --dtype bf16"},
-            {"no_checking", "", "skips the checks of messages between loader and saver"},
+            {"no_checking", "", "does not compare tensors with the header"},
             {"max_queue_size", "N", "messages between loader and saver, 50 unless given"},
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
             {"quiet", "", "prints nothing but warnings and errors"}};

@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
+#include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/plugin/loader.hpp"
 #include "crossdock/plugin/plugin_list.hpp"
+#include "crossdock/plugin/unrecognised.hpp"
 
 namespace crossdock::cli {
 
@@ -48,11 +50,9 @@ std::vector<OptionInfo> plugin_options(const std::vector<OptionInfo>& elsewhere)
 template <class Loaders>
 std::string choose_loader(const std::string& asked, const std::filesystem::path& directory) {
     if (!asked.empty()) return asked;
-    if (!std::filesystem::is_directory(directory)) throw Error(text(directory.string(), ": is not a directory"));
-    std::string found = within(directory.string(), [&] { return Loaders::recognise(directory); });
-    if (found.empty())
-        throw Error(text(directory.string(), ": is no checkpoint that a loader recognises; choose one with --loader: ",
-                         joined(Loaders::names())));
+    require_directory(directory);
+    std::string found = Loaders::recognise(directory);
+    if (found.empty()) throw Error(why_unrecognised(directory, Loaders::hub_types(), Loaders::names()));
     return found;
 }
 
