@@ -68,6 +68,7 @@ public:
     void write(const ModelHeader& header) override {
         if (save_dir_.empty()) throw UsageError("the saver needs to know where to save (--save_dir)");
         if (!header.source_directory.empty()) require_separate(header.source_directory, save_dir_);
+        require_expressed(header);
         prepare(header);
         if (overwrite_) require_checkpoint(save_dir_);
         staged_.emplace(save_dir_, overwrite_);
@@ -116,9 +117,21 @@ protected:
     /// Adds what stands beside the tensors; their files are finished after it.
     virtual void close(TargetCheckpoint& target, const std::filesystem::path& directory) = 0;
 
+    /// Whether the target states what the header has no field for (ModelHeader::unexpressed) as its source does.
+    virtual bool expresses(const ModelHeader&, const std::string&) const { return false; }
+
     void notice(std::string line) { notices_.push_back(std::move(line)); }
 
 private:
+    /// Throws Error naming what the source states and the target cannot: the same tensors would be another model.
+    void require_expressed(const ModelHeader& header) const {
+        for (const auto& [name, value] : header.unexpressed)
+            if (!expresses(header, name))
+                throw Error(text(
+                    "the source states ", name, " ", value,
+                    ", which the target cannot express; to convert as if it were not stated, give --ignore ", name));
+    }
+
     void require_header() const {
         if (!pool_) throw Error("the saver is given a message before the header");
     }
