@@ -47,11 +47,11 @@ TEST_CASE("values that a small pickle multiplies are refused", "[container][torc
 }
 
 TEST_CASE("lists that hold the same list twice, thirty deep, are refused", "[container][torch]") {
-    // ] q0 | ] ( h0 h0 e q1 | …: each list holds the one before it twice
+    // ] q0 | 0 ] ( h0 h0 e q1 | …: each list holds the one before it twice
     std::string pickle = "\x80\x02]q";
     pickle += '\0';
     for (char i = 0; i < 30; ++i) {
-        pickle += "](h";
+        pickle += "0](h";
         pickle += i;
         pickle += 'h';
         pickle += i;
@@ -69,7 +69,9 @@ TEST_CASE("a size has at most 64 axes, so that many tensors cannot share a long 
             51);
         const std::string size = "(" + repeated("K\x01", rank) + "t";
         const std::string offset("K\0", 2);
-        return "\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + size + size + "\x89}tR.";
+        return "\x80\x02"
+               "ctorch._utils\n_rebuild_tensor_v2\n(" +
+               storage + offset + size + size + "\x89}tR.";
     };
     const auto refusal_of = [&](std::size_t rank) {
         try {
