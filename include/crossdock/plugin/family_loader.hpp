@@ -16,7 +16,10 @@
 #include <vector>
 
 #include "crossdock/container/sharded/reader.hpp"
+#include "crossdock/core/chained.hpp"
 #include "crossdock/family/family.hpp"
+#include "crossdock/plugin/companions.hpp"
+#include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
 #include "crossdock/plugin/sidecar.hpp"
@@ -29,14 +32,22 @@ struct FamilyLoaderOptions {
     std::filesystem::path load_dir{};
     std::string model_type{};  ///< checked against the source where given
     std::optional<std::uint64_t> true_vocab_size{};
+    std::string checkpoint_type{};  ///< hf or meta, where a directory holds both; empty: hf if it is there
+    HeaderOverrides overrides{};
 };
 
 namespace detail {
 
+/// The reference's GPT is any decoder, NVIDIA's tool knows no other name for one.
+inline bool is_any_decoder(const Family& family, std::string_view model_type) {
+    return model_type == "GPT" && family.model_types.front() != "BERT";
+}
+
 /// Throws Error when `model_type` (the reference's) is not one of this family's.
 inline void check_model_type(const Family& family, const std::string& model_type) {
-    const bool fits = model_type.empty() || std::find(family.model_types.begin(), family.model_types.end(),
-                                                      model_type) != family.model_types.end();
+    const bool fits =
+        model_type.empty() || is_any_decoder(family, model_type) ||
+        std::find(family.model_types.begin(), family.model_types.end(), model_type) != family.model_types.end();
     if (!fits)
         throw Error(text("model_type '", model_type, "' contradicts the loader '", family.name, "', which reads ",
                          joined(family.model_types)));
@@ -119,15 +130,10 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
     find_biases(table, stage, open.layers.front().scope, open.header);
     open.header.params_dtype = prevailing_dtype(stage);
     open.header.source_directory = description.parent_path();
-    open.header.companions = find_companions(description.parent_path());
+    open.header.companions = find_companions(description.parent_path(), open.notices);
     open.description = where;
     open.stages.push_back(std::move(stage));
     return open;
-}
-
-inline void read_generation_config(const std::filesystem::path& directory, ModelHeader& header) {
-    const auto path = directory / "generation_config.json";
-    if (std::filesystem::exists(path)) header.carried["generation_config.json"] = read_text(path);
 }
 
 /// The one part of a checkpoint as a stage.
@@ -143,7 +149,8 @@ inline ModelHeader begun_header(const Family& family, const FamilyLoaderOptions&
     family.before_config(header);
     read_sidecar(options.load_dir, header);
     header.family = family.name;
-    if (!options.model_type.empty()) header.model_type = options.model_type;
+    if (!options.model_type.empty() && !is_any_decoder(family, options.model_type))
+        header.model_type = options.model_type;
     header.source_format = std::move(source_format);
     header.true_vocab_size.reset();
     return header;
@@ -159,11 +166,11 @@ inline ModelHeader hub_header(const Family& family, const FamilyLoaderOptions& o
     ModelHeader header = begun_header(family, options, text("Hugging Face (", family.name, ")"));
     read_config(family.config, config, header, file.string());
     header.carried["config.json"] = config_text;
-    read_generation_config(options.load_dir, header);
     if (!header.true_vocab_size) throw Error(text(file.string(), ": has no vocab_size"));
     header.vocab_rows = *header.true_vocab_size;
     if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
     within(file.string(), [&] { family.after_config(header, config); });
+    apply_overrides(options.overrides, header);
     complete_sizes(header, file.string());
     return header;
 }
@@ -183,7 +190,7 @@ inline OpenCheckpoint open_hub(const Family& family, const FamilyLoaderOptions& 
     complete_sizes(header, file.string());
     const TensorTable& table = family.hub_table(header);
     OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(tensors)), file);
-    open.notices = std::move(notices);
+    open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
     return open;
 }
 
@@ -198,13 +205,28 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     std::vector<std::string> notices;
     within(options.load_dir.string(), [&] { notices = format.from_tensors(header, parts); });
     if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
+    apply_overrides(options.overrides, header);
     complete_sizes(header, file.string());
     const TensorTable& table = format.table(header);
     TensorDict whole =
         within(options.load_dir.string(), [&] { return merge_original_parts(std::move(parts), table, header); });
     OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(whole)), file);
-    open.notices = std::move(notices);
+    open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
     return open;
+}
+
+/// Throws Error where the directory does not hold the layout that --checkpoint_type names.
+inline void check_checkpoint_type(const Family& family, const FamilyLoaderOptions& options) {
+    const std::string& type = options.checkpoint_type;
+    if (type.empty()) return;
+    if (type != "hf" && type != "meta")
+        throw UsageError(text("--checkpoint_type is '", type, "', expected hf or meta"));
+    if (type == "meta" && !family.original)
+        throw Error(text("--checkpoint_type meta: ", family.name, " has no layout but Hugging Face's"));
+    const std::string_view file = type == "hf" ? "config.json" : "params.json";
+    if (!std::filesystem::exists(options.load_dir / file))
+        throw Error(text(options.load_dir.string(), ": --checkpoint_type ", type, " asks for a ", file,
+                         ", which is not there"));
 }
 
 }  // namespace detail
@@ -215,8 +237,11 @@ inline OpenCheckpoint open_family(const Family& family, const FamilyLoaderOption
     detail::check_model_type(family, options.model_type);
     if (!std::filesystem::is_directory(options.load_dir))
         throw Error(text(options.load_dir.string(), ": is not a directory"));
+    detail::check_checkpoint_type(family, options);
+    const bool is_asked_for_original = options.checkpoint_type == "meta";
     OpenCheckpoint open = [&] {
-        if (std::filesystem::exists(options.load_dir / "config.json")) return detail::open_hub(family, options);
+        if (!is_asked_for_original && std::filesystem::exists(options.load_dir / "config.json"))
+            return detail::open_hub(family, options);
         if (family.original && std::filesystem::exists(options.load_dir / "params.json"))
             return detail::open_original(family, options);
         throw Error(text(options.load_dir.string(), ": holds no config.json",
@@ -252,10 +277,14 @@ public:
                family().original->recognises(read_params(params));
     }
     static std::vector<OptionSpec<Options>> options() {
-        return {option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir),
-                option<Options>("model_type", "T", text("one of ", joined(family().model_types)), &Options::model_type),
-                option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
-                                &Options::true_vocab_size)};
+        return chained<OptionSpec<Options>>(
+            {option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir),
+             option<Options>("model_type", "T", text("one of ", joined(family().model_types)), &Options::model_type),
+             option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
+                             &Options::true_vocab_size),
+             option<Options>("checkpoint_type", "hf|meta", "which layout to read where a directory holds both",
+                             &Options::checkpoint_type)},
+            override_options(&Options::overrides));
     }
 };
 

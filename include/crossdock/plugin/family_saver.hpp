@@ -13,7 +13,11 @@
 
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/container/sharded/writer.hpp"
+#include "crossdock/core/chained.hpp"
 #include "crossdock/family/family.hpp"
+#include "crossdock/plugin/companions.hpp"
+#include "crossdock/plugin/header_overrides.hpp"
+#include "crossdock/plugin/hub_reference.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
 #include "crossdock/plugin/table_saver.hpp"
@@ -27,6 +31,8 @@ struct FamilySaverOptions {
     std::string layout = "hf";                           ///< "hf" or "original"
     std::optional<std::string> max_shard_size{};         ///< Hugging Face layout
     std::optional<std::uint64_t> model_parallel_size{};  ///< original layout
+    std::filesystem::path config{};                      ///< a Hugging Face folder that says what the source does not
+    HeaderOverrides overrides{};
 };
 
 namespace detail {
@@ -63,7 +69,7 @@ inline Json hub_config(const Family& family, const ModelHeader& header) {
 class FamilySaverBase : public TableSaver {
 public:
     FamilySaverBase(const Family& family, FamilySaverOptions options)
-        : TableSaver(options.save_dir, options.overwrite),
+        : TableSaver(options.save_dir, options.overwrite, options.overrides),
           family_(family),
           options_(std::move(options)) {
         if (options_.layout != "hf" && options_.layout != "original")
@@ -80,8 +86,9 @@ public:
 protected:
     void prepare(const ModelHeader& header) override {
         header_ = header;
-        if (header.true_vocab_size)
-            header_.vocab_rows = *header.true_vocab_size;
+        if (!options_.config.empty()) take_reference();
+        if (header_.true_vocab_size)
+            header_.vocab_rows = *header_.true_vocab_size;
         else
             notice(text("the true vocabulary size is not known; all ", header.vocab_rows, " rows are kept"));
         const std::string format = text("a ", family_.name, " checkpoint");
@@ -89,6 +96,7 @@ protected:
         if (is_original()) return prepare_original();
         table_ = family_.hub_table(header_);
         require_rows(table_, header_, format);
+        warn_of_token_ids();
         const OtherSpellings& spellings = family_.spellings;
         if (spellings.stands_alone && spellings.stands_alone(header_)) table_ = renamed(table_, spellings.base, "");
     }
@@ -118,13 +126,38 @@ protected:
             write_text(directory / "params.json", params.dump(2) + "\n");
         } else {
             write_text(directory / "config.json", detail::hub_config(family_, header_).dump(2) + "\n");
-            if (const auto found = header_.carried.find("generation_config.json"); found != header_.carried.end())
-                write_text(directory / "generation_config.json", found->second);
+            write_generation_config(directory);
         }
         write_sidecar(directory, header_, {});
     }
 
 private:
+    void take_reference() {
+        const auto directory =
+            std::filesystem::is_directory(options_.config) ? options_.config : options_.config.parent_path();
+        for (std::string& line : apply_hub_reference(family_, options_.config, header_)) notice(std::move(line));
+        require_separate(directory.empty() ? "." : directory, options_.save_dir);
+    }
+
+    /// Earlier versions kept it in crossdock.json; it is a file beside the weights now.
+    void write_generation_config(const std::filesystem::path& directory) const {
+        const auto found = header_.carried.find("generation_config.json");
+        if (found != header_.carried.end() && !find_companion(header_, found->first))
+            write_text(directory / found->first, found->second);
+    }
+
+    /// Megatron's and Meta's formats hold no token ids; what config.json does not say, transformers takes from its
+    /// defaults.
+    void warn_of_token_ids() {
+        const Json config = detail::carried_config(header_);
+        if (has_hub_type(family_, config)) return;
+        const std::string_view ids =
+            family_.name == "bert" ? "pad_token_id" : "bos_token_id, eos_token_id, pad_token_id";
+        notice(text("no source states ", ids,
+                    "; config.json is written without, which means transformers' defaults for ", family_.name,
+                    "; give --config DIR, the Hugging Face folder that the model comes from"));
+    }
+
     void prepare_original() {
         const OriginalFormat& original = *family_.original;
         const std::string format = text("the original ", family_.name, " layout");
@@ -160,11 +193,14 @@ public:
                     family().original ? " or the original release layout" : "");
     }
     static std::vector<OptionSpec<Options>> options() {
-        std::vector<OptionSpec<Options>> specs{
-            option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
-            option<Options>("overwrite", "", "replace an existing target once the new one is complete",
-                            &Options::overwrite),
-            option<Options>("max_shard_size", "SIZE", "largest file, 5GB unless given", &Options::max_shard_size)};
+        auto specs = chained<OptionSpec<Options>>(
+            {option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
+             option<Options>("overwrite", "", "replace an existing target once the new one is complete",
+                             &Options::overwrite),
+             option<Options>("config", "DIR", "a Hugging Face folder or its config.json: says what the source does not",
+                             &Options::config),
+             option<Options>("max_shard_size", "SIZE", "largest file, 5GB unless given", &Options::max_shard_size)},
+            override_options(&Options::overrides));
         if (family().original) {
             specs.push_back(option<Options>("layout", "hf|original", "hf unless given", &Options::layout));
             if (!family().original->safetensors)

@@ -12,8 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/chained.hpp"
 #include "crossdock/family/megatron.hpp"
+#include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/family_loader.hpp"
+#include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/megatron_content.hpp"
 #include "crossdock/plugin/megatron_dialects.hpp"
 #include "crossdock/plugin/megatron_evidence.hpp"
@@ -36,12 +39,17 @@ struct MegatronLoaderOptions {
     std::string megatron_path{};  ///< the reference needs Megatron's code; we do not
     std::optional<std::uint64_t> true_vocab_size{};
     std::optional<std::uint64_t> kv_channels{};
+    HeaderOverrides overrides{};
 };
 
 namespace detail {
 
-inline std::uint64_t count_lines(const std::filesystem::path& file) {
+/// The words in a vocabulary: the entries of a JSON object or array, or else the lines.
+inline std::uint64_t count_words(const std::filesystem::path& file) {
     const std::string content = read_text(file);
+    const std::size_t begin = std::min(content.find_first_not_of(" \t\r\n"), content.size());
+    if (begin < content.size() && (content[begin] == '{' || content[begin] == '['))
+        return parse_json(content, file.string()).size();
     const auto lines = static_cast<std::uint64_t>(std::count(content.begin(), content.end(), '\n'));
     return lines + (!content.empty() && content.back() != '\n' ? 1 : 0);
 }
@@ -64,13 +72,19 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
 }
 
 inline void apply_options(const MegatronLoaderOptions& options, ModelHeader& header) {
-    if (options.true_vocab_size)
-        header.true_vocab_size = options.true_vocab_size;
-    else if (!options.vocab_file.empty())
-        header.true_vocab_size = count_lines(options.vocab_file);
+    if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
+    if (!options.vocab_file.empty()) {
+        const std::uint64_t words = count_words(options.vocab_file);
+        if (options.true_vocab_size && options.true_vocab_size != words)
+            throw Error(text(options.vocab_file.string(), ": holds ", words, " words, --true_vocab_size says ",
+                             *options.true_vocab_size, "; give one of them"));
+        header.true_vocab_size = words;
+    }
     if (!options.position_embedding_type.empty())
         within("--position_embedding_type", [&] { read_positions(options.position_embedding_type, header); });
-    if (!options.model_type.empty()) header.model_type = options.model_type;
+    const bool is_any_decoder = options.model_type == "GPT" && !header.model_type.empty();
+    if (!options.model_type.empty() && !is_any_decoder) header.model_type = options.model_type;
+    apply_overrides(options.overrides, header);
 }
 
 /// Throws Error when --model_type is unknown, or speaks of a model that the tensors are not of.
@@ -133,7 +147,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     header.previous_tensor_parallel_size = open.stages.front().size();
     header.previous_pipeline_parallel_size = open.stages.size();
     header.source_directory = options.load_dir;
-    header.companions = find_companions(files.root);
+    header.companions = find_companions(files.root, open.notices);
     open.description = where;
     if (!options.megatron_path.empty())
         open.notices.push_back("--megatron_path has no effect: Megatron's code is not needed");
@@ -153,6 +167,11 @@ public:
                !detail::iteration_directories(directory).empty();
     }
     static std::vector<OptionSpec<Options>> options() {
+        return chained(own_options(), override_options(&Options::overrides));
+    }
+
+private:
+    static std::vector<OptionSpec<Options>> own_options() {
         return {option<Options>("load_dir", "DIR", "the checkpoint: its root or the directory of an iteration",
                                 &Options::load_dir),
                 option<Options>("model_type", "T", "what the model is, where it matters to the saver",
@@ -162,7 +181,7 @@ public:
                                 &Options::source_dialect),
                 option<Options>("true_vocab_size", "N", "words in the vocabulary, without padding",
                                 &Options::true_vocab_size),
-                option<Options>("vocab_file", "FILE", "a vocabulary with a word a line, to be counted",
+                option<Options>("vocab_file", "FILE", "a vocabulary whose words are counted: JSON, or one a line",
                                 &Options::vocab_file),
                 option<Options>("kv_channels", "N", "rows of one attention head", &Options::kv_channels),
                 option<Options>("position_embedding_type", "T", "overrides what the files tell",

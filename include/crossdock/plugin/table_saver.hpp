@@ -16,6 +16,8 @@
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/transfer.hpp"
 #include "crossdock/family/apply_table.hpp"
+#include "crossdock/plugin/companions.hpp"
+#include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/saver.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
@@ -57,16 +59,17 @@ inline void require_checkpoint(const std::filesystem::path& directory) {
 /// Writes any checkpoint that a table describes, into a staging directory that becomes the target in finish().
 class TableSaver : public Saver {
 public:
-    TableSaver(std::filesystem::path save_dir, bool overwrite)
+    TableSaver(std::filesystem::path save_dir, bool overwrite, HeaderOverrides overrides = {})
         : save_dir_(std::move(save_dir)),
-          overwrite_(overwrite) {}
+          overwrite_(overwrite),
+          overrides_(std::move(overrides)) {}
 
     void begin(const SaverContext& context) override { context_ = context; }
 
     void write(const ModelHeader& header) override {
         if (save_dir_.empty()) throw UsageError("the saver needs to know where to save (--save_dir)");
         if (!header.source_directory.empty()) require_separate(header.source_directory, save_dir_);
-        prepare(header);
+        prepare(with_overrides(header));
         if (overwrite_) require_checkpoint(save_dir_);
         staged_.emplace(save_dir_, overwrite_);
         for (const std::string& notice : staged_->notices()) notices_.push_back(notice);
@@ -110,6 +113,16 @@ protected:
     void notice(std::string line) { notices_.push_back(std::move(line)); }
 
 private:
+    /// The header as the user has it. Throws Error where the tensors that are sent would not fit it any more.
+    ModelHeader with_overrides(ModelHeader header) const {
+        const auto positions = header.max_position_embeddings;
+        apply_overrides(overrides_, header);
+        if (header.positions == PositionKind::learned && header.max_position_embeddings != positions)
+            throw Error(text("--max_position_embeddings ", header.max_position_embeddings.value_or(0),
+                             " contradicts the model's table of ", positions.value_or(0), " positions"));
+        return header;
+    }
+
     template <class M>
     void save(M message, std::size_t stage, const NameScope& scope) {
         for (const auto& field : tensor_fields<M>)
@@ -148,6 +161,7 @@ private:
 
     std::filesystem::path save_dir_;
     bool overwrite_;
+    HeaderOverrides overrides_;
     SaverContext context_;
     std::optional<StagedDirectory> staged_;
     TargetCheckpoint target_;

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <cstddef>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -21,9 +22,20 @@ inline std::string one_line(std::string text) {
     return text;
 }
 
+/// At most as much as fits a screen, cut between characters: names in checkpoints may be of any length.
+inline std::string one_screen(std::string text) {
+    constexpr std::size_t limit = 1500;
+    constexpr std::string_view rest = " …";
+    if (text.size() <= limit) return text;
+    std::size_t end = limit - rest.size();
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+    text.resize(end);
+    return text.append(rest);
+}
+
 inline void complain(std::string_view line) {
     std::cout << std::flush;
-    std::cerr << one_line(text("crossdock: ", line)) << std::endl;
+    std::cerr << one_screen(one_line(text("crossdock: ", line))) << std::endl;
 }
 
 inline void warn(std::string_view line) { complain(text("warning: ", line)); }
