@@ -51,10 +51,18 @@ inline std::size_t header_capacity(const TensorTable& table, const ModelHeader& 
     return bytes;
 }
 
+/// What config.json says of a tokenizer, whatever the model is.
+inline Json token_ids(const Json& config) {
+    Json ids = Json::object();
+    for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"})
+        if (const auto found = config.find(key); found != config.end()) ids[key] = *found;
+    return ids;
+}
+
 /// config.json: the source's own where the family is the same, with the header's fields written over it.
 inline Json hub_config(const Family& family, const ModelHeader& header) {
     Json config = carried_config(header);
-    if (!has_hub_type(family, config)) config = Json::object();
+    if (!has_hub_type(family, config)) config = token_ids(config);
     config.erase("auto_map");  // code that stood beside the source's weights
     config["architectures"] = {family.architecture(header)};
     config["model_type"] = family.hub_type ? family.hub_type(header) : family.hub_types.front();
@@ -150,7 +158,7 @@ private:
     /// defaults.
     void warn_of_token_ids() {
         const Json config = detail::carried_config(header_);
-        if (has_hub_type(family_, config)) return;
+        if (has_hub_type(family_, config) || !detail::token_ids(config).empty()) return;
         const std::string_view ids =
             family_.name == "bert" ? "pad_token_id" : "bos_token_id, eos_token_id, pad_token_id";
         notice(text("no source states ", ids,
