@@ -24,7 +24,7 @@ public:
         crossdock::Json json = crossdock::header_to_json(header);
         json["vocab_rows"] = header.vocab_rows;
         json["dtype"] = crossdock::name(header.params_dtype);
-        std::ofstream(staged_.path() / "model.json") << json.dump(2);
+        std::ofstream(staged_.path() / "model.json") << crossdock::json_text(json);
     }
     void write(const crossdock::Embeddings& message) override { append(message); }
     void write(const crossdock::TransformerLayer& message) override { append(message); }

@@ -4,7 +4,7 @@
 #
 #   tests/run.sh [--preset NAME] [--interop]
 #
-#   --preset NAME   release (the default), dev, tsan or clang: see CMakePresets.json
+#   --preset NAME   release (the default), dev, tsan or clang (with CXX set): see CMakePresets.json
 #   --interop       also test against PyTorch, Transformers and safetensors, in a virtual environment of their own
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -20,7 +20,6 @@ while (($#)); do
     esac
     shift
 done
-[[ $preset != clang ]] || packages+=(clang)
 
 tools/install-dependencies.sh "${packages[@]}"
 

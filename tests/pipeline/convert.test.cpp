@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "crossdock/core/recipe.hpp"
-#include "crossdock/plugin/builtin.hpp"
 #include "support/altered_loader.hpp"
 #include "support/catch.hpp"
+#include "support/plugins.hpp"
 #include "support/recording_saver.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -179,15 +179,16 @@ TEST_CASE("progress counts to the total, and names each message", "[pipeline]") 
     header.tied_embeddings = true;
     AlteredLoader loader(header, 1);
     // Two stages hold the tied embeddings twice, padded: more bytes than the model has.
-    MegatronSaver saver(
-        {.save_dir = directory / "out", .target_tensor_parallel_size = 2, .target_pipeline_parallel_size = 3});
+    const auto saver = test::make_saver("megatron", {{"save_dir", (directory / "out").string()},
+                                                     {"target_tensor_parallel_size", "2"},
+                                                     {"target_pipeline_parallel_size", "3"}});
     std::vector<std::string> messages;
     Progress last;
-    const Report report = convert(loader, saver, {.threads = 2, .progress = [&](const Progress& progress) {
-                                                      if (messages.empty() || messages.back() != progress.message)
-                                                          messages.push_back(progress.message);
-                                                      last = progress;
-                                                  }});
+    const Report report = convert(loader, *saver, {.threads = 2, .progress = [&](const Progress& progress) {
+                                                       if (messages.empty() || messages.back() != progress.message)
+                                                           messages.push_back(progress.message);
+                                                       last = progress;
+                                                   }});
     CHECK(messages.front().empty() == false);
     CHECK(messages.back() == "final norm");
     CHECK(messages.size() == 6);

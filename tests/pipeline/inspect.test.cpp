@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossdock/pipeline/inspect.hpp"
 
-#include "crossdock/plugin/builtin.hpp"
 #include "support/altered_loader.hpp"
 #include "support/catch.hpp"
+#include "support/conversion.hpp"
 
 using namespace crossdock;
 using test::small_header;
@@ -31,8 +31,8 @@ TEST_CASE("an inspection lists the canonical tensors", "[pipeline]") {
 }
 
 TEST_CASE("an inspection tells what each rank stores", "[pipeline]") {
-    MegatronLoader loader({.load_dir = CROSSDOCK_TEST_DATA "/megatron-llm/llama2-gqa-tp2pp2"});
-    const Inspection found = inspect(loader);
+    const auto loader = test::load("megatron", test::golden("megatron-llm/llama2-gqa-tp2pp2"));
+    const Inspection found = inspect(*loader);
     CHECK(found.header.source_format == "Megatron (llm)");
     CHECK(found.tensors.size() == 31);
     REQUIRE(found.storage.ranks.size() == 4);

@@ -47,12 +47,42 @@ TEST_CASE("a message out of order is refused", "[pipeline]") {
     CHECK_FALSE(r.saver.is_finished);
 }
 
-TEST_CASE("without checks the saver gets what comes", "[pipeline]") {
+TEST_CASE("without checks no tensor is compared with the header, and all else is as ever", "[pipeline]") {
     Receiving r(false);
-    r.receiver.accept(r.loader.layer(2));
-    r.receiver.finish();
-    CHECK(r.saver.messages == std::vector<std::string>{"transformer layer 2"});
-    CHECK(r.saver.is_finished);
+    CHECK_THROWS_WITH(r.receiver.accept(r.loader.layer(2)), "protocol: the first message must be the header");
+    r.receiver.accept(r.loader.header());
+    Embeddings other = r.loader.embeddings();
+    other.word = slice(*other.word, 0, 0, 7);
+    other.norm_bias = slice(*other.word, 0, 0, 1);
+    r.receiver.accept(other);
+    CHECK(r.saver.tensors.size() == 2);
+    CHECK_THROWS_WITH(r.receiver.accept(r.loader.layer(1)),
+                      "protocol: message 'transformer layer 1' came, expected 'transformer layer 0'");
+    CHECK_THROWS_WITH(r.receiver.finish(), "protocol: the loader ended, expected 'transformer layer 0'");
+    CHECK_FALSE(r.saver.is_finished);
+}
+
+TEST_CASE("a message that is not sound is refused, with checks and without", "[pipeline]") {
+    const bool checking = GENERATE(true, false);
+    Receiving r(checking);
+    r.receiver.accept(r.loader.header());
+    r.receiver.accept(r.loader.embeddings());
+    TransformerLayer layer = r.loader.layer(0);
+    SECTION("a tensor without content") {
+        layer.dense_weight = Tensor(DType::f32, layer.dense_weight->shape(), nullptr);
+        CHECK_THROWS_WITH(r.receiver.accept(layer),
+                          "message 'transformer layer 0': tensor 'dense weight' of shape [32, 32] has no content");
+    }
+    SECTION("a gate without what it multiplies") {
+        layer.up_weight.reset();
+        if (!checking)
+            CHECK_THROWS_WITH(r.receiver.accept(layer),
+                              "message 'transformer layer 0': has the weights of the MLP's gate but not of its up "
+                              "projection");
+        else
+            CHECK_THROWS_AS(r.receiver.accept(layer), Error);
+    }
+    CHECK(r.saver.messages == std::vector<std::string>{"header", "embeddings"});
 }
 
 TEST_CASE("tensors are counted, and cast where that is asked", "[pipeline]") {

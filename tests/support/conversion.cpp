@@ -41,7 +41,7 @@ Json read_json(const std::filesystem::path& file) { return parse_json(read_file(
 void edit_json(const std::filesystem::path& file, const std::function<void(Json&)>& edit) {
     Json json = read_json(file);
     edit(json);
-    write_file(file, json.dump());
+    write_file(file, json_text(json));
 }
 
 void add_tensor(TensorWriter& writer, const std::string& name, const Tensor& tensor) {

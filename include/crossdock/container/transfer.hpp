@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cassert>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +19,7 @@
 #include <vector>
 
 #include "crossdock/container/tensor_writer.hpp"
+#include "crossdock/core/checked.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/tensor.hpp"
 
@@ -43,8 +43,9 @@ public:
 
     explicit TransferGroup(std::vector<Transfer> transfers) : transfers_(std::move(transfers)) {
         std::uint64_t bytes = 0;
-        for (const Transfer& transfer : transfers_) bytes += transfer.tensor.byte_count();
-        bands_ = (bytes + band_bytes - 1) / band_bytes;
+        for (const Transfer& transfer : transfers_)
+            bytes = checked_add(bytes, transfer.tensor.byte_count(), "tensors that are moved together");
+        bands_ = bytes / band_bytes + (bytes % band_bytes != 0);
     }
 
     std::uint64_t bands() const noexcept { return bands_; }

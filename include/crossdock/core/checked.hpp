@@ -23,4 +23,10 @@ inline std::uint64_t checked_add(std::uint64_t a, std::uint64_t b, std::string_v
     return result;
 }
 
+/// a / b; throws Error naming `what` when b is 0 or does not divide a: parts that are said to be equal must be.
+inline std::uint64_t checked_divide(std::uint64_t a, std::uint64_t b, std::string_view what) {
+    if (b == 0 || a % b != 0) throw Error(text(what, ": ", a, " cannot be shared out equally among ", b));
+    return a / b;
+}
+
 }  // namespace crossdock

@@ -43,6 +43,13 @@ constexpr std::string_view torch_name(DType dtype) { return info(dtype).torch; }
 /// The types that a cast may read and write; 8-bit floats are carried through as they are.
 constexpr bool is_castable(DType dtype) { return dtype <= DType::bf16; }
 
+/// The least castable type that holds the values of both; empty where there is none.
+constexpr std::optional<DType> common_dtype(DType a, DType b) {
+    if (a == b) return a;
+    if (!is_castable(a) || !is_castable(b)) return std::nullopt;
+    return a == DType::f64 || b == DType::f64 ? DType::f64 : DType::f32;
+}
+
 /// "bf16" or "bfloat16" → DType::bf16; empty when no type is called so.
 constexpr std::optional<DType> parse_dtype(std::string_view text) {
     for (const DTypeInfo& line : dtype_infos)

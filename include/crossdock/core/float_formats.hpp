@@ -3,13 +3,14 @@
 
 #include <algorithm>
 #include <bit>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
 #include "crossdock/core/dtype.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
 
 // The casts give the bits of PyTorch 2.13's Tensor.to() on x86 CPUs: round to nearest even, overflow to infinity,
 // subnormals kept, and a NaN stays a NaN. Which NaN is where PyTorch does not agree with itself: it differs between its
@@ -128,13 +129,15 @@ void with_float_type(DType dtype, Use&& use) {
         case DType::f64: return use.template operator()<DType::f64>();
         case DType::f32: return use.template operator()<DType::f32>();
         case DType::f16: return use.template operator()<DType::f16>();
-        default: assert(dtype == DType::bf16); return use.template operator()<DType::bf16>();
+        case DType::bf16: return use.template operator()<DType::bf16>();
+        default: throw Error(text("elements of ", name(dtype), " are not cast; only those of f64, f32, f16 and bf16"));
     }
 }
 
 }  // namespace detail
 
-/// Casts `count` elements between castable float types. The ranges do not overlap and need no alignment.
+/// Casts `count` elements between castable float types; throws Error for other types. The ranges do not overlap and
+/// need no alignment.
 inline void cast_elements(DType from, const std::byte* in, DType to, std::byte* out, std::uint64_t count) {
     detail::with_float_type(from, [&]<DType f>() {
         detail::with_float_type(to, [&]<DType t>() { detail::cast_all<f, t>(in, out, count); });

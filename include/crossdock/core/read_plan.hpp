@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
+#include "crossdock/core/text.hpp"
 
 namespace crossdock {
 
@@ -72,7 +74,10 @@ private:
             buffers_.push_back({runs_[end].out, runs_[end].bytes});
             offset += runs_[end].bytes;
         }
-        runs_[begin].source->read(runs_[begin].offset, std::span(buffers_));
+        const Source& source = *runs_[begin].source;
+        if (offset < runs_[begin].offset || offset > source.size())
+            throw Error(text(source.name(), ": bytes up to ", offset, " are asked for, it holds ", source.size()));
+        source.read(runs_[begin].offset, std::span(buffers_));
         return end;
     }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,8 +16,18 @@
 
 namespace crossdock {
 
+namespace detail {
+
+/// A tensor made of others by a recipe; without content where those have none.
+inline Tensor derived(const Tensor& from, Shape shape, std::shared_ptr<const Recipe> recipe) {
+    return {from.dtype(), std::move(shape), from.recipe() ? std::move(recipe) : nullptr};
+}
+
+}  // namespace detail
+
 /// A tensor whose elements lie in C order at byte `offset` of a source. Throws Error when they do not fit it.
 inline Tensor region(std::shared_ptr<const Source> source, std::uint64_t offset, DType dtype, Shape shape) {
+    if (!source) throw Error(text("a tensor ", shape, " is made of no source"));
     const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
     if (checked_add(offset, bytes, "tensor end") > source->size())
         throw Error(text(source->name(), ": a tensor ", shape, " of ", name(dtype), " at offset ", offset, " needs ",
@@ -32,7 +41,9 @@ inline Tensor swap_axes(const Tensor& tensor, std::size_t axis);
 /// The elements [begin, end) along `axis`. A slice moves below casts and transpositions, so that these see whole
 /// blocks.
 inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin, std::uint64_t end) {
-    assert(axis < tensor.shape().rank() && begin <= end && end <= tensor.shape()[axis]);
+    if (begin > end || end > tensor.shape()[axis])
+        throw Error(
+            text("the elements ", begin, " to ", end, " along axis ", axis, " are asked of a tensor ", tensor.shape()));
     const std::uint64_t inner = tensor.shape().inner(axis), extent = tensor.shape()[axis];
     const Shape shape = tensor.shape().with(axis, end - begin);
     if (end - begin == extent || shape.element_count() == 0) return {tensor.dtype(), shape, tensor.recipe()};
@@ -46,28 +57,29 @@ inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin,
         if (child.shape() == Shape{tensor.shape()[1], tensor.shape()[0]})
             return swap_axes(slice(child, 1 - axis, begin, end), 0);
     }
-    return {tensor.dtype(), shape,
-            std::make_shared<detail::Columns>(tensor.recipe(), extent * inner, begin * inner, (end - begin) * inner,
-                                              item_size(tensor.dtype()))};
+    return detail::derived(tensor, shape,
+                           std::make_shared<detail::Columns>(tensor.recipe(), extent * inner, begin * inner,
+                                                             (end - begin) * inner, item_size(tensor.dtype())));
 }
 
 /// The same elements in C order under another shape of the same size.
 inline Tensor reshape(const Tensor& tensor, Shape shape) {
-    assert(shape.element_count() == tensor.element_count());
+    if (shape.element_count() != tensor.element_count())
+        throw Error(text("a tensor ", tensor.shape(), " cannot be seen as ", shape, ", which has ",
+                         shape.element_count(), " elements"));
     return {tensor.dtype(), std::move(shape), tensor.recipe()};
 }
 
 /// The tensor with two neighbouring axes, `axis` and `axis + 1`, exchanged.
 inline Tensor swap_axes(const Tensor& tensor, std::size_t axis) {
     const Shape& from = tensor.shape();
-    assert(axis + 1 < from.rank());
-    const std::uint64_t a = from[axis], b = from[axis + 1], inner = from.inner(axis + 1);
     const Shape shape = from.swapped(axis);
+    const std::uint64_t a = from[axis], b = from[axis + 1], inner = from.inner(axis + 1);
     if (a == 1 || b == 1 || from.element_count() == 0) return {tensor.dtype(), shape, tensor.recipe()};
     const std::size_t item = item_size(tensor.dtype());
     if (inner == 1)
-        return {tensor.dtype(), shape, std::make_shared<detail::TransposeElements>(tensor.recipe(), a, b, item)};
-    return {tensor.dtype(), shape, std::make_shared<detail::SwapAxes>(tensor.recipe(), a, b, inner, item)};
+        return detail::derived(tensor, shape, std::make_shared<detail::TransposeElements>(tensor.recipe(), a, b, item));
+    return detail::derived(tensor, shape, std::make_shared<detail::SwapAxes>(tensor.recipe(), a, b, inner, item));
 }
 
 /// Rows as columns: [a, b] → [b, a].
@@ -75,29 +87,37 @@ inline Tensor transpose(const Tensor& matrix) { return swap_axes(matrix, 0); }
 
 /// The parts one behind the other along `axis`; they agree in dtype and in all other extents.
 inline Tensor concatenate(std::span<const Tensor> parts, std::size_t axis) {
-    assert(!parts.empty());
-    if (parts.size() == 1) return parts.front();
+    if (parts.empty()) throw Error("no tensors are to be put together, expected at least one");
+    const Tensor& first = parts.front();
+    if (parts.size() == 1) return first;
     std::vector<detail::SideBySide::Part> pieces;
     std::uint64_t extent = 0;
+    bool has_content = true;
     for (const Tensor& part : parts) {
-        assert(part.dtype() == parts[0].dtype() && part.shape().with(axis, 0) == parts[0].shape().with(axis, 0));
+        if (part.dtype() != first.dtype() || part.shape().with(axis, 0) != first.shape().with(axis, 0))
+            throw Error(text("a tensor ", first.shape(), " of ", name(first.dtype()), " and one ", part.shape(), " of ",
+                             name(part.dtype()), " cannot be put together along axis ", axis));
         const std::uint64_t width = part.shape()[axis] * part.shape().inner(axis);
         if (width > 0) pieces.push_back({part.recipe(), width});
-        extent += part.shape()[axis];
+        extent = checked_add(extent, part.shape()[axis], "rows put together");
+        has_content = has_content && part.has_content();
     }
-    return {parts[0].dtype(), parts[0].shape().with(axis, extent),
-            std::make_shared<detail::SideBySide>(std::move(pieces), item_size(parts[0].dtype()))};
+    Shape shape = first.shape().with(axis, extent);
+    if (!has_content) return {first.dtype(), std::move(shape), nullptr};
+    return {first.dtype(), std::move(shape),
+            std::make_shared<detail::SideBySide>(std::move(pieces), item_size(first.dtype()))};
 }
 
 /// The tensor with its last row (along axis 0) repeated until there are `rows`: how Megatron pads a vocabulary.
 inline Tensor repeat_last_row(const Tensor& tensor, std::uint64_t rows) {
     const std::uint64_t have = tensor.shape()[0];
-    assert(have > 0 && rows >= have);
+    if (have == 0 || rows < have)
+        throw Error(text("the last row of a tensor ", tensor.shape(), " cannot be repeated to make ", rows, " rows"));
     if (rows == have) return tensor;
     const Tensor last = slice(tensor, 0, have - 1, have);
-    const Tensor padding{
-        tensor.dtype(), tensor.shape().with(0, rows - have),
-        std::make_shared<detail::Repeat>(last.recipe(), last.element_count(), item_size(tensor.dtype()))};
+    const Tensor padding = detail::derived(
+        last, tensor.shape().with(0, rows - have),
+        std::make_shared<detail::Repeat>(last.recipe(), last.element_count(), item_size(tensor.dtype())));
     return concatenate(std::vector<Tensor>{tensor, padding}, 0);
 }
 
@@ -107,15 +127,29 @@ inline Tensor cast(const Tensor& tensor, DType dtype) {
     if (!is_castable(tensor.dtype()) || !is_castable(dtype))
         throw Error(text("a tensor of ", name(tensor.dtype()), " cannot be cast to ", name(dtype),
                          "; only f64, f32, f16 and bf16 are cast"));
+    if (!tensor.recipe()) return {dtype, tensor.shape(), nullptr};
     return {dtype, tensor.shape(), std::make_shared<detail::Cast>(tensor.recipe(), tensor.dtype(), dtype)};
+}
+
+/// Casts tensors of different float types to one that holds the values of all. Throws Error when there is none.
+inline void cast_to_common(std::span<Tensor> tensors) {
+    if (tensors.empty()) return;
+    DType dtype = tensors.front().dtype();
+    for (const Tensor& tensor : tensors) {
+        const auto common = common_dtype(dtype, tensor.dtype());
+        if (!common) throw Error(text("no type holds both ", name(dtype), " and ", name(tensor.dtype())));
+        dtype = *common;
+    }
+    for (Tensor& tensor : tensors) tensor = cast(tensor, dtype);
 }
 
 /// A tensor at `strides` (in elements) behind byte `offset` of a source, as torch stores views. Throws Error when an
 /// element lies outside the source.
 inline Tensor strided_region(std::shared_ptr<const Source> source, std::uint64_t offset, DType dtype, Shape shape,
                              std::vector<std::uint64_t> strides) {
-    assert(strides.size() == shape.rank());
-    if (shape.element_count() == 0) return region(std::move(source), 0, dtype, std::move(shape));
+    if (strides.size() != shape.rank())
+        throw Error(text("a tensor ", shape, " has ", strides.size(), " strides, expected one for each axis"));
+    if (!source || shape.element_count() == 0) return region(std::move(source), 0, dtype, std::move(shape));
     const std::size_t item = item_size(dtype);
     std::uint64_t last = 0, packed = 1;
     bool contiguous = true;
@@ -139,7 +173,7 @@ inline Tensor strided_region(std::shared_ptr<const Source> source, std::uint64_t
 inline Tensor swap_bytes(const Tensor& tensor) {
     const std::size_t item = item_size(tensor.dtype());
     if (item == 1) return tensor;
-    return {tensor.dtype(), tensor.shape(), std::make_shared<detail::SwapBytes>(tensor.recipe(), item)};
+    return detail::derived(tensor, tensor.shape(), std::make_shared<detail::SwapBytes>(tensor.recipe(), item));
 }
 
 }  // namespace crossdock

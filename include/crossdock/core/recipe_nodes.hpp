@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/error.hpp"
 #include "crossdock/core/float_formats.hpp"
 #include "crossdock/core/tensor.hpp"
 
@@ -23,6 +24,8 @@ public:
         : source_(std::move(source)),
           offset_(offset),
           item_(item) {}
+
+    std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         plan.read(*source_, offset_ + begin * item_, count * item_, out);
@@ -41,6 +44,7 @@ private:
 /// The runs of a range in a tensor seen as rows of `row` elements: visit(row index, first element in the row, count).
 template <class Visit>
 void for_each_row(std::uint64_t begin, std::uint64_t count, std::uint64_t row, Visit&& visit) {
+    if (row == 0 && count > 0) throw Error("elements are asked of rows without elements");
     while (count > 0) {
         const std::uint64_t at = begin % row;
         const std::uint64_t part = std::min(count, row - at);
@@ -59,6 +63,8 @@ public:
           first_(first),
           width_(width),
           item_(item) {}
+
+    std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         for_each_row(begin, count, width_, [&](std::uint64_t row, std::uint64_t at, std::uint64_t part) {
@@ -85,6 +91,8 @@ public:
         begins_.push_back(0);
         for (const Part& part : parts_) begins_.push_back(begins_.back() + part.width);
     }
+
+    std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         for_each_row(begin, count, begins_.back(), [&](std::uint64_t row, std::uint64_t at, std::uint64_t part) {
@@ -123,6 +131,8 @@ public:
           inner_(inner),
           item_(item) {}
 
+    std::size_t item() const noexcept override { return item_; }
+
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         for_each_row(begin, count, inner_, [&](std::uint64_t run, std::uint64_t at, std::uint64_t part) {
             const std::uint64_t outer = run / (a_ * b_), j = run / a_ % b_, i = run % a_;
@@ -149,6 +159,8 @@ public:
 
     /// What is transposed, as a matrix; only where there is no outer axis.
     Tensor child(DType dtype) const { return {dtype, Shape{rows_, columns_}, child_}; }
+
+    std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         for_each_row(begin, count, rows_ * columns_, [&](std::uint64_t outer, std::uint64_t at, std::uint64_t part) {
@@ -199,6 +211,8 @@ public:
           child_count_(child_count),
           item_(item) {}
 
+    std::size_t item() const noexcept override { return item_; }
+
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         for_each_row(begin, count, child_count_, [&](std::uint64_t, std::uint64_t at, std::uint64_t part) {
             child_->plan(at, part, out, plan);
@@ -222,6 +236,8 @@ public:
           shape_(std::move(shape)),
           strides_(std::move(strides)),
           item_(item) {}
+
+    std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         for (std::uint64_t index = begin; index < begin + count; ++index, out += item_)
@@ -250,6 +266,8 @@ public:
 
     Tensor child(const Shape& shape) const { return {from_, shape, child_}; }
 
+    std::size_t item() const noexcept override { return item_size(to_); }
+
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         std::byte* values = plan.scratch(count * item_size(from_));
         child_->plan(begin, count, values, plan);
@@ -265,6 +283,8 @@ private:
 class SwapBytes final : public Recipe {
 public:
     SwapBytes(RecipePtr child, std::size_t item) : child_(std::move(child)), item_(item) {}
+
+    std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         child_->plan(begin, count, out, plan);

@@ -28,17 +28,28 @@ public:
     }
 
     std::size_t rank() const noexcept { return extents_.size(); }
-    std::uint64_t operator[](std::size_t axis) const { return extents_[axis]; }
+    /// Throws Error when there is no such axis.
+    std::uint64_t operator[](std::size_t axis) const {
+        require_axis(axis);
+        return extents_[axis];
+    }
     std::uint64_t element_count() const noexcept { return element_count_; }
     auto begin() const noexcept { return extents_.begin(); }
     auto end() const noexcept { return extents_.end(); }
 
     /// The product of the extents in front of `axis` and behind it.
-    std::uint64_t outer(std::size_t axis) const { return product(0, axis); }
-    std::uint64_t inner(std::size_t axis) const { return product(axis + 1, rank()); }
+    std::uint64_t outer(std::size_t axis) const {
+        require_axis(axis);
+        return product(0, axis);
+    }
+    std::uint64_t inner(std::size_t axis) const {
+        require_axis(axis);
+        return product(axis + 1, rank());
+    }
 
     /// The same shape with one extent replaced.
     Shape with(std::size_t axis, std::uint64_t extent) const {
+        require_axis(axis);
         std::vector<std::uint64_t> extents = extents_;
         extents[axis] = extent;
         return Shape(std::move(extents));
@@ -46,6 +57,8 @@ public:
 
     /// The same shape with the extents of `axis` and `axis + 1` exchanged.
     Shape swapped(std::size_t axis) const {
+        require_axis(axis);
+        require_axis(axis + 1);
         Shape shape = *this;
         std::swap(shape.extents_[axis], shape.extents_[axis + 1]);
         return shape;
@@ -54,6 +67,11 @@ public:
     bool operator==(const Shape& other) const noexcept { return extents_ == other.extents_; }
 
 private:
+    void require_axis(std::size_t axis) const {
+        if (axis >= extents_.size())
+            throw Error(text("a tensor of ", extents_.size(), " axes is asked for axis ", axis, ", counted from 0"));
+    }
+
     std::uint64_t product(std::size_t first, std::size_t last) const {
         std::uint64_t result = 1;
         for (std::size_t axis = first; axis < last; ++axis) result *= extents_[axis];

@@ -10,10 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/checked.hpp"
 #include "crossdock/core/dtype.hpp"
+#include "crossdock/core/error.hpp"
 #include "crossdock/core/read_plan.hpp"
 #include "crossdock/core/shape.hpp"
 #include "crossdock/core/source.hpp"
+#include "crossdock/core/text.hpp"
 
 namespace crossdock {
 
@@ -24,6 +27,9 @@ public:
 
     /// Adds to `plan` what puts the elements [begin, begin + count), in C order, at `out`. The range lies inside.
     virtual void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const = 0;
+
+    /// How many bytes plan() puts at `out` for an element; 0: as many as the tensor's type has.
+    virtual std::size_t item() const noexcept { return 0; }
 };
 
 /// A tensor that says where its bytes are instead of holding them: dtype, shape, and a recipe over source regions.
@@ -31,19 +37,33 @@ public:
 class Tensor {
 public:
     Tensor() = default;
+    /// Without a recipe it is a tensor without content: good for computing shapes, not for being evaluated. Throws
+    /// Error when there is no such type, when the recipe makes elements of another size, or when 64 bits do not hold
+    /// the size.
     Tensor(DType dtype, Shape shape, std::shared_ptr<const Recipe> recipe)
         : dtype_(dtype),
           shape_(std::move(shape)),
-          recipe_(std::move(recipe)) {}
+          recipe_(std::move(recipe)) {
+        if (static_cast<std::size_t>(dtype) >= dtype_infos.size())
+            throw Error(text("there is no element type number ", static_cast<std::size_t>(dtype)));
+        if (recipe_ && recipe_->item() != 0 && recipe_->item() != item_size(dtype_))
+            throw Error(text("a recipe of elements of ", recipe_->item(), " bytes makes no tensor of ", name(dtype_)));
+        checked_multiply(element_count(), item_size(dtype_), "tensor bytes");
+    }
 
     DType dtype() const noexcept { return dtype_; }
     const Shape& shape() const noexcept { return shape_; }
     std::uint64_t element_count() const noexcept { return shape_.element_count(); }
     std::uint64_t byte_count() const noexcept { return element_count() * item_size(dtype_); }
     const std::shared_ptr<const Recipe>& recipe() const noexcept { return recipe_; }
+    bool has_content() const noexcept { return recipe_ || element_count() == 0; }
 
-    /// Adds to `plan` what puts the elements [begin, begin + count), in C order, at `out`.
+    /// Adds to `plan` what puts the elements [begin, begin + count), in C order, at `out`. Throws Error when the tensor
+    /// has no such elements, or no content.
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const {
+        if (begin > element_count() || count > element_count() - begin)
+            throw Error(text(count, " elements from ", begin, " on are asked of a tensor ", shape_));
+        if (!has_content()) throw Error(text("a tensor ", shape_, " without content is evaluated"));
         if (count > 0) recipe_->plan(begin, count, out, plan);
     }
 

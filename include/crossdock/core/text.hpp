@@ -34,6 +34,15 @@ inline std::string joined(const auto& names, std::string_view separator = ", ") 
     return out;
 }
 
+/// The text, cut to about `limit` bytes between two UTF-8 characters where it is longer: errors show what was found,
+/// and a file can hold a megabyte of it.
+inline std::string shortened(std::string_view whole, std::size_t limit = 120) {
+    if (whole.size() <= limit) return std::string(whole);
+    std::size_t end = limit;
+    while (end > 0 && (static_cast<unsigned char>(whole[end]) & 0xC0) == 0x80) --end;
+    return text(whole.substr(0, end), "… (", whole.size(), " bytes)");
+}
+
 /// The least number of inserted, removed or replaced characters that turns `a` into `b`.
 inline std::size_t edit_distance(std::string_view a, std::string_view b) {
     std::vector<std::size_t> row(b.size() + 1);

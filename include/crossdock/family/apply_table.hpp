@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,6 +42,12 @@ public:
         return entry;
     }
 
+    /// Remembers that all ranks hold all of a tensor.
+    void note_replicas(std::string name) {
+        if (size() > 1) replicated_.insert(std::move(name));
+    }
+    const std::set<std::string>& replicated() const noexcept { return replicated_; }
+
     /// What nobody asked for and is not a buffer; a saver would lose it in silence.
     std::vector<const NamedTensor*> unused(const std::vector<std::string_view>& ignored_endings) const {
         std::vector<const NamedTensor*> left;
@@ -56,6 +64,7 @@ public:
 private:
     std::vector<TensorDict> ranks_;
     std::vector<std::vector<bool>> used_;
+    std::set<std::string> replicated_;
 };
 
 /// Where the names of a table's rows are looked up or written.
@@ -110,10 +119,20 @@ inline Parts cut_fields(const Parts& fields, Cut cut, std::uint64_t rank, std::u
     return shards;
 }
 
+/// Parts that make one tensor although their types differ: cast to one that holds all, and noted, where whoever asks
+/// can do with that; an Error that says `differ` otherwise.
+inline void require_one_type(std::span<Tensor> parts, std::vector<std::string>* mixed, const std::string& differ) {
+    const std::string line = text(differ, "; they make one tensor");
+    if (!mixed) throw Error(line);
+    within(line, [&] { cast_to_common(parts); });
+    mixed->push_back(line);
+}
+
 /// Reads one rank's stored tensors of a row and checks them against the shapes that the header implies.
 template <class Message>
 Parts take_stored(const Row<Message>& row, const Parts& expected, StageTensors& stage, std::size_t rank,
-                  const NameScope& scope, std::string_view sizes) {
+                  const NameScope& scope, std::string_view sizes, std::vector<std::string>* mixed) {
+    std::string differ;
     Parts stored;
     for (std::size_t i = 0; i < expected.size(); ++i) {
         const std::string name = scope.name(row.names[i]);
@@ -122,30 +141,37 @@ Parts take_stored(const Row<Message>& row, const Parts& expected, StageTensors& 
         if (entry->tensor.shape() != expected[i].shape())
             throw Error(text(entry->file, ": tensor '", entry->name, "' has shape ", entry->tensor.shape(),
                              ", expected ", expected[i].shape(), " (", sizes, ")"));
-        if (!stored.empty() && entry->tensor.dtype() != stored[0].dtype())
-            throw Error(text(entry->file, ": tensor '", entry->name, "' is ", name_of(entry->tensor), ", '",
-                             scope.name(row.names[0]), "' is ", name_of(stored[0]), "; they make one tensor"));
+        if (differ.empty() && !stored.empty() && entry->tensor.dtype() != stored[0].dtype())
+            differ = text(entry->file, ": tensor '", entry->name, "' is ", name_of(entry->tensor), ", '",
+                          scope.name(row.names[0]), "' is ", name_of(stored[0]));
         stored.push_back(entry->tensor);
     }
+    if (!differ.empty()) require_one_type(stored, mixed, differ);
     return stored;
 }
 
 template <class Message>
 void gather_row(const Row<Message>& row, Message& message, StageTensors& stage, const NameScope& scope,
-                const ModelHeader& header, std::string_view sizes) {
+                const ModelHeader& header, std::string_view sizes, std::vector<std::string>* mixed) {
     const Parts blanks = blank_fields(row, header);
     if (blanks.empty()) return;
     std::array<Parts, 2> shards;
     for (std::size_t rank = 0; rank < stage.size(); ++rank) {
         const Parts expected = row.arrangement.split(cut_fields(blanks, row.cut, rank, stage.size()), header);
-        const Parts fields = row.arrangement.join(take_stored(row, expected, stage, rank, scope, sizes), header);
+        const Parts fields = row.arrangement.join(take_stored(row, expected, stage, rank, scope, sizes, mixed), header);
         for (std::size_t i = 0; i < fields.size(); ++i) shards[i].push_back(fields[i]);
     }
+    if (row.cut == Cut::none)
+        for (std::size_t i = 0; i < row.names.size() && !row.names[i].empty(); ++i)
+            stage.note_replicas(scope.name(row.names[i]));
     for (std::size_t i = 0; i < blanks.size(); ++i) {
-        for (const Tensor& part : shards[i])
-            if (part.dtype() != shards[i][0].dtype())
-                throw Error(text("tensor '", scope.name(row.names[0]), "' is ", name_of(shards[i][0]),
-                                 " on tensor-parallel rank 0 and ", name_of(part), " on another"));
+        const auto other = std::find_if(shards[i].begin(), shards[i].end(),
+                                        [&](const Tensor& part) { return part.dtype() != shards[i][0].dtype(); });
+        if (other != shards[i].end())
+            require_one_type(
+                shards[i], mixed,
+                text("tensor '", scope.name(row.names[0]), "' is ", name_of(shards[i][0]),
+                     " on tensor-parallel rank 0 and ", name_of(*other), " on rank ", other - shards[i].begin()));
         message.*row.fields[i] =
             row.cut == Cut::none ? shards[i].front() : unshard(shards[i], row.cut == Cut::rows ? 0 : 1);
     }
@@ -154,25 +180,65 @@ void gather_row(const Row<Message>& row, Message& message, StageTensors& stage, 
 }  // namespace detail
 
 /// Loads one message: every tensor that the header asks for, joined over the stage's ranks. `sizes` says in errors what
-/// the expected shapes follow from. Throws Error on a tensor that is missing or of another shape.
+/// the expected shapes follow from. Throws Error on a tensor that is missing or of another shape, and on parts of one
+/// tensor that differ in their type; given `mixed`, these are noted there and cast to a type that holds them all.
 template <class Message>
 Message gather(const TensorTable& table, StageTensors& stage, const NameScope& scope, const ModelHeader& header,
-               std::string_view sizes) {
+               std::string_view sizes, std::vector<std::string>* mixed = nullptr) {
     Message message{};
-    for (const Row<Message>& row : table.rows<Message>()) detail::gather_row(row, message, stage, scope, header, sizes);
+    for (const Row<Message>& row : table.rows<Message>())
+        detail::gather_row(row, message, stage, scope, header, sizes, mixed);
     return message;
 }
 
+namespace detail {
+
+/// Throws Error when the message holds a tensor that the table has no place for: it would be lost.
+template <class Message>
+void require_places(const TensorTable& table, const Message& message) {
+    for (const auto& field : tensor_fields<Message>)
+        if (message.*field.tensor && !row_of(table, field.tensor))
+            throw Error(text("message '", message_name(message), "': the target has no place for tensor '", field.name,
+                             "', which would be lost"));
+}
+
+template <class Message>
+std::string_view field_name(std::optional<Tensor> Message::*tensor) {
+    for (const auto& field : tensor_fields<Message>)
+        if (field.tensor == tensor) return field.name;
+    return "";
+}
+
+/// The row's tensors in a message; none when it has none. Throws Error when it has only some, or some of another type:
+/// what is stored as one tensor must be whole.
+template <class Message>
+Parts fields_of(const Row<Message>& row, const Message& message, const NameScope& scope) {
+    Parts fields;
+    std::array<std::string, 2> found;
+    for (std::size_t i = 0; i < field_count(row); ++i) {
+        const auto& tensor = message.*row.fields[i];
+        if (tensor) fields.push_back(*tensor);
+        found[i] = text("'", field_name(row.fields[i]), "' is ", tensor ? name_of(*tensor) : "missing");
+    }
+    const bool is_whole = fields.size() == field_count(row) && fields.back().dtype() == fields.front().dtype();
+    if (fields.empty() || is_whole) return fields;
+    throw Error(text("message '", message_name(message), "': ", found[0], ", ", found[1], "; '",
+                     scope.name(row.names[0]), "' holds them both",
+                     fields.size() == 2 ? ": give --dtype to cast them to one type" : ""));
+}
+
+}  // namespace detail
+
 /// Saves one message: calls emit(std::vector<StoredTensor>) with what each row becomes on each of `ranks` ranks. What
-/// comes in one call is cut from the same tensors and best written together.
+/// comes in one call is cut from the same tensors and best written together. Throws Error on a tensor without a place
+/// and on parts of one tensor that are not whole or differ in their type.
 template <class Message, class Emit>
 void scatter(const TensorTable& table, const Message& message, std::uint64_t ranks, const NameScope& scope,
              const ModelHeader& header, Emit&& emit) {
+    detail::require_places(table, message);
     for (const Row<Message>& row : table.rows<Message>()) {
-        Parts fields;
-        for (std::size_t i = 0; i < detail::field_count(row); ++i)
-            if (const auto& tensor = message.*row.fields[i]) fields.push_back(*tensor);
-        if (fields.size() != detail::field_count(row)) continue;
+        const Parts fields = detail::fields_of(row, message, scope);
+        if (fields.empty()) continue;
         std::vector<StoredTensor> group;
         for (std::uint64_t rank = 0; rank < ranks; ++rank) {
             Parts stored = row.arrangement.split(detail::cut_fields(fields, row.cut, rank, ranks), header);

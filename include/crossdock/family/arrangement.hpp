@@ -22,7 +22,7 @@ struct Arrangement {
 namespace detail {
 
 inline HeadGeometry heads_of(const ModelHeader& header) {
-    return {header.num_attention_heads / header.num_query_groups, header.kv_channels};
+    return {checked_divide(header.num_attention_heads, header.num_query_groups, "attention heads"), header.kv_channels};
 }
 inline SeparateQkv as_qkv(const Parts& parts) { return {parts[0], parts[1], parts[2]}; }
 inline Parts as_parts(const SeparateQkv& qkv) { return {qkv.query, qkv.key, qkv.value}; }
@@ -31,13 +31,13 @@ inline Parts same(Parts parts, const ModelHeader&) { return parts; }
 /// Two tensors of equal shape, the first on top of the second.
 inline Tensor stacked(const Tensor& top, const Tensor& bottom) { return concatenate(std::vector{top, bottom}, 0); }
 inline std::pair<Tensor, Tensor> unstacked(const Tensor& both) {
-    const std::uint64_t half = both.shape()[0] / 2;
+    const std::uint64_t half = checked_divide(both.shape()[0], 2, "rows of gate and up");
     return {slice(both, 0, 0, half), slice(both, 0, half, 2 * half)};
 }
 
 /// Equal blocks of rows, as GPT-2 keeps q, k and v.
 inline SeparateQkv in_thirds(const Tensor& rows) {
-    const std::uint64_t third = rows.shape()[0] / 3;
+    const std::uint64_t third = checked_divide(rows.shape()[0], 3, "rows of q, k and v");
     return {slice(rows, 0, 0, third), slice(rows, 0, third, 2 * third), slice(rows, 0, 2 * third, 3 * third)};
 }
 

@@ -121,7 +121,8 @@ inline const Family& bert_family() {
                    understood({"position_embedding_type"},
                               [](const Json& value, H&) {
                                   if (!value.is_null() && value != "absolute")
-                                      throw Error(text("is ", value.dump(), ", only absolute positions are supported"));
+                                      throw Error(
+                                          text("is ", json_shown(value), ", only absolute positions are supported"));
                               })},
         .before_config = detail::learned_position_defaults,
         .after_config = [](H&, const Json&) {},

@@ -49,20 +49,20 @@ template <class T>
 T json_as(const Json& value) {
     if constexpr (std::is_same_v<T, bool>) {
         if (value.is_boolean()) return value.get<bool>();
-        throw Error(text("is ", value.dump(), ", expected true or false"));
+        throw Error(text("is ", json_shown(value), ", expected true or false"));
     } else if constexpr (std::is_same_v<T, std::uint64_t>) {
         if (value.is_number_unsigned()) return value.get<std::uint64_t>();
         if (value.is_number_integer() && value.get<std::int64_t>() >= 0) return value.get<std::uint64_t>();
         if (value.is_number_float() && value.get<double>() >= 0 && value.get<double>() < 0x1p53 &&
             value.get<double>() == std::floor(value.get<double>()))
             return static_cast<std::uint64_t>(value.get<double>());
-        throw Error(text("is ", value.dump(), ", expected a whole number that is not negative"));
+        throw Error(text("is ", json_shown(value), ", expected a whole number that is not negative"));
     } else if constexpr (std::is_same_v<T, double>) {
         if (value.is_number()) return value.get<double>();
-        throw Error(text("is ", value.dump(), ", expected a number"));
+        throw Error(text("is ", json_shown(value), ", expected a number"));
     } else {
         if (value.is_string()) return value.get<std::string>();
-        throw Error(text("is ", value.dump(), ", expected a string"));
+        throw Error(text("is ", json_shown(value), ", expected a string"));
     }
 }
 

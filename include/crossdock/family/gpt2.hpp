@@ -42,7 +42,7 @@ inline ConfigEntry gpt2_switch(std::string_view key, bool usual) {
             nullptr,
             [usual](const Json& value, ModelHeader&) {
                 if (!value.is_null() && json_as<bool>(value) != usual)
-                    throw Error(text("is ", value.dump(), ", only ", usual ? "true" : "false", " is supported"));
+                    throw Error(text("is ", json_shown(value), ", only ", usual ? "true" : "false", " is supported"));
             },
             [usual](const ModelHeader&) { return Json(usual); }};
 }

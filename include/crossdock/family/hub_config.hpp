@@ -83,7 +83,7 @@ inline void read_rope(const Json& value, ModelHeader& header) {
         read_parameter(value, "rope_theta", header.rope_theta);
         read_parameter(value, "partial_rotary_factor", header.rotary_percent);
     } else if (!value.is_null()) {
-        throw Error(text("is ", value.dump(), ", expected an object or null"));
+        throw Error(text("is ", json_shown(value), ", expected an object or null"));
     }
     header.rope_scaling = scaling;
 }

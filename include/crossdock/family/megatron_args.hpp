@@ -44,7 +44,7 @@ inline Json write_glu_activation(const ModelHeader& header) {
 
 /// "rotary", "absolute", "PositionEmbeddingType.rotary", "rope", "learned_absolute", or Megatron-LLM's numbers.
 inline void read_positions(const Json& value, ModelHeader& header) {
-    const std::string name = value.is_string() ? value.get<std::string>() : value.dump();
+    const std::string name = value.is_string() ? value.get<std::string>() : json_shown(value);
     if (name.ends_with("rotary") || name == "rope" || name == "1")
         header.positions = PositionKind::rope;
     else if (name.ends_with("absolute") || name == "2")
@@ -52,7 +52,7 @@ inline void read_positions(const Json& value, ModelHeader& header) {
     else if (name == "none")
         header.positions = PositionKind::none;
     else
-        throw Error(text("is ", value.dump(), ", expected rotary, rope, absolute, learned_absolute or none"));
+        throw Error(text("is ", json_shown(value), ", expected rotary, rope, absolute, learned_absolute or none"));
 }
 
 /// A factor of 1 states nothing beyond "no linear scaling": other scalings have no argument here.

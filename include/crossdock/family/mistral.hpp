@@ -29,7 +29,7 @@ inline void read_mistral_window(const Json& value, ModelHeader& header) {
     if (value.is_array()) {
         for (const Json& layer : value)
             if (layer != value[0])
-                throw Error(text("is ", value.dump(), "; layers with windows of their own are not supported"));
+                throw Error(text("is ", json_shown(value), "; layers with windows of their own are not supported"));
         if (!value.empty()) read_mistral_window(value[0], header);
     } else {
         header.sliding_window = value.is_null() ? 0 : json_as<std::uint64_t>(value);

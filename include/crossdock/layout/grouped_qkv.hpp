@@ -17,7 +17,7 @@ struct SeparateQkv {
 ///     q rows of group 0 | k of group 0 | v of group 0 | q rows of group 1 | …
 /// Multi-head attention has one query head a group, multi-query attention one group.
 inline Tensor group_qkv(const SeparateQkv& parts, const HeadGeometry& heads) {
-    const std::uint64_t groups = parts.key.shape()[0] / heads.head_rows;
+    const std::uint64_t groups = checked_divide(parts.key.shape()[0], heads.head_rows, "key rows");
     const std::array blocks{in_blocks(parts.query, groups), in_blocks(parts.key, groups),
                             in_blocks(parts.value, groups)};
     return in_rows(concatenate(blocks, 1), parts.query.shape());
@@ -25,7 +25,7 @@ inline Tensor group_qkv(const SeparateQkv& parts, const HeadGeometry& heads) {
 
 /// The inverse of group_qkv().
 inline SeparateQkv ungroup_qkv(const Tensor& grouped, const HeadGeometry& heads) {
-    const Tensor blocks = in_blocks(grouped, grouped.shape()[0] / heads.group_rows());
+    const Tensor blocks = in_blocks(grouped, checked_divide(grouped.shape()[0], heads.group_rows(), "qkv rows"));
     const std::uint64_t query = heads.queries_per_group * heads.head_rows, key = query + heads.head_rows;
     const auto part = [&](std::uint64_t begin, std::uint64_t end) {
         return in_rows(slice(blocks, 1, begin, end), grouped.shape());

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "crossdock/core/checked.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "crossdock/core/tensor.hpp"
 
@@ -16,10 +17,11 @@ struct HeadGeometry {
     std::uint64_t group_rows() const { return (queries_per_group + 2) * head_rows; }
 };
 
-/// A weight or bias as [blocks, rows of a block, columns]; a bias has one column.
+/// A weight or bias as [blocks, rows of a block, columns]; a bias has one column. Throws Error when the rows are not
+/// that many equal blocks.
 inline Tensor in_blocks(const Tensor& tensor, std::uint64_t blocks) {
     const std::uint64_t rows = tensor.shape()[0], columns = rows == 0 ? 1 : tensor.element_count() / rows;
-    return reshape(tensor, Shape{blocks, rows / blocks, columns});
+    return reshape(tensor, Shape{blocks, checked_divide(rows, blocks, "rows"), columns});
 }
 
 /// The inverse of in_blocks(): all rows of `blocks` under the extents of `like` behind the first.

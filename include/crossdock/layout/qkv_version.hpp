@@ -13,14 +13,16 @@ namespace crossdock {
 
 /// The rows of a version-0 tensor in the order of version 2.0.
 inline Tensor qkv_from_version_0(const Tensor& rows, std::uint64_t head_rows) {
-    const std::uint64_t heads = rows.shape()[0] / (3 * head_rows), columns = rows.element_count() / rows.shape()[0];
+    const std::uint64_t heads = checked_divide(rows.shape()[0], 3 * head_rows, "qkv rows"),
+                        columns = checked_divide(rows.element_count(), rows.shape()[0], "qkv");
     const Tensor blocks = reshape(rows, Shape{3, heads, head_rows * columns});
     return reshape(swap_axes(blocks, 0), rows.shape());
 }
 
 /// The rows of a version-1.0 tensor in the order of version 2.0.
 inline Tensor qkv_from_version_1(const Tensor& rows, std::uint64_t head_rows) {
-    const std::uint64_t heads = rows.shape()[0] / (3 * head_rows), columns = rows.element_count() / rows.shape()[0];
+    const std::uint64_t heads = checked_divide(rows.shape()[0], 3 * head_rows, "qkv rows"),
+                        columns = checked_divide(rows.element_count(), rows.shape()[0], "qkv");
     const Tensor blocks = reshape(rows, Shape{heads, head_rows, 3, columns});
     return reshape(swap_axes(blocks, 1), rows.shape());
 }

@@ -14,15 +14,19 @@ namespace crossdock {
 
 /// Heads of `head_rows` rows, halves → pairs.
 inline Tensor halves_to_pairs(const Tensor& heads, std::uint64_t head_rows) {
-    const std::uint64_t count = heads.shape()[0] / head_rows, columns = heads.element_count() / heads.shape()[0];
-    const Tensor halves = reshape(heads, Shape{count, 2, head_rows / 2, columns});
+    const std::uint64_t count = checked_divide(heads.shape()[0], head_rows, "rotary rows"),
+                        half = checked_divide(head_rows, 2, "rows of a rotary head"),
+                        columns = checked_divide(heads.element_count(), heads.shape()[0], "rotary");
+    const Tensor halves = reshape(heads, Shape{count, 2, half, columns});
     return reshape(swap_axes(halves, 1), heads.shape());
 }
 
 /// Heads of `head_rows` rows, pairs → halves.
 inline Tensor pairs_to_halves(const Tensor& heads, std::uint64_t head_rows) {
-    const std::uint64_t count = heads.shape()[0] / head_rows, columns = heads.element_count() / heads.shape()[0];
-    const Tensor pairs = reshape(heads, Shape{count, head_rows / 2, 2, columns});
+    const std::uint64_t count = checked_divide(heads.shape()[0], head_rows, "rotary rows"),
+                        half = checked_divide(head_rows, 2, "rows of a rotary head"),
+                        columns = checked_divide(heads.element_count(), heads.shape()[0], "rotary");
+    const Tensor pairs = reshape(heads, Shape{count, half, 2, columns});
     return reshape(swap_axes(pairs, 1), heads.shape());
 }
 

@@ -9,9 +9,10 @@
 
 namespace crossdock {
 
-/// The shard of tensor-parallel rank `rank`: the extent along `axis` in `size` equal parts, which it divides into.
+/// The shard of tensor-parallel rank `rank`: the extent along `axis` in `size` equal parts. Throws Error when it does
+/// not divide into so many.
 inline Tensor shard(const Tensor& whole, std::size_t axis, std::uint64_t rank, std::uint64_t size) {
-    const std::uint64_t part = whole.shape()[axis] / size;
+    const std::uint64_t part = checked_divide(whole.shape()[axis], size, "a tensor for tensor-parallel ranks");
     return slice(whole, axis, rank * part, (rank + 1) * part);
 }
 
@@ -22,7 +23,8 @@ inline Tensor unshard(std::span<const Tensor> shards, std::size_t axis) { return
 inline std::uint64_t padded_vocab_rows(std::uint64_t true_size, std::uint64_t divisor, std::uint64_t ranks) {
     const std::uint64_t multiple =
         checked_multiply(divisor, ranks, "make_vocab_size_divisible_by × tensor parallel size");
-    return checked_multiply((true_size + multiple - 1) / multiple, multiple, "padded vocabulary");
+    if (multiple == 0) throw Error("a vocabulary cannot be padded to a multiple of 0");
+    return checked_multiply(true_size / multiple + (true_size % multiple != 0), multiple, "padded vocabulary");
 }
 
 /// Exactly `rows` vocabulary rows: the tail cut off, or the last row repeated, as the reference pads.

@@ -25,7 +25,7 @@ namespace crossdock {
 
 struct ConvertOptions {
     std::size_t max_queue_size = 50;  ///< messages; these hold recipes, so the bound matters to loaders that own memory
-    bool no_checking = false;         ///< skips the checks of order, presence and shape
+    bool no_checking = false;         ///< does not compare the tensors with the header: presence and shape
     std::optional<DType> dtype{};     ///< casts floating tensors; each keeps its own otherwise
     std::size_t threads = 0;          ///< that evaluate and write tensors; 0: one for each processor
     ProgressCallback progress{};      ///< hears of each message and each written block
@@ -62,6 +62,7 @@ inline Report convert(Loader& loader, Saver& saver, const ConvertOptions& option
     const detail::ProgressReporter::Listening listening(*reporter, options.progress);
     if (options.max_queue_size == 0) throw UsageError("--max_queue_size is 0, expected at least 1 message");
     Channel<Message> channel(options.max_queue_size);
+    if (options.dtype) loader.will_cast(*options.dtype);
     const std::stop_callback cancel(options.stop, [&channel] { channel.cancel(); });
     ModelReceiver receiver(saver, *reporter, !options.no_checking, options.dtype);
     const std::size_t threads = options.threads ? options.threads : std::max(1U, std::thread::hardware_concurrency());

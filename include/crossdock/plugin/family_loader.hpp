@@ -200,7 +200,7 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     const OriginalFormat& format = *family.original;
     ModelHeader header = begun_header(family, options, text("original ", family.name, " release"));
     read_config(format.params, read_params(file), header, file.string());
-    header.carried["params.json"] = read_params(file).dump();
+    header.carried["params.json"] = json_text(read_params(file), 0);
     std::vector<TensorDict> parts = read_original_parts(options.load_dir);
     std::vector<std::string> notices;
     within(options.load_dir.string(), [&] { notices = format.from_tensors(header, parts); });
@@ -208,10 +208,12 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     apply_overrides(options.overrides, header);
     complete_sizes(header, file.string());
     const TensorTable& table = format.table(header);
+    std::vector<std::string> mixed;
     TensorDict whole =
-        within(options.load_dir.string(), [&] { return merge_original_parts(std::move(parts), table, header); });
+        within(options.load_dir.string(), [&] { return merge_original_parts(std::move(parts), table, header, mixed); });
     OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(whole)), file);
     open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
+    open.mixed = std::move(mixed);
     return open;
 }
 

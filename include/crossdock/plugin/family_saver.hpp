@@ -131,9 +131,9 @@ protected:
         if (is_original()) {
             Json params = Json::object();
             write_config(family_.original->params, header_, params);
-            write_text(directory / "params.json", params.dump(2) + "\n");
+            write_text(directory / "params.json", json_text(params) + "\n");
         } else {
-            write_text(directory / "config.json", detail::hub_config(family_, header_).dump(2) + "\n");
+            write_text(directory / "config.json", json_text(detail::hub_config(family_, header_)) + "\n");
             write_generation_config(directory);
         }
         write_sidecar(directory, header_, {});

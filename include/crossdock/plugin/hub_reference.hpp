@@ -192,7 +192,8 @@ inline std::vector<std::string> apply_hub_reference(const Family& family, const 
     if (!std::filesystem::exists(file) || file.filename() != "config.json")
         throw Error(text("--config ", given.string(), ": expected a Hugging Face folder, or the config.json in one"));
     const auto directory = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-    const ModelHeader reference = detail::hub_header(family, {.load_dir = directory});
+    const ModelHeader reference =
+        within("--config", [&] { return detail::hub_header(family, {.load_dir = directory}); });
     const std::string where = text("--config ", file.string());
     if (family.hub_type) {
         const Json config = read_json_object(file);

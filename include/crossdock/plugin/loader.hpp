@@ -33,7 +33,12 @@ public:
 
     virtual ~Loader() = default;
 
-    /// Throws Error when the checkpoint holds tensors that no message carries: they would be lost.
+    /// Tells that whoever asks will cast floating tensors to `dtype`, before begin(): parts of one tensor that differ
+    /// in their type are then no Error, and come in a type that holds them all.
+    virtual void will_cast(DType) {}
+
+    /// Throws Error when the checkpoint holds tensors that no message carries: they would be lost; or parts of one
+    /// tensor that differ in their type, unless they will be cast.
     virtual void begin() {}
 
     virtual ModelHeader header() = 0;

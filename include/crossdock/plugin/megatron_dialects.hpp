@@ -2,10 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "crossdock/family/megatron.hpp"
 #include "crossdock/plugin/megatron_content.hpp"
@@ -19,8 +22,31 @@ inline bool any_name(const MegatronContent& content, auto&& test) {
     return false;
 }
 
+/// "; its tensors are 'a', 'b', …", for errors about a model of another kind.
+inline std::string first_names(const MegatronContent& content) {
+    constexpr std::size_t shown = 3;
+    const auto& entries = content.stages.front().front().entries();
+    std::vector<std::string> names;
+    for (const NamedTensor& entry : entries)
+        if (names.size() < shown) names.push_back(text("'", entry.name, "'"));
+    if (names.empty()) return "; it has no tensors";
+    return text("; its tensors are ", joined(names), entries.size() > shown ? ", …" : "");
+}
+
 inline auto contains(std::string_view part) {
     return [part](std::string_view name) { return name.find(part) != std::string_view::npos; };
+}
+
+/// Whether an MLP's first matrix, of Megatron's own model code, has more rows than its second has columns.
+inline bool is_gated(const MegatronContent& content) {
+    std::uint64_t rows = 0, columns = 0;
+    for (const auto& stage : content.stages)
+        for (const NamedTensor& entry : stage.front().entries()) {
+            const Shape& shape = entry.tensor.shape();
+            if (shape.rank() == 2 && entry.name.ends_with(".dense_h_to_4h.weight")) rows = shape[0];
+            if (shape.rank() == 2 && entry.name.ends_with(".dense_4h_to_h.weight")) columns = shape[1];
+        }
+    return rows != columns;
 }
 
 /// Megatron-Core's spelling: whose layers, and whether its BERT's.
@@ -36,10 +62,11 @@ inline const MegatronDialect& detect_dialect(const MegatronContent& content, con
     if (!any_name(content, contains("language_model."))) {
         const bool has_decoder = any_name(content, contains(".decoder.layers."));
         if (has_decoder == any_name(content, contains(".encoder.layers.")))
-            throw Error(text(directory.string(),
-                             has_decoder
-                                 ? ": the model has an encoder and a decoder; only one of the two is supported"
-                                 : ": the model has neither language_model nor layers of a decoder or encoder"));
+            throw Error(text(
+                directory.string(),
+                has_decoder ? std::string(": the model has an encoder and a decoder; only one of the two is supported")
+                            : text(": the model has neither language_model nor layers of a decoder or encoder",
+                                   first_names(content))));
         return choose_core(content);
     }
     if (any_name(content, contains(".layernorm_qkv.")) || any_name(content, contains(".layernorm_mlp.")))
@@ -57,6 +84,8 @@ inline const MegatronDialect& detect_dialect(const MegatronContent& content, con
     if (has_argument({"swiglu", "num_query_groups", "normalization", "openai_gelu", "add_position_embedding",
                       "apply_query_key_layer_scaling"}))
         return megatron_lm();
+    // The two arrange rotary positions and gates differently, and nothing else.
+    if (any_name(content, contains(".position_embeddings.")) && !is_gated(content)) return megatron_lm();
     throw Error(
         text(directory.string(),
              ": names and args fit Megatron-LLM and Megatron-LM alike; say which with --source_dialect llm|lm"));

@@ -9,6 +9,7 @@
 
 #include "crossdock/family/megatron.hpp"
 #include "crossdock/plugin/family_loader.hpp"
+#include "crossdock/plugin/megatron_wrappers.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 
 namespace crossdock::detail {
@@ -20,8 +21,9 @@ inline std::vector<LayerPlace> place_layers(const std::vector<StageTensors>& sta
     std::vector<LayerPlace> places;
     for (const std::string& chunk : chunks)
         for (std::size_t stage = 0; stage < stages.size(); ++stage) {
-            const std::uint64_t count = count_layers(stages[stage], chunk + ".", pattern);
-            for (std::uint64_t index = 0; index < count; ++index) places.push_back({stage, {chunk + "/", index}});
+            const std::uint64_t count = count_layers(stages[stage], chunk_prefix(chunk, '.'), pattern);
+            for (std::uint64_t index = 0; index < count; ++index)
+                places.push_back({stage, {chunk_prefix(chunk, '/'), index}});
         }
     return places;
 }

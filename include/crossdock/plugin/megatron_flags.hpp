@@ -15,7 +15,7 @@ namespace detail {
 /// As short as it can be without another value: 1e-05, 500000.
 inline std::string shortest(double value) {
     if (value == std::floor(value) && std::abs(value) < 1e15) return std::to_string(static_cast<std::int64_t>(value));
-    return Json(value).dump();
+    return json_text(value);
 }
 
 inline bool has_usual_llama3_constants(const RopeScaling& scaling) {

@@ -22,6 +22,8 @@
 #include "crossdock/plugin/megatron_evidence.hpp"
 #include "crossdock/plugin/megatron_files.hpp"
 #include "crossdock/plugin/megatron_namespace.hpp"
+#include "crossdock/plugin/megatron_ranks.hpp"
+#include "crossdock/plugin/megatron_sizes.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
@@ -38,7 +40,7 @@ struct MegatronLoaderOptions {
     std::filesystem::path vocab_file{};
     std::string megatron_path{};  ///< the reference needs Megatron's code; we do not
     std::optional<std::uint64_t> true_vocab_size{};
-    std::optional<std::uint64_t> kv_channels{};
+    MegatronSizeOptions sizes{};
     HeaderOverrides overrides{};
 };
 
@@ -54,6 +56,19 @@ inline std::uint64_t count_words(const std::filesystem::path& file) {
     return lines + (!content.empty() && content.back() != '\n' ? 1 : 0);
 }
 
+/// Notes which fields no description states, but a default of the tool.
+inline void mark_assumed(const MegatronDialect& dialect, const Json& args, const MegatronFiles& files,
+                         ModelHeader& header) {
+    ModelHeader stated;
+    dialect.constants(stated);
+    read_config(without_defaults(dialect.args), args, stated, "args");
+    read_sidecar(files.root, stated);
+    for_each_header_field(header_fields, [&](std::string_view name, auto member) {
+        if constexpr (requires { (header.*member).has_value(); })
+            if (header.*member && !(stated.*member)) header.assumed.emplace(name);
+    });
+}
+
 /// What the checkpoint states, in the order of trust: its args, then crossdock.json, then the defaults of the tool.
 inline ModelHeader megatron_header(const MegatronContent& content, const MegatronDialect& dialect,
                                    const MegatronFiles& files) {
@@ -61,13 +76,15 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     ModelHeader header;
     header.source_format = text("Megatron (", dialect.name, ")");
     dialect.constants(header);
+    require_understood(dialect.args, content.not_understood, where);
     read_config(dialect.args, content.args, header, where);
     read_sidecar(files.root, header);
     read_config(without_defaults(dialect.args), content.args, header, where);
     const auto iteration = content.iteration ? content.iteration : files.iteration;
     header.release = iteration && iteration->release;
     if (iteration && !iteration->release) header.iteration = iteration->number;
-    header.carried["args"] = content.args.dump();
+    header.carried["args"] = json_text(content.args, 0);
+    mark_assumed(dialect, content.args, files, header);
     return header;
 }
 
@@ -81,7 +98,10 @@ inline void apply_options(const MegatronLoaderOptions& options, ModelHeader& hea
         header.true_vocab_size = words;
     }
     if (!options.position_embedding_type.empty())
-        within("--position_embedding_type", [&] { read_positions(options.position_embedding_type, header); });
+        within("--position_embedding_type", [&] {
+            read_positions(options.position_embedding_type, header);
+            header.given.insert("positions");
+        });
     const bool is_any_decoder = options.model_type == "GPT" && !header.model_type.empty();
     if (!options.model_type.empty() && !is_any_decoder) header.model_type = options.model_type;
     apply_overrides(options.overrides, header);
@@ -110,6 +130,26 @@ inline void check_megatron_type(const ModelHeader& header, const std::string& ty
     if (header.parallel_attention) contradict("parallel attention");
 }
 
+/// In which order rows of q, k and v stand; Megatron-Core has only the latest.
+inline double qkv_version(const MegatronSizeOptions& options, const MegatronContent& content,
+                          const MegatronDialect& dialect) {
+    if (dialect.name == "mcore") return 3.0;
+    if (options.checkpoint_version) return static_cast<double>(*options.checkpoint_version);
+    return content.checkpoint_version.value_or(0);
+}
+
+inline void reorder_qkv(std::vector<StageTensors>& stages, double version, const ModelHeader& header,
+                        const std::filesystem::path& directory) {
+    if (version >= 2.0) return;
+    for (StageTensors& stage : stages) {
+        std::vector<TensorDict> ranks;
+        for (std::size_t rank = 0; rank < stage.size(); ++rank)
+            ranks.push_back(
+                within(directory.string(), [&] { return in_latest_order(stage.rank(rank), version, header); }));
+        stage = StageTensors(std::move(ranks));
+    }
+}
+
 }  // namespace detail
 
 /// Opens a Megatron checkpoint of any dialect, size and age.
@@ -117,31 +157,37 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const MegatronFiles files = find_megatron_files(options.load_dir, options.load_iters);
     detail::MegatronContent content = detail::read_megatron_files(files);
     const MegatronDialect& dialect = detail::choose_dialect(options.source_dialect, content, files.directory);
+    detail::require_agreement(content, dialect.args);
     OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files), .table = &dialect.table};
     ModelHeader& header = open.header;
-    if (options.kv_channels) header.kv_channels = *options.kv_channels;
-    if (header.kv_channels == 0 && header.num_attention_heads != 0)
-        header.kv_channels = header.hidden_size / header.num_attention_heads;
-    const bool is_core = dialect.name == "mcore";
+    const std::string where = text("args of ", files.directory.string());
+    detail::apply_sizes(options.sizes, header);
     for (const auto& stage : content.stages) {
         std::vector<TensorDict> ranks;
         for (const TensorDict& rank : stage)
-            ranks.push_back(within(files.directory.string(), [&] {
-                return detail::in_latest_spelling(rank, dialect, is_core ? 3.0 : content.checkpoint_version, header);
-            }));
+            ranks.push_back(
+                within(files.directory.string(), [&] { return detail::in_latest_spelling(rank, dialect); }));
         open.stages.emplace_back(std::move(ranks));
     }
-    open.first.prefix = content.chunks.front() + "/";
-    open.last.prefix = content.chunks.back() + "/";
+    open.first.prefix = detail::chunk_prefix(content.chunks.front(), '/');
+    open.last.prefix = detail::chunk_prefix(content.chunks.back(), '/');
     open.layers = detail::place_layers(open.stages, content.chunks, dialect.table);
-    const std::string where = text("args of ", files.directory.string());
     if (open.layers.empty()) throw Error(text(files.directory.string(), ": holds no transformer layers"));
+    const detail::TensorSizes sizes(open, files.directory);
+    detail::require_all_ranks(files, content.args, sizes.ffn_columns(), open.layers.size());
     if (header.num_layers != 0 && header.num_layers != open.layers.size())
         throw Error(text(where, ": say ", header.num_layers, " layers, the files hold ", open.layers.size()));
     header.num_layers = open.layers.size();
+    detail::find_sizes(sizes, content.has_args, where, header);
+    detail::reorder_qkv(open.stages, detail::qkv_version(options.sizes, content, dialect), header, files.directory);
     detail::TensorEvidence(open).apply(files.directory);
-    if (!header.gated_mlp && !header.activation) header.activation = Activation::gelu_erf;  // unless told otherwise
     detail::apply_options(options, header);
+    detail::assume_defaults(content.has_args || std::filesystem::exists(files.root / sidecar_name), where, header,
+                            open.notices);
+    if (!header.gated_mlp && !header.activation) {  // unless told otherwise
+        header.activation = Activation::gelu_erf;
+        header.assumed.insert("activation");
+    }
     detail::check_megatron_type(header, options.model_type);
     complete_sizes(header, where);
     header.previous_tensor_parallel_size = open.stages.front().size();
@@ -149,6 +195,8 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     header.source_directory = options.load_dir;
     header.companions = find_companions(files.root, open.notices);
     open.description = where;
+    open.notices.insert(open.notices.end(), content.notices.begin(), content.notices.end());
+    open.notices.insert(open.notices.end(), files.notices.begin(), files.notices.end());
     if (!options.megatron_path.empty())
         open.notices.push_back("--megatron_path has no effect: Megatron's code is not needed");
     return open;
@@ -164,7 +212,8 @@ public:
     /// Whether the directory is laid out as Megatron's checkpoints are.
     static bool recognises(const std::filesystem::path& directory) {
         return std::filesystem::exists(directory / detail::tracker_name) || detail::is_iteration_directory(directory) ||
-               !detail::iteration_directories(directory).empty();
+               !detail::iteration_folders(directory).empty() || detail::weights_in(directory) ||
+               detail::is_other_format(directory);
     }
     static std::vector<OptionSpec<Options>> options() {
         return chained(own_options(), override_options(&Options::overrides));
@@ -172,21 +221,35 @@ public:
 
 private:
     static std::vector<OptionSpec<Options>> own_options() {
-        return {option<Options>("load_dir", "DIR", "the checkpoint: its root or the directory of an iteration",
-                                &Options::load_dir),
-                option<Options>("model_type", "T", "what the model is, where it matters to the saver",
-                                &Options::model_type),
-                option<Options>("load_iters", "N", "which of several iterations, or release", &Options::load_iters),
-                option<Options>("source_dialect", "llm|lm|mcore", "overrides what the files tell",
-                                &Options::source_dialect),
-                option<Options>("true_vocab_size", "N", "words in the vocabulary, without padding",
-                                &Options::true_vocab_size),
-                option<Options>("vocab_file", "FILE", "a vocabulary whose words are counted: JSON, or one a line",
-                                &Options::vocab_file),
-                option<Options>("kv_channels", "N", "rows of one attention head", &Options::kv_channels),
-                option<Options>("position_embedding_type", "T", "overrides what the files tell",
-                                &Options::position_embedding_type),
-                option<Options>("megatron_path", "DIR", "accepted, has no effect", &Options::megatron_path)};
+        return {
+            option<Options>("load_dir", "DIR", "the checkpoint: its root or the directory of an iteration",
+                            &Options::load_dir),
+            option<Options>("model_type", "T", "what the model is, where it matters to the saver",
+                            &Options::model_type),
+            option<Options>("load_iters", "N", "which of several iterations, or release", &Options::load_iters),
+            option<Options>("source_dialect", "llm|lm|mcore", "overrides what the files tell",
+                            &Options::source_dialect),
+            option<Options>("true_vocab_size", "N", "words in the vocabulary, without padding",
+                            &Options::true_vocab_size),
+            option<Options>("vocab_file", "FILE", "a vocabulary whose words are counted: JSON, or one a line",
+                            &Options::vocab_file),
+            size("kv_channels", "N", "rows of one attention head", &MegatronSizeOptions::kv_channels),
+            size("num_attention_heads", "N", "where args do not state them", &MegatronSizeOptions::num_attention_heads),
+            size("num_query_groups", "N", "key/value heads, where args do not state them",
+                 &MegatronSizeOptions::num_query_groups),
+            size("checkpoint_version", "0|1|2|3", "the order of qkv rows, where the files do not state it",
+                 &MegatronSizeOptions::checkpoint_version),
+            option<Options>("position_embedding_type", "T", "overrides what the files tell",
+                            &Options::position_embedding_type),
+            option<Options>("megatron_path", "DIR", "accepted, has no effect", &Options::megatron_path)};
+    }
+
+    static OptionSpec<Options> size(std::string name, std::string value, std::string help,
+                                    std::optional<std::uint64_t> MegatronSizeOptions::*member) {
+        auto inner = option<MegatronSizeOptions>(std::move(name), std::move(value), std::move(help), member);
+        return {std::move(inner.info), [set = std::move(inner.set)](Options& options, const std::string& given) {
+                    set(options.sizes, given);
+                }};
     }
 };
 

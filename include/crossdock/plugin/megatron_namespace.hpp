@@ -1,43 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "crossdock/container/pickle/value.hpp"
+#include "crossdock/core/dtype.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+#include "crossdock/family/config_table.hpp"
 #include "crossdock/family/json.hpp"
+#include "crossdock/plugin/plain_values.hpp"
 
 namespace crossdock {
 
+/// The arguments that a training run stored, by name.
+struct MegatronArgs {
+    Json values = Json::object();
+    /// What is there and is no plain value: its name, and what it is. Nobody may take its default instead.
+    std::map<std::string, std::string> not_understood{};
+    bool stated = false;  ///< false: the file holds none
+};
+
 namespace detail {
 
-/// A plain value as JSON. Names such as torch.bfloat16 become text, members of enumerations their name or number; what
-/// is no plain value (random states, classes of a fork) is left out.
-inline Json json_of_plain(const pickle::Value& value, int depth = 0) {
-    constexpr int max_depth = 32;
-    if (depth > max_depth) return Json(Json::value_t::discarded);
-    if (value.is_none()) return nullptr;
-    if (const auto truth = value.as_bool()) return *truth;
-    if (const auto integer = value.as_integer()) return *integer;
-    if (const auto* number = value.get<double>(); number && std::isfinite(*number)) return *number;
-    if (const auto* string = value.as_string()) return *string;
-    if (const auto* global = value.get<pickle::Global>()) return text(global->module, ".", global->name);
-    if (const auto* object = value.get<pickle::Object>(); object && !value.entries()) {
-        const auto* args = object->args.items();
-        if (args && args->size() == 1 && object->state.is_none()) return json_of_plain(args->front(), depth + 1);
-        return Json(Json::value_t::discarded);
+using NamedValues = std::vector<std::pair<std::string_view, const pickle::Value*>>;
+
+inline void add_fields(const pickle::Value& mapping, NamedValues& fields) {
+    if (const auto* entries = mapping.entries())
+        for (const pickle::Entry& entry : *entries)
+            if (const std::string* name = entry.key.as_string()) fields.emplace_back(*name, &entry.value);
+}
+
+/// What an argparse.Namespace holds, or whatever stands for one: a dict, a dataclass, a SimpleNamespace, an instance of
+/// a class with __slots__. Empty where the values have no names.
+inline std::optional<NamedValues> named_values(const pickle::Value& container) {
+    NamedValues fields;
+    const auto* object = container.get<pickle::Object>();
+    if (!object && !container.entries()) return std::nullopt;
+    add_fields(container, fields);
+    if (!object) return fields;
+    if (const auto* parts = object->state.get<pickle::Tuple>())
+        for (const pickle::Value& part : parts->items) add_fields(part, fields);
+    else
+        add_fields(object->state, fields);
+    const bool is_known = object->state.is_none() || object->state.entries() || object->state.get<pickle::Tuple>();
+    const auto* args = object->args.items();
+    if (fields.empty() && (!is_known || (args && !args->empty()))) return std::nullopt;
+    return fields;
+}
+
+/// The last of several values of a name counts, as in Python.
+inline MegatronArgs plain_args(const NamedValues& fields) {
+    constexpr std::size_t most = 10'000;  // NVIDIA's list has 500
+    if (fields.size() > most) throw Error(text("hold ", fields.size(), " values, more than any training run has"));
+    std::unordered_map<std::string_view, const pickle::Value*> last;
+    for (const auto& [name, value] : fields) last[name] = value;
+    MegatronArgs args{.stated = true};
+    PlainValues plain;
+    for (const auto& [name, value] : fields) {
+        const auto found = last.find(name);
+        if (found == last.end()) continue;
+        if (auto json = plain.read(*found->second))
+            args.values[std::string(name)] = std::move(*json);
+        else
+            args.not_understood[std::string(name)] = describe_value(*found->second);
+        last.erase(found);
     }
-    if (const auto* items = value.items()) {
-        Json array = Json::array();
-        for (const pickle::Value& item : *items)
-            if (Json element = json_of_plain(item, depth + 1); !element.is_discarded())
-                array.push_back(std::move(element));
-        return array;
-    }
-    return Json(Json::value_t::discarded);
+    return args;
 }
 
 inline pickle::Value plain_of_json(const Json& json) {
@@ -52,34 +89,56 @@ inline pickle::Value plain_of_json(const Json& json) {
             for (const Json& item : json) tuple.items.push_back(plain_of_json(item));
             return tuple;
         }
+        case Json::value_t::object: {
+            pickle::Dict dict;
+            for (const auto& [key, value] : json.items())
+                dict.entries.push_back({pickle::Value(std::string_view(key)), plain_of_json(value)});
+            return dict;
+        }
         default: return {};
     }
 }
 
 }  // namespace detail
 
-/// The attributes of an args Namespace as a JSON object; an empty one when there is no Namespace.
-inline Json json_of_namespace(const pickle::Value* args) {
-    Json json = Json::object();
-    const auto* object = args ? args->get<pickle::Object>() : nullptr;
-    const auto* attributes = object ? object->state.entries() : nullptr;
-    if (!attributes) return json;
-    for (const pickle::Entry& entry : *attributes)
-        if (const std::string* name = entry.key.as_string())
-            if (Json value = detail::json_of_plain(entry.value); !value.is_discarded()) json[*name] = std::move(value);
-    return json;
+/// The arguments in a value of a checkpoint's file; none where it is null or None. Throws Error where it is something
+/// that has no names for what it holds.
+inline MegatronArgs read_args(const pickle::Value* args) {
+    if (!args || args->is_none()) return {};
+    const auto fields = detail::named_values(*args);
+    if (!fields)
+        throw Error(text("are ", args->describe(),
+                         ", whose values have no names; expected an argparse.Namespace, a "
+                         "dict or an object with attributes"));
+    return detail::plain_args(*fields);
 }
+
+/// Throws Error where an argument that the table reads is there and was not understood: its default may be wrong.
+inline void require_understood(const ConfigTable& table, const std::map<std::string, std::string>& not_understood,
+                               std::string_view where) {
+    if (not_understood.empty()) return;
+    for (const ConfigEntry& line : table) {
+        if (!line.read) continue;
+        for (const std::string_view key : line.keys)
+            if (const auto found = not_understood.find(std::string(key)); found != not_understood.end())
+                throw Error(text(where, ": '", key, "' is ", found->second,
+                                 ", which is not understood; expected a plain number, text, list or None"));
+    }
+}
+
+/// The plain values of args as a JSON object; an empty one when there are none.
+inline Json json_of_namespace(const pickle::Value* args) { return read_args(args).values; }
 
 /// An argparse.Namespace with these attributes; "torch.bfloat16" becomes the dtype again, arrays become tuples.
 inline pickle::Value namespace_of_json(const Json& json) {
     constexpr std::string_view torch = "torch.";
     pickle::Dict attributes;
     for (const auto& [name, value] : json.items()) {
-        const bool is_dtype = value.is_string() && value.get_ref<const std::string&>().starts_with(torch);
-        attributes.entries.push_back(
-            {pickle::Value(std::string_view(name)),
-             is_dtype ? pickle::Value(pickle::Global{"torch", value.get<std::string>().substr(torch.size())})
-                      : detail::plain_of_json(value)});
+        const std::string* string = value.get_ptr<const std::string*>();
+        const bool is_dtype = string && string->starts_with(torch) && parse_dtype(string->substr(torch.size()));
+        attributes.entries.push_back({pickle::Value(std::string_view(name)),
+                                      is_dtype ? pickle::Value(pickle::Global{"torch", string->substr(torch.size())})
+                                               : detail::plain_of_json(value)});
     }
     pickle::Object object;
     object.module = "argparse";

@@ -18,6 +18,7 @@
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/container/torch/writer.hpp"
+#include "crossdock/family/apply_table.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/json.hpp"
 #include "crossdock/layout/tensor_parallel.hpp"
@@ -82,17 +83,21 @@ inline std::map<std::string, Cut> cuts_by_name(const TensorTable& table) {
 
 /// The same tensor of every part, as one. A part whose key/value rows are those of the `copies - 1` parts behind it as
 /// well stands for them all.
-inline Tensor joined_parts(std::span<const TensorDict> parts, const NamedTensor& first, Cut cut, std::uint64_t copies) {
+inline Tensor joined_parts(std::span<const TensorDict> parts, const NamedTensor& first, Cut cut, std::uint64_t copies,
+                           std::vector<std::string>& mixed) {
+    std::string differ;
     std::vector<Tensor> shards;
     for (std::size_t part = 0; part < parts.size(); part += copies) {
         const NamedTensor* entry = parts[part].find(first.name);
         if (!entry) throw Error(text("tensor '", first.name, "' is in ", first.file, ", but not in part ", part));
-        if (entry->tensor.shape() != first.tensor.shape() || entry->tensor.dtype() != first.tensor.dtype())
-            throw Error(text(entry->file, ": tensor '", entry->name, "' is ", name(entry->tensor.dtype()), " ",
-                             entry->tensor.shape(), ", ", name(first.tensor.dtype()), " ", first.tensor.shape(), " in ",
-                             first.file));
+        const std::string found = text(entry->file, ": tensor '", entry->name, "' is ", name(entry->tensor.dtype()),
+                                       " ", entry->tensor.shape(), ", ", name(first.tensor.dtype()), " ",
+                                       first.tensor.shape(), " in ", first.file);
+        if (entry->tensor.shape() != first.tensor.shape()) throw Error(found);
+        if (entry->tensor.dtype() != first.tensor.dtype()) differ = found;
         shards.push_back(entry->tensor);
     }
+    if (!differ.empty()) require_one_type(shards, &mixed, differ);
     const std::size_t axis = cut == Cut::rows ? 0 : 1;
     if (first.tensor.shape().rank() <= axis)
         throw Error(
@@ -103,9 +108,10 @@ inline Tensor joined_parts(std::span<const TensorDict> parts, const NamedTensor&
 }  // namespace detail
 
 /// All parts as one. With more parts than key/value heads, several parts hold the same head (Llama 3 405B in 16 parts):
-/// their rows are more than the header asks for, and each head is taken once.
+/// their rows are more than the header asks for, and each head is taken once. Parts that differ in their type are noted
+/// in `mixed` and cast to one that holds them all.
 inline TensorDict merge_original_parts(std::vector<TensorDict> parts, const TensorTable& table,
-                                       const ModelHeader& header) {
+                                       const ModelHeader& header, std::vector<std::string>& mixed) {
     if (parts.size() == 1) return std::move(parts.front());
     const auto cuts = detail::cuts_by_name(table);
     const std::uint64_t key_rows = header.num_query_groups * header.kv_channels;
@@ -118,7 +124,7 @@ inline TensorDict merge_original_parts(std::vector<TensorDict> parts, const Tens
         const bool is_replicated =
             is_key && rows > key_rows && rows % key_rows == 0 && parts.size() % (rows / key_rows) == 0;
         if (cut != Cut::none)
-            entry.tensor = detail::joined_parts(parts, entry, cut, is_replicated ? rows / key_rows : 1);
+            entry.tensor = detail::joined_parts(parts, entry, cut, is_replicated ? rows / key_rows : 1, mixed);
         whole.add(std::move(entry));
     }
     return whole;

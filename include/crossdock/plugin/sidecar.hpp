@@ -58,7 +58,7 @@ inline void write_sidecar(const std::filesystem::path& directory, const ModelHea
     json["training"] = header_to_json(header, training_fields);
     if (!flags.empty()) json["flags"] = flags;
     json["carried"] = header.carried;
-    write_text(directory / sidecar_name, json.dump(2) + "\n");
+    write_text(directory / sidecar_name, json_text(json) + "\n");
 }
 
 }  // namespace crossdock

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/same_bytes.hpp"
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/plugin/loader.hpp"
@@ -34,6 +35,7 @@ struct OpenCheckpoint {
     NameScope first{}, last{};  ///< of what stands in front of the layers and behind them
     std::string description{};  ///< the file that says what the model is, for errors
     std::vector<std::string> notices{};
+    std::vector<std::string> mixed{};  ///< which parts of one tensor differ in their type
 };
 
 /// "hidden_size 4096, num_attention_heads 32, …": what expected shapes follow from.
@@ -50,20 +52,29 @@ class TableLoader : public Loader {
 public:
     explicit TableLoader(OpenCheckpoint checkpoint)
         : checkpoint_(std::move(checkpoint)),
-          sizes_(describe_sizes(checkpoint_.header, checkpoint_.description)) {
+          sizes_(describe_sizes(checkpoint_.header, checkpoint_.description)),
+          mixed_(std::move(checkpoint_.mixed)) {
         check_vocabulary();
         check_all_tensors();
     }
 
+    void will_cast(DType) override { will_cast_ = true; }
+
     void begin() override {
+        if (!mixed_.empty() && !will_cast_)
+            throw Error(text(mixed_.front(), ": give --dtype to cast them to one type"));
         check_unused();
+        check_replicas();
         check_tied_copy();
     }
 
     ModelHeader header() override { return checkpoint_.header; }
     Embeddings embeddings() override { return load<Embeddings>(0, checkpoint_.first); }
     TransformerLayer layer(std::uint64_t index) override {
-        const LayerPlace& place = checkpoint_.layers.at(index);
+        if (index >= checkpoint_.layers.size())
+            throw Error(
+                text(checkpoint_.description, ": there is no layer ", index, " of ", checkpoint_.layers.size()));
+        const LayerPlace& place = checkpoint_.layers[index];
         auto message = load<TransformerLayer>(place.stage, place.scope);
         message.index = index;
         return message;
@@ -85,12 +96,19 @@ public:
             }
         return storage;
     }
-    std::vector<std::string> notices() const override { return checkpoint_.notices; }
+    std::vector<std::string> notices() const override {
+        std::vector<std::string> lines = checkpoint_.notices;
+        if (!mixed_.empty()) lines.push_back(text(mixed_.front(), ", read in a type that holds them all"));
+        return lines;
+    }
 
 private:
     template <class M>
     M load(std::size_t stage, const NameScope& scope) {
-        return gather<M>(*checkpoint_.table, checkpoint_.stages[stage], scope, checkpoint_.header, sizes_);
+        std::vector<std::string> mixed;
+        M message = gather<M>(*checkpoint_.table, checkpoint_.stages[stage], scope, checkpoint_.header, sizes_, &mixed);
+        if (mixed_.empty()) mixed_ = std::move(mixed);
+        return message;
     }
 
     template <class M>
@@ -146,38 +164,47 @@ private:
                          count > shown ? ", …" : "", "; ", sizes_));
     }
 
+    /// What all ranks of a stage hold is the same on all, and one of them is sent.
+    void check_replicas() const {
+        for (const StageTensors& stage : checkpoint_.stages)
+            for (const std::string& name : stage.replicated())
+                for (std::size_t rank = 1; rank < stage.size(); ++rank) check_replica(stage, name, rank);
+    }
+
+    static void check_replica(const StageTensors& stage, const std::string& name, std::size_t rank) {
+        const NamedTensor *first = stage.find(0, name), *other = stage.find(rank, name);
+        if (!first || !other || same_bytes(first->tensor, other->tensor)) return;
+        throw Error(text("tensor '", first->name, "' differs between tensor-parallel ranks 0 and ", rank, " (",
+                         first->file, ", ", other->file,
+                         "), which both hold all of it; the files are of different checkpoints, or "
+                         "one is damaged"));
+    }
+
     /// A tied model's second copy of its embeddings is dropped, as everyone who loads it ties the two again; that they
     /// differ is worth a warning.
     void check_tied_copy() {
         if (copies_.empty()) return;
-        const Embeddings message = gather<Embeddings>(*checkpoint_.table, checkpoint_.stages.front(), checkpoint_.first,
-                                                      checkpoint_.header, sizes_);
+        const Embeddings message = embeddings();
+        cast_to_common(copies_);
         const Tensor copy = concatenate(copies_, 0);
-        if (copy.shape() != message.word->shape() || copy.dtype() != message.word->dtype() ||
-            !same_bytes(copy, *message.word))
+        const bool differs = !same_bytes(copy, *message.word);
+        if (differs && checkpoint_.stages.size() > 1)
+            throw Error(text(checkpoint_.description, ": '", checkpoint_.table->tied_copy,
+                             "' of the last stage differs "
+                             "from the word embeddings of the first, to which the model ties it; the files are of "
+                             "different checkpoints, or one is damaged"));
+        if (differs)
             checkpoint_.notices.push_back(
                 text("'", checkpoint_.table->tied_copy,
                      "' differs from the word embeddings, to which the model ties it; the embeddings are used"));
         copies_.clear();
     }
 
-    static bool same_bytes(const Tensor& a, const Tensor& b) {
-        constexpr std::uint64_t block = 1U << 18;
-        std::vector<std::byte> left, right;
-        for (std::uint64_t begin = 0; begin < a.element_count(); begin += block) {
-            const std::uint64_t count = std::min(block, a.element_count() - begin);
-            left.resize(count * item_size(a.dtype()));
-            right.resize(left.size());
-            a.evaluate(begin, left);
-            b.evaluate(begin, right);
-            if (left != right) return false;
-        }
-        return true;
-    }
-
     OpenCheckpoint checkpoint_;
     std::string sizes_;  // what the expected shapes follow from, for errors
     std::vector<Tensor> copies_;
+    std::vector<std::string> mixed_;  // the first parts of one tensor that differ in their type
+    bool will_cast_ = false;
 };
 
 /// How many layers the names of a stage speak of: one more than the highest number that stands for "{}".

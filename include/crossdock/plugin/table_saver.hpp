@@ -77,12 +77,17 @@ public:
         pool_.emplace(context_.threads, context_.written, context_.stop);
     }
     void write(const Embeddings& message) override {
+        require_header();
         save(message, 0, target_.first);
         const bool needs_copy = target_.stages.size() > 1 || target_.table->always_unties;
-        if (target_.header.tied_embeddings && needs_copy) save_tied_copy(*message.word);
+        if (target_.header.tied_embeddings && needs_copy && message.word) save_tied_copy(*message.word);
     }
     void write(const TransformerLayer& message) override {
-        const LayerPlace& place = target_.layers.at(message.index);
+        require_header();
+        if (message.index >= target_.layers.size())
+            throw Error(
+                text("message '", message_name(message), "': the target has ", target_.layers.size(), " layers"));
+        const LayerPlace& place = target_.layers[message.index];
         save(message, place.stage, place.scope);
     }
     void write(const FinalNorm& message) override { save_last(message); }
@@ -92,6 +97,7 @@ public:
     void write(const BertBinaryHead& message) override { save_last(message); }
 
     void finish() override {
+        require_header();
         pool_->wait();
         close(target_, staged_->path());
         for (auto& stage : target_.stages)
@@ -123,6 +129,10 @@ private:
         return header;
     }
 
+    void require_header() const {
+        if (!pool_) throw Error("the saver is given a message before the header");
+    }
+
     template <class M>
     void save(M message, std::size_t stage, const NameScope& scope) {
         for (const auto& field : tensor_fields<M>)
@@ -134,6 +144,7 @@ private:
 
     template <class M>
     void save_last(const M& message) {
+        require_header();
         save(message, target_.stages.size() - 1, target_.last);
     }
 

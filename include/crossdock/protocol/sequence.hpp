@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <variant>
 
@@ -29,6 +30,26 @@ void check_message(const Message& message, const ModelHeader& header) {
             fail("of shape ", tensor->shape(), " is unexpected; the header says that there is none");
         if (expected && tensor->shape() != *expected)
             fail("has shape ", tensor->shape(), ", the header asks for ", *expected);
+    }
+}
+
+/// Throws Error when a message is not sound whatever its header says: a tensor without content, or a gate without the
+/// rows that it multiplies.
+template <class Message>
+void check_weights(const Message& message) {
+    for (const auto& field : tensor_fields<Message>)
+        if (const std::optional<Tensor>& tensor = message.*field.tensor; tensor && !tensor->has_content())
+            throw Error(text("message '", message_name(message), "': tensor '", field.name, "' of shape ",
+                             tensor->shape(), " has no content"));
+    if constexpr (std::is_same_v<Message, TransformerLayer>) {
+        const auto require_both = [&](const std::optional<Tensor>& gate, const std::optional<Tensor>& up,
+                                      std::string_view kind) {
+            if (gate.has_value() != up.has_value())
+                throw Error(text("message '", message_name(message), "': has the ", kind, "s of the MLP's ",
+                                 gate ? "gate but not of its up" : "up but not of its gate", " projection"));
+        };
+        require_both(message.gate_weight, message.up_weight, "weight");
+        require_both(message.gate_bias, message.up_bias, "bias");
     }
 }
 

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <atomic>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
+
+#include "crossdock/core/error.hpp"
 
 namespace crossdock {
 
@@ -51,6 +52,12 @@ private:
     std::atomic<std::uint64_t> word_{0};
 };
 
+/// Throws Error for a queue without room.
+inline std::size_t at_least_one(std::size_t capacity) {
+    if (capacity == 0) throw Error("a queue needs room for at least one item");
+    return capacity;
+}
+
 }  // namespace detail
 
 /// A bounded lock-free ring between one producer and one consumer thread. Either waits, asleep, where the other is
@@ -62,7 +69,7 @@ public:
     /// Room for `capacity` items, at least one.
     explicit SpscQueue(std::size_t capacity)
         : capacity_(capacity),
-          slots_((assert(capacity > 0), std::allocator<T>().allocate(capacity))) {}
+          slots_(std::allocator<T>().allocate(detail::at_least_one(capacity))) {}
     SpscQueue(const SpscQueue&) = delete;
     SpscQueue& operator=(const SpscQueue&) = delete;
     ~SpscQueue();

@@ -73,16 +73,15 @@ TEST_CASE("safetensors header refuses what is no JSON object", "[container][safe
     CHECK_THROWS_WITH(parse_header("[]", 0), "header does not begin with '{'; is it a safetensors file?");
     CHECK_THROWS_WITH(parse_header("{", 0), "header does not end with '}' and spaces");
     CHECK_THROWS_WITH(parse_header("{}\n", 0), "header does not end with '}' and spaces");
-    CHECK_THROWS_WITH(parse_header("{}\0}"s, 0), "header: is not valid JSON at byte 2: a NUL byte");
-    CHECK_THROWS_WITH(parse_header("{}{}", 0), ContainsSubstring("header: is not valid JSON at byte 3: syntax error"));
-    CHECK_THROWS_WITH(parse_header("{\"t\":}", 0),
-                      "header: is not valid JSON at byte 6: syntax error while parsing value - unexpected '}'; "
-                      "expected '[', '{', or a literal");
+    CHECK_THROWS_WITH(parse_header("{}\0}"s, 0),
+                      "header: is not valid JSON at byte 2: expected nothing more, found the byte 0");
+    CHECK_THROWS_WITH(parse_header("{}{}", 0), "header: is not valid JSON at byte 2: expected nothing more, found '{'");
+    CHECK_THROWS_WITH(parse_header("{\"t\":}", 0), "header: is not valid JSON at byte 5: expected a value, found '}'");
 }
 
 TEST_CASE("safetensors header refuses what is not UTF-8", "[container][safetensors]") {
-    CHECK_THROWS_WITH(parse_header("{\"\xC3\":{}}", 0), ContainsSubstring("ill-formed UTF-8 byte"));
-    CHECK_THROWS_WITH(parse_header("{\"\xED\xA0\x80\":{}}", 0), ContainsSubstring("ill-formed UTF-8 byte"));
+    CHECK_THROWS_WITH(parse_header("{\"\xC3\":{}}", 0), ContainsSubstring("a string that is not UTF-8"));
+    CHECK_THROWS_WITH(parse_header("{\"\xED\xA0\x80\":{}}", 0), ContainsSubstring("a string that is not UTF-8"));
     CHECK_THROWS_WITH(parse_header(R"({"\ud800":{}})", 0), ContainsSubstring("surrogate"));
 }
 

@@ -39,7 +39,7 @@ inline std::vector<OptionInfo> convert_options() {
             {"bf16", "", "the same as --dtype bf16"},
             {"fp16", "", "the same as --dtype f16"},
             {"params_dtype", "T", "the same as --dtype, also as fp32, float16 or torch.bfloat16"},
-            {"no_checking", "", "skips the checks of messages between loader and saver"},
+            {"no_checking", "", "does not compare tensors with the header"},
             {"max_queue_size", "N", "messages between loader and saver, 50 unless given"},
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
             {"quiet", "", "prints nothing but warnings and errors"}};
@@ -142,10 +142,8 @@ std::string choose_saver(const std::string& asked, const std::string& loader, co
     if (!plugin->plugin.empty()) return std::string(plugin->plugin);
     std::string family = family_of_source(loader, source);
     if (std::find(names.begin(), names.end(), family) == names.end())
-        throw UsageError(text("--saver ", asked,
-                              ": the source does not say of which family its model is; give the one "
-                              "it is: ",
-                              joined(names)));
+        throw UsageError(text("--saver ", asked, ": the source does not say of which family its model is; name it: ",
+                              "--saver llama, for one (see crossdock plugins)"));
     return family;
 }
 

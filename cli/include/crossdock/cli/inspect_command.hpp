@@ -94,7 +94,7 @@ inline void print_header(const ModelHeader& header) {
     std::vector<std::array<std::string, 2>> lines;
     const Json fields = stated_fields(header);
     for (const auto& [name, value] : fields.items())
-        lines.push_back({name, value.is_string() ? value.template get<std::string>() : value.dump()});
+        lines.push_back({name, value.is_string() ? value.template get<std::string>() : json_text(value, 0)});
     std::cout << "\nheader\n";
     print_columns(lines);
 }

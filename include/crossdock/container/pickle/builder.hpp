@@ -151,8 +151,10 @@ inline void Builder::call() {
 inline std::optional<Value> Builder::builtin_call(const Global& global, const std::vector<Value>& args) {
     if (global.module == "_codecs" && global.name == "encode") return encoded_bytes(args);
     if (global.module == "copyreg" && global.name == "_reconstructor" && args.size() == 3) {
-        Global made = callee(args[0]);
-        return make(object(std::move(made), Construction::new_instance, make(Tuple{})));
+        // (class, object, None), or (class, int, 5) for an instance of a class that extends int.
+        Tuple given;
+        if (!args[2].is_none()) given.items.push_back(args[2]);
+        return make(object(callee(args[0]), Construction::new_instance, make(std::move(given))));
     }
     if (global.module != "builtins") return std::nullopt;
     if (global.name == "getattr") return enum_member(args);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,7 +12,9 @@
 #include <vector>
 
 #include "crossdock/container/little_endian.hpp"
+#include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
+#include "crossdock/core/text.hpp"
 
 namespace crossdock::pickle {
 
@@ -24,7 +25,9 @@ public:
         : source_(std::move(source)),
           next_(begin),
           end_(end) {
-        assert(begin <= end && end <= source_->size());
+        if (begin > end || end > source_->size())
+            throw Error(
+                text(source_->name(), ": bytes ", begin, " to ", end, " are asked for, it holds ", source_->size()));
     }
 
     const Source& source() const noexcept { return *source_; }
@@ -67,15 +70,19 @@ public:
 
     /// Passes over bytes without reading them.
     void skip(std::uint64_t bytes) {
-        assert(bytes <= remaining());
+        require(bytes <= remaining());
         next_ = offset() + bytes;
         block_.clear();
         at_ = 0;
     }
 
 private:
+    void require(bool there) const {
+        if (!there) throw Error(text(source_->name(), ": ends at byte ", end_, " in the midst of a value"));
+    }
+
     void fill() {
-        assert(next_ < end_);
+        require(next_ < end_);
         block_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(block_bytes, end_ - next_)));
         at_ = 0;
         source_->read(next_, std::span<std::byte>(block_));

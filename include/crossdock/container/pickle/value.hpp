@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cassert>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +12,9 @@
 #include <variant>
 #include <vector>
 
+#include "crossdock/core/error.hpp"
 #include "crossdock/core/tensor.hpp"
+#include "crossdock/core/text.hpp"
 
 namespace crossdock::pickle {
 
@@ -46,7 +47,7 @@ public:
     Value(std::same_as<bool> auto truth) : content_(truth) {}
     template <std::integral I>
     requires(!std::same_as<I, bool>) Value(I number) : content_(static_cast<std::int64_t>(number)) {
-        assert(std::in_range<std::int64_t>(number));
+        if (!std::in_range<std::int64_t>(number)) throw Error(text(number, " is beyond what a pickle's integers hold"));
     }
     Value(double number) : content_(number) {}
     Value(const char* text) : Value(std::string(text)) {}

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "crossdock/container/strict_json.hpp"
+#include "crossdock/container/json_parser.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
 
@@ -92,17 +92,16 @@ inline void check_name(std::string_view name) {
 
 /// Builds a Header from the parser's events. The parser keeps its own stack and the grammar is three levels deep, so
 /// hostile nesting ends at the first bracket too many.
-class HeaderBuilder final : public nlohmann::json_sax<nlohmann::json> {
+class HeaderBuilder {
 public:
     Header take() { return std::move(header_); }
 
-    bool null() override { return refuse("null"); }
-    bool boolean(bool) override { return refuse("a boolean"); }
-    bool number_integer(number_integer_t) override { return refuse("a negative number"); }
-    bool number_float(number_float_t, const string_t&) override { return refuse("a number that is no 64-bit integer"); }
-    bool binary(binary_t&) override { return refuse("binary data"); }
+    bool null() { return refuse("null"); }
+    bool boolean(bool) { return refuse("a boolean"); }
+    bool number_integer(std::int64_t) { return refuse("a negative number"); }
+    bool number_float(double, const std::string&) { return refuse("a number that is no 64-bit integer"); }
 
-    bool number_unsigned(number_unsigned_t value) override {
+    bool number_unsigned(std::uint64_t value) {
         if (expected_ != Expected::extent && expected_ != Expected::offset) return refuse("a number");
         if (expected_ == Expected::extent && numbers_.size() == max_rank)
             throw Error(
@@ -114,7 +113,7 @@ public:
         return true;
     }
 
-    bool string(string_t& value) override {
+    bool string(std::string& value) {
         if (expected_ == Expected::dtype) {
             set_dtype(value);
             expected_ = Expected::field;
@@ -127,7 +126,7 @@ public:
         return true;
     }
 
-    bool start_object(std::size_t) override {
+    bool start_object(std::size_t) {
         switch (expected_) {
             case Expected::header: expected_ = Expected::name; return true;
             case Expected::tensor: expected_ = Expected::field; return true;
@@ -136,7 +135,7 @@ public:
         }
     }
 
-    bool key(string_t& value) override {
+    bool key(std::string& value) {
         key_ = value;
         switch (expected_) {
             case Expected::name: start_entry(); return true;
@@ -145,20 +144,20 @@ public:
         }
     }
 
-    bool end_object() override {
+    bool end_object() {
         if (expected_ == Expected::field) finish_entry();
         expected_ = Expected::name;
         return true;
     }
 
-    bool start_array(std::size_t) override {
+    bool start_array(std::size_t) {
         if (expected_ != Expected::shape && expected_ != Expected::offsets) return refuse("an array");
         expected_ = expected_ == Expected::shape ? Expected::extent : Expected::offset;
         numbers_.clear();
         return true;
     }
 
-    bool end_array() override {
+    bool end_array() {
         if (expected_ == Expected::extent) {
             within(text("tensor '", entry_.name, "'"), [&] { entry_.shape = Shape(numbers_); });
         } else {
@@ -166,12 +165,6 @@ public:
         }
         expected_ = Expected::field;
         return true;
-    }
-
-    bool parse_error(std::size_t byte, const std::string&, const nlohmann::json::exception& error) override {
-        auto failure = crossdock::detail::not_json(byte, crossdock::detail::json_reason(error.what()));
-        failure.within("header");
-        throw failure;
     }
 
 private:
@@ -331,12 +324,16 @@ inline void check_offsets(std::vector<Entry>& entries, std::uint64_t data_bytes)
 /// tensor, empty names and names with control characters.
 inline Header parse_header(std::string_view json, std::uint64_t data_bytes) {
     if (!json.starts_with('{')) throw Error("header does not begin with '{'; is it a safetensors file?");
-    within("header", [&] { crossdock::detail::refuse_nul(json); });
     const auto last = json.find_last_not_of(' ');
     if (json[last] != '}') throw Error("header does not end with '}' and spaces");
     json = json.substr(0, last + 1);
     detail::HeaderBuilder builder;
-    nlohmann::json::sax_parse(json.begin(), json.end(), &builder);
+    try {
+        JsonParser(json, builder).parse();
+    } catch (crossdock::detail::NotJson& error) {
+        error.within("header");
+        throw;
+    }
     Header header = builder.take();
     detail::check_offsets(header.entries, data_bytes);
     return header;

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <atomic>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -32,7 +31,8 @@ public:
           bytes_(bytes) {}
 
     void write(std::uint64_t at, std::span<const std::byte> bytes) override {
-        assert(at <= bytes_ && bytes.size() <= bytes_ - at);
+        if (at > bytes_ || bytes.size() > bytes_ - at)
+            throw Error(text(file_->name(), ": tensor '", name_, "' is given more than its ", bytes_, " bytes"));
         file_->write(offset_ + at, bytes);
         written_.fetch_add(bytes.size(), std::memory_order_relaxed);
     }

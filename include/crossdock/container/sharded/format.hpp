@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-#include "crossdock/container/strict_json.hpp"
+#include "crossdock/container/json.hpp"
 #include "crossdock/core/checked.hpp"
 
 /// Models over several files, as Hugging Face directories hold them: files with a part of the tensors each, and an
@@ -56,7 +56,7 @@ struct Index {
 
 namespace detail {
 
-inline std::optional<std::uint64_t> find_total(const nlohmann::json& index, const char* key) {
+inline std::optional<std::uint64_t> find_total(const Json& index, const char* key) {
     const auto metadata = index.find("metadata");
     if (metadata == index.end() || !metadata->is_object()) return std::nullopt;
     const auto total = metadata->find(key);
@@ -77,7 +77,7 @@ inline void check_file_name(std::string_view tensor, std::string_view file) {
 
 /// Parses and checks an index.json. Throws Error; the caller says which file.
 inline Index parse_index(std::string_view json) {
-    const nlohmann::json parsed = parse_strict_json(json);
+    const Json parsed = parse_json(json);
     const auto map = parsed.is_object() ? parsed.find("weight_map") : parsed.end();
     if (!parsed.is_object() || map == parsed.end() || !map->is_object())
         throw Error("has no weight_map, expected an object of tensor names and file names");

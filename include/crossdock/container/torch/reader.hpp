@@ -103,17 +103,28 @@ private:
 /// its element count and its bytes, which are little-endian always (torch/serialization.py, _legacy_load).
 class LegacyFile {
 public:
-    /// The magic number 0x1950A86A20F9469CFC6C as protocol 2 pickles it.
-    static constexpr std::string_view magic{"\x80\x02\x8A\x0A\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19\x2E", 15};
+    /// The magic number 0x1950A86A20F9469CFC6C, least significant byte first.
+    static constexpr std::string_view magic{"\x6C\xFC\x9C\x46\xF9\x20\x6A\xA8\x50\x19", 10};
     static constexpr std::int64_t version = 1001;
 
     explicit LegacyFile(std::shared_ptr<const Source> source) : source_(std::move(source)) {}
 
+    /// Whether a file with this beginning is one: its first pickle, of whatever protocol, holds the magic number.
+    static bool begins(std::string_view head) {
+        constexpr std::string_view decimal = "L119547037146038801333356L\n";  // protocols 0 and 1
+        constexpr std::size_t longest_prefix = 16;                            // PROTO, FRAME and LONG1
+        return head.starts_with(decimal) ||
+               (head.starts_with('\x80') && head.substr(0, longest_prefix + magic.size()).find(magic) != head.npos);
+    }
+
     pickle::Value read(const pickle::Limits& limits) {
-        pickle::Cursor cursor(source_, magic.size(), source_->size());
+        pickle::Cursor cursor(source_, 0, source_->size());
         const auto next = [&] { return pickle::Reader(cursor, source_->name(), limits).read(); };
-        if (const auto number = next().as_integer(); number != version)
-            fail(text("has legacy version ", number.value_or(0), ", expected ", version));
+        const pickle::Value first = next();
+        const auto* number = first.get<pickle::BigInteger>();
+        if (!number || number->bytes != magic) fail("does not begin with PyTorch's magic number; it is damaged");
+        if (const auto found = next().as_integer(); found != version)
+            fail(text("has legacy version ", found.value_or(0), ", expected ", version));
         next();
         const pickle::Value root = next(), keys = next();
         collect_item_sizes(root);
@@ -240,7 +251,7 @@ private:
 inline pickle::Value read(std::shared_ptr<const Source> source, const pickle::Limits& limits = {}) {
     const std::string head = detail::head_of(*source, 512);
     if (head.starts_with("PK\x03\x04")) return detail::ZipFile(std::move(source)).read(limits);
-    if (head.starts_with(detail::LegacyFile::magic)) return detail::LegacyFile(std::move(source)).read(limits);
+    if (detail::LegacyFile::begins(head)) return detail::LegacyFile(std::move(source)).read(limits);
     if (head.size() > 262 && head.compare(257, 5, "ustar") == 0)
         throw Error(
             text(source->name(), ": is a tar file, as PyTorch wrote before 0.1.10; load it there and save it again"));

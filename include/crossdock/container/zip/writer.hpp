@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -84,7 +83,9 @@ public:
 
     /// Puts `bytes` at `at` from the entry's begin. Throws Error where the disk refuses or a byte is written twice.
     void write(std::uint64_t at, std::span<const std::byte> bytes) {
-        assert(at <= entry_.size && bytes.size() <= entry_.size - at);
+        if (at > entry_.size || bytes.size() > entry_.size - at)
+            throw Error(
+                text(file_->name(), ": zip entry '", entry_.name, "' is given more than its ", entry_.size, " bytes"));
         file_->write(offset_ + at, bytes);
         const std::uint32_t crc = crc32(bytes);
         const std::lock_guard lock(mutex_);

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds the program with the compiler and the libraries of a newer Debian (GCC 14, xtensor 0.25), in a root directory
+# made with debootstrap, and converts every golden folder with it:
+#
+#   tests/debian/run.sh [SUITE]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+suite=${1:-trixie}
+root=build/debian-$suite
+
+tools/install-dependencies.sh debootstrap
+if [[ ! -e $root/complete ]]; then
+    rm -rf "$root"
+    debootstrap --variant=minbase --include="$(sed -n 's/^packages=(\(.*\) "$@")$/\1/p' tools/install-dependencies.sh |
+        tr ' ' ',')",catch2 "$suite" "$root" > "$root.log" 2>&1 || { tail -n 30 "$root.log"; exit 1; }
+    touch "$root/complete"
+fi
+rm -rf "$root/crossdock"
+mkdir "$root/crossdock"
+git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory "$root/crossdock"
+in_root() { chroot "$root" env --chdir=/crossdock PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$@"; }
+in_root g++ --version | head -n 1
+in_root cmake --preset golden
+in_root cmake --build --preset golden
+in_root ctest --preset golden
