@@ -205,9 +205,9 @@ TEST_CASE("command lines of the reference and of NVIDIA's tool work", "[cli][ref
 
 TEST_CASE("GPT is any decoder and BERT is BERT", "[cli][reference]") {
     const TemporaryDirectory directory;
-    for (const std::string source : {"hf/llama2-gqa", "hf/mistral-gqa", "hf/gemma-mha", "hf/falcon-7b", "hf/gpt2"}) {
-        const std::string name = std::filesystem::path(source).filename();
-        CHECK(convert(source, directory / name, {"--model-type", "GPT", "--saver", "megatron"}).exit_code == 0);
+    for (const std::string name : {"llama2-gqa", "mistral-gqa", "gemma-mha", "falcon-7b", "gpt2"}) {
+        const std::string saver = name == "gemma-mha" ? "mcore" : "megatron";  // the one that can express it
+        CHECK(convert("hf/" + name, directory / name, {"--model-type", "GPT", "--saver", saver}).exit_code == 0);
     }
     CHECK_THAT(refusal("hf/bert", {"--model-type", "GPT", "--saver", "bert"}),
                ContainsSubstring("model_type 'GPT' contradicts the loader 'bert'"));
