@@ -141,9 +141,13 @@ TEST_CASE("llama's original layout names what it cannot express", "[family][llam
         return text;
     };
     const auto as_it_is = [](ModelHeader&) {};
-    CHECK(why("hf/llama3.2-tied", "llama3", as_it_is) ==
-          "the model has a rope_scaling that use_scaled_rope does not stand for, or that only Llama 3 has, which the "
-          "original llama layout cannot express");
+    const std::string of_rope =
+        "the model has a rope_scaling that use_scaled_rope does not stand for, or that only "
+        "Llama 3 has, which the original llama layout cannot express";
+    CHECK(why("hf/llama3.2-tied", "llama3", [](ModelHeader& h) { h.rope_scaling->factor = 16.0; }) == of_rope);
+    CHECK(why("hf/llama3-gqa", "llama3", [](ModelHeader& h) { h.rope_scaling->factor = 32.0; }) == of_rope);
+    CHECK(why("hf/llama3-gqa", "llama3", [](ModelHeader& h) { h.rope_scaling->high_freq_factor = 5.0; }) == of_rope);
+    CHECK(why("hf/llama3-gqa", "llama3", [](ModelHeader& h) { h.rope_scaling->type = "yarn"; }) == of_rope);
     CHECK_THAT(why("hf/llama3-gqa", "llama2", as_it_is), ContainsSubstring("a rope_scaling that use_scaled_rope"));
     CHECK_THAT(why("hf/codellama", "llama2", as_it_is), ContainsSubstring("a rope_theta other than 10000"));
     CHECK_THAT(why("hf/llama2-mha", "llama2", [](ModelHeader& h) { h.qkv_bias = h.dense_bias = true; }),
@@ -157,17 +161,154 @@ TEST_CASE("llama's original layout names what it cannot express", "[family][llam
 TEST_CASE("a tied Llama is written with a copy of its embeddings and is tied again when it comes back",
           "[family][llama]") {
     const TemporaryDirectory scratch;
+    const double factor = GENERATE(8.0, 32.0);  // 32: as Meta publishes Llama 3.2
     const auto copy = copied("hf/llama3.2-tied", scratch);
-    edit_json(copy / "config.json", [](Json& config) { config["rope_parameters"]["factor"] = 8.0; });
+    edit_json(copy / "config.json", [&](Json& config) { config["rope_parameters"]["factor"] = factor; });
     const auto source = load("llama", copy);
     const auto told = save(*source, "llama", scratch / "out", {{"layout", "original"}, {"model_parallel_size", "2"}});
-    CHECK(told == std::vector<std::string>{"the original llama layout knows no tied models; the head is written as a "
-                                           "copy of the embeddings"});
+    REQUIRE(told.size() == (factor == 8.0 ? 1 : 2));
+    CHECK(told[0] == "the original llama layout knows no tied models; the head is written as a copy of the embeddings");
+    if (factor == 32.0) CHECK_THAT(told[1], ContainsSubstring("Meta's own code then scales by 8, this model needs 32"));
+    const Json params = read_json(scratch / "out/params.json");
+    CHECK(params["use_scaled_rope"] == true);
+    CHECK(params.contains("rope_scaling_factor") == (factor == 8.0));
     const TensorDict part = torch::tensors(torch::read(scratch / "out/consolidated.01.pth"), "part");
     CHECK(part.find("output.weight")->tensor.bytes() == part.find("tok_embeddings.weight")->tensor.bytes());
     CHECK(differences(*source, *load("llama", scratch / "out")) == none);
     std::filesystem::remove(scratch / "out/crossdock.json");
-    CHECK_FALSE(load("llama", scratch / "out")->header().tied_embeddings);  // nothing says so any more
+    const ModelHeader back = load("llama", scratch / "out")->header();
+    CHECK(back.tied_embeddings);
+    CHECK(back.rope_scaling == source->header().rope_scaling);
+}
+
+TEST_CASE("a head that equals the embeddings in Meta's files is tied, whatever their parts", "[family][llama]") {
+    const TemporaryDirectory scratch;
+    const auto copy = copied("hf/llama2-gqa", scratch);
+    edit_json(copy / "config.json", [](Json& config) { config["tie_word_embeddings"] = true; });
+    edit_tensors(copy, [](NamedTensor& entry) { return entry.name != "lm_head.weight"; });
+    const auto source = load("llama", copy);
+    for (const char* parts : {"1", "2"}) {  // cut by columns, the head by rows
+        save(*source, "llama", scratch / parts, {{"layout", "original"}, {"model_parallel_size", parts}});
+        std::filesystem::remove(scratch / parts / "crossdock.json");
+        CHECK(load("llama", scratch / parts)->header().tied_embeddings);
+    }
+    CHECK_FALSE(load("llama", golden("meta/llama3-gqa-mp2"))->header().tied_embeddings);
+}
+
+TEST_CASE("params.json decides the factor of the scaled rope where it says one", "[family][llama]") {
+    const TemporaryDirectory scratch;
+    const auto copy = copied("meta/llama3-gqa", scratch);
+    const auto scaling = [&](const char* key, Json value) {
+        edit_json(copy / "params.json", [&](Json& params) { params[key] = std::move(value); });
+        return *load("llama", copy)->header().rope_scaling;
+    };
+    CHECK(scaling("use_scaled_rope", true).factor == 8.0);
+    CHECK(scaling("rope_scaling_factor", 16).factor == 16.0);
+    CHECK(scaling("rope_high_freq_factor", 2).high_freq_factor == 2.0);
+    CHECK(scaling("use_scaled_rope", false) == RopeScaling{});
+    CHECK_THAT(load("llama", copy)->notices()[0], ContainsSubstring("a rope_scaling_factor but no use_scaled_rope"));
+}
+
+TEST_CASE("a context that Meta's files do not state is guessed with a notice", "[family][llama]") {
+    const auto source = load("llama", golden("meta/llama2-gqa"));
+    CHECK(source->notices() == std::vector<std::string>{"params.json has no max_position_embeddings; 4096 is taken, as "
+                                                        "the model looks like llama2"});
+    CHECK(source->header().assumed.contains("max_position_embeddings"));
+    const TemporaryDirectory scratch;
+    const auto copy = copied("meta/llama2-gqa", scratch);
+    edit_json(copy / "params.json", [](Json& params) { params["norm_eps"] = 1e-6; });
+    CHECK(load("llama", copy)->header().max_position_embeddings == 2048U);
+}
+
+TEST_CASE("params.json of other models is refused by the key that says so", "[family][llama]") {
+    const TemporaryDirectory scratch;
+    const auto copy = copied("meta/llama3-gqa", scratch);
+    const Json sound = read_json(copy / "params.json");
+    std::filesystem::remove(copy / "consolidated.00.pth");  // said before any tensor is looked for
+    const std::vector<std::pair<std::string, std::string>> lines{{"quantization_args", "quantized weights"},
+                                                                 {"lora_args", "LoRA"},
+                                                                 {"moe_args", "experts"},
+                                                                 {"vision_chunk_size", "images"},
+                                                                 {"vision_num_cross_attention_layers", "images"},
+                                                                 {"use_qk_norm", "norms"}};
+    for (const auto& line : lines) {
+        Json params = sound;
+        params[line.first] = Json{{"a", 1}};
+        write_file(copy / "params.json", params.dump());
+        CHECK_THAT(refusal([&] { load("llama", copy); }),
+                   ContainsSubstring("params.json: '" + line.first + "': asks for") && ContainsSubstring(line.second));
+    }
+    write_file(copy / "params.json", Json{{"model", sound}, {"quantization_args", {{"scheme", "x"}}}}.dump());
+    CHECK_THAT(refusal([&] { load("llama", copy); }), ContainsSubstring("'quantization_args': asks for quantized"));
+    Json mamba = sound;
+    mamba["model_type"] = "mamba";
+    write_file(copy / "params.json", mamba.dump());
+    CHECK_THAT(refusal([&] { load("llama", copy); }), ContainsSubstring("'model_type': is 'mamba'"));
+}
+
+TEST_CASE("what params.json says and nobody understands is kept for the saver to refuse", "[family][llama]") {
+    const TemporaryDirectory scratch;
+    const auto copy = copied("meta/llama3-gqa", scratch);
+    edit_json(copy / "params.json", [](Json& params) {
+        params["max_batch_size"] = 32;  // changes nothing
+        params["vision_chunk_size"] = -1;
+        params["quantization_args"] = nullptr;
+        params["logit_softcap"] = 30.0;
+    });
+    const auto unexpressed = load("llama", copy)->header().unexpressed;
+    CHECK(unexpressed == std::map<std::string, std::string>{{"logit_softcap", "30.0"}});
+}
+
+TEST_CASE("parts of Meta's files that do not belong together are refused by their names", "[family][llama]") {
+    const TemporaryDirectory scratch;
+    const auto source = load("llama", golden("hf/llama2-gqa"));
+    save(*source, "llama", scratch / "two", {{"layout", "original"}, {"model_parallel_size", "2"}});
+    const auto second = scratch / "two/consolidated.01.pth", kept = scratch / "kept.pth";
+    std::filesystem::rename(second, kept);
+    const TensorDict dict = torch::tensors(torch::read(kept), kept.string());
+    const auto rewritten = [&](const std::function<bool(NamedTensor&)>& edit) {
+        torch::Writer writer(second);
+        for (NamedTensor entry : dict.entries())
+            if (edit(entry)) add_tensor(writer, entry.name, entry.tensor);
+        writer.finish();
+        const std::string why = refusal([&] { load("llama", scratch / "two"); });
+        std::filesystem::remove(second);
+        return why;
+    };
+    const Tensor weights = dict.find("layers.0.feed_forward.w1.weight")->tensor;
+    CHECK_THAT(rewritten([&](NamedTensor& entry) {
+                   if (entry.name == "layers.1.attention_norm.weight")
+                       entry.tensor = reshape(slice(weights, 0, 0, 1), entry.tensor.shape());
+                   return true;
+               }),
+               ContainsSubstring("'layers.1.attention_norm.weight' differs between ") &&
+                   ContainsSubstring("consolidated.00.pth and ") && ContainsSubstring("consolidated.01.pth"));
+    CHECK_THAT(rewritten([](NamedTensor& entry) { return entry.name != "norm.weight"; }),
+               ContainsSubstring("tensor 'norm.weight' is in ") && ContainsSubstring("but not in "));
+    CHECK_THAT(rewritten([](NamedTensor& entry) {
+                   if (entry.name == "norm.weight") entry.name = "norm.bias";
+                   return true;
+               }),
+               ContainsSubstring("tensor 'norm.bias' is in ") && ContainsSubstring("consolidated.01.pth, but not in "));
+}
+
+TEST_CASE("integers in Meta's files are no weights", "[family][llama]") {
+    const TemporaryDirectory scratch;
+    const auto copy = copied("meta/llama2-gqa", scratch);
+    const auto file = copy / "consolidated.00.pth", kept = scratch / "kept.pth";
+    std::filesystem::rename(file, kept);
+    const TensorDict dict = torch::tensors(torch::read(kept), kept.string());
+    torch::Writer writer(file);
+    for (const NamedTensor& entry : dict.entries()) {
+        const bool quantized = entry.name == "layers.0.attention.wq.weight";
+        auto slot = writer.add(entry.name, quantized ? DType::i8 : entry.tensor.dtype(), entry.tensor.shape());
+        std::vector<std::byte> bytes = entry.tensor.bytes();
+        if (quantized) bytes.resize(entry.tensor.element_count());
+        slot->write(0, bytes);
+    }
+    writer.finish();
+    CHECK_THAT(refusal([&] { load("llama", copy); }),
+               ContainsSubstring("tensor 'layers.0.attention.wq.weight' is i8; quantized weights are not supported"));
 }
 
 TEST_CASE("a Llama in more parts than key/value heads has each head once", "[family][llama]") {
@@ -205,7 +346,8 @@ TEST_CASE("llama's original files with holes or odd shapes are refused", "[famil
     CHECK(refusal([&] { load("llama", copy); }) ==
           text(copy.string(), ": consolidated.01.pth is missing; there are 2 parts"));
     std::filesystem::remove(copy / "consolidated.02.pth");
-    CHECK_THAT(refusal([&] { load("llama", copy); }), ContainsSubstring("expected"));
+    CHECK(refusal([&] { load("llama", copy); }) ==
+          text(copy.string(), ": holds 1 of 2 parts, expected consolidated.00.pth to consolidated.01.pth"));
     std::filesystem::remove(copy / "consolidated.00.pth");
     CHECK(refusal([&] { load("llama", copy); }) ==
           text(copy.string(), ": holds params.json but no consolidated.00.pth or consolidated.safetensors"));

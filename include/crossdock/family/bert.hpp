@@ -92,7 +92,15 @@ inline std::vector<std::string> read_bert_tensors(ModelHeader& header, std::span
     return {};
 }
 
+/// The head's bias has two names, which a tied model gets from one: an untied one needs both.
+inline void add_decoder_bias(TensorTable& table, const ModelHeader& header) {
+    if (!header.tied_embeddings)
+        table.bert_lm_head.push_back({{&BertLmHead::output_bias}, {"cls.predictions.decoder.bias"}});
+}
+
 inline std::string bert_architecture(const ModelHeader& header) {
+    if (header.unexpressed.contains("is_decoder") && header.bert_lm_head)
+        return header.post_norm ? "BertLMHeadModel" : "MegatronBertForCausalLM";
     const std::string_view head = header.bert_lm_head ? (header.bert_binary_head ? "ForPreTraining" : "ForMaskedLM")
                                   : header.bert_binary_head ? "ForNextSentencePrediction"
                                                             : "Model";
@@ -109,15 +117,15 @@ inline const Family& bert_family() {
         .name = "bert",
         .hub_types = {"bert", "megatron-bert"},
         .model_types = {"BERT"},
-        .config = {entry({"hidden_size"}, &H::hidden_size), entry({"num_hidden_layers"}, &H::num_layers),
-                   entry({"num_attention_heads"}, &H::num_attention_heads),
-                   entry({"intermediate_size"}, &H::ffn_hidden_size),
-                   entry({"max_position_embeddings"}, &H::max_position_embeddings, 512),
-                   entry({"type_vocab_size"}, &H::num_token_types, 2), vocab_size_config(), dtype_config(),
+        .config = {size_entry({"hidden_size"}, &H::hidden_size), size_entry({"num_hidden_layers"}, &H::num_layers),
+                   size_entry({"num_attention_heads"}, &H::num_attention_heads),
+                   size_entry({"intermediate_size"}, &H::ffn_hidden_size),
+                   stated(entry({"max_position_embeddings"}, &H::max_position_embeddings, 512)),
+                   stated(entry({"type_vocab_size"}, &H::num_token_types, 2)), vocab_size_config(), dtype_config(),
                    entry({"attention_probs_dropout_prob"}, &H::attention_dropout),
                    entry({"hidden_dropout_prob"}, &H::hidden_dropout),
-                   entry({"layer_norm_eps"}, &H::norm_epsilon, 1e-12), activation_config("hidden_act", "gelu"),
-                   entry({"tie_word_embeddings"}, &H::tied_embeddings, true),
+                   stated(entry({"layer_norm_eps"}, &H::norm_epsilon, 1e-12)), activation_config("hidden_act", "gelu"),
+                   stated(entry({"tie_word_embeddings"}, &H::tied_embeddings, true)),
                    understood({"position_embedding_type"},
                               [](const Json& value, H&) {
                                   if (!value.is_null() && value != "absolute")
@@ -125,7 +133,7 @@ inline const Family& bert_family() {
                                           text("is ", json_shown(value), ", only absolute positions are supported"));
                               })},
         .before_config = detail::learned_position_defaults,
-        .after_config = [](H&, const Json&) {},
+        .after_config = [](H&, const Json&) { return std::vector<std::string>(); },
         .hub_table = detail::bert_table,
         .architecture = detail::bert_architecture,
         .requirements = {require::layer_norm,
@@ -149,7 +157,9 @@ inline const Family& bert_family() {
                       .older = {{".LayerNorm.gamma", ".LayerNorm.weight"}, {".LayerNorm.beta", ".LayerNorm.bias"}},
                       .aliases = {{"cls.predictions.decoder.bias", "cls.predictions.bias"}}},
         .from_tensors = detail::read_bert_tensors,
-        .hub_type = [](const H& h) { return std::string_view(h.post_norm ? "bert" : "megatron-bert"); }};
+        .hub_type = [](const H& h) { return std::string_view(h.post_norm ? "bert" : "megatron-bert"); },
+        .switches = {{"is_decoder", false}, {"add_cross_attention", false}},
+        .add_twins = detail::add_decoder_bias};
     return family;
 }
 

@@ -25,6 +25,7 @@ struct ConfigEntry {
     Json absent = nullptr;               ///< what it means that no key is there; null: the source does not say
     std::function<void(const Json&, ModelHeader&)> read;  ///< null: only written
     std::function<Json(const ModelHeader&)> write;        ///< null: only read; a discarded value is left out
+    std::vector<std::string_view> stronger{};             ///< spellings that count before all of `keys`
 };
 
 /// A description read from top to bottom; later lines may use what earlier ones found.
@@ -58,7 +59,7 @@ T json_as(const Json& value) {
             return static_cast<std::uint64_t>(value.get<double>());
         throw Error(text("is ", json_shown(value), ", expected a whole number that is not negative"));
     } else if constexpr (std::is_same_v<T, double>) {
-        if (value.is_number()) return value.get<double>();
+        if (value.is_number() && std::isfinite(value.get<double>())) return value.get<double>();
         throw Error(text("is ", json_shown(value), ", expected a number"));
     } else {
         if (value.is_string()) return value.get<std::string>();
@@ -119,32 +120,62 @@ inline ConfigEntry understood(std::vector<std::string_view> keys, std::function<
     return {std::move(keys), std::move(absent), std::move(read), nullptr};
 }
 
+/// The same line, for a value that must be known where its key is there.
+inline ConfigEntry stated(ConfigEntry line) {
+    line.read = [read = std::move(line.read)](const Json& value, ModelHeader& header) {
+        if (value.is_null()) throw Error("is null, expected a value");
+        read(value, header);
+    };
+    return line;
+}
+
+/// A size: null says that it follows from others, 0 is no size.
+inline ConfigEntry size_entry(std::vector<std::string_view> keys, std::uint64_t ModelHeader::*field,
+                              Json absent = nullptr) {
+    ConfigEntry line = entry(std::move(keys), field, std::move(absent));
+    line.read = [field](const Json& value, ModelHeader& header) {
+        header.*field = value.is_null() ? 0 : detail::json_as<std::uint64_t>(value);
+        if (!value.is_null() && header.*field == 0) throw Error("is 0, expected at least 1");
+    };
+    return line;
+}
+
 /// The table as one that reads only what is there.
 inline ConfigTable without_defaults(ConfigTable table) {
     for (ConfigEntry& line : table) line.absent = nullptr;
     return table;
 }
 
-/// Fills the header from a description. Throws Error naming `file` and the key of a value of the wrong kind.
-inline void read_config(const ConfigTable& table, const Json& config, ModelHeader& header, std::string_view file) {
+/// The spellings of a line that the description has, the one that counts first.
+inline std::vector<std::string_view> spellings_in(const ConfigEntry& line, const Json& config) {
+    std::vector<std::string_view> found;
+    for (const auto* keys : {&line.stronger, &line.keys})
+        for (const std::string_view key : *keys)
+            if (config.contains(std::string(key))) found.push_back(key);
+    return found;
+}
+
+/// Fills the header from a description. Throws Error naming the key of a value of the wrong kind.
+inline void read_config(const ConfigTable& table, const Json& config, ModelHeader& header) {
     for (const ConfigEntry& line : table) {
         if (!line.read) continue;
-        std::string_view found_key = line.keys.front();
-        const Json* value = line.absent.is_null() ? nullptr : &line.absent;
-        for (const std::string_view key : line.keys)
-            if (const auto found = config.find(std::string(key)); found != config.end()) {
-                value = &*found;
-                found_key = key;
-                break;
-            }
-        if (value) within(text(file, ": '", found_key, "'"), [&] { line.read(*value, header); });
+        const std::vector<std::string_view> spellings = spellings_in(line, config);
+        if (spellings.empty() && line.absent.is_null()) continue;
+        const std::string key(spellings.empty() ? line.keys.front() : spellings.front());
+        const Json& value = spellings.empty() ? line.absent : config.at(key);
+        within(text("'", key, "'"), [&] { line.read(value, header); });
     }
+}
+
+/// The same; the Error names `file` too.
+inline void read_config(const ConfigTable& table, const Json& config, ModelHeader& header, std::string_view file) {
+    within(file, [&] { read_config(table, config, header); });
 }
 
 /// Writes the header's fields over `config`, and removes the spellings that are only read.
 inline void write_config(const ConfigTable& table, const ModelHeader& header, Json& config) {
     for (const ConfigEntry& line : table)
-        for (const std::string_view key : line.keys)
+        for (const std::string_view key : spellings_in(line, config))
             if (!line.write || key != line.keys.front()) config.erase(std::string(key));
     for (const ConfigEntry& line : table) {
         if (!line.write) continue;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -62,23 +63,48 @@ inline bool is_new_falcon(const ModelHeader& header) {
     return header.parallel_norm || grouped;
 }
 
-/// Key/value heads by the rules of the code: num_kv_heads counts in the new decoder only.
-inline void read_falcon_heads(ModelHeader& header, const Json& config) {
-    const auto flag = [&](const char* key, bool absent) {
-        const auto found = config.find(key);
-        if (found == config.end() || found->is_null()) return absent;
-        return within(text("'", key, "'"), [&] { return json_as<bool>(*found); });
-    };
-    const bool is_new = flag("new_decoder_architecture", config.value("model_type", "") == "RefinedWeb");
-    if (!is_new) header.num_query_groups = flag("multi_query", true) ? 1 : header.num_attention_heads;
+/// A switch, where null is false as in Python.
+inline bool falcon_truth(const Json& value) { return !value.is_null() && json_as<bool>(value); }
+
+inline bool falcon_flag(const Json& config, const char* key, bool absent) {
+    const auto found = config.find(key);
+    return found == config.end() ? absent : within(text("'", key, "'"), [&] { return falcon_truth(*found); });
+}
+
+/// transformers lets n_embed count before hidden_size.
+inline ConfigEntry falcon_hidden_size() {
+    ConfigEntry line = size_entry({"hidden_size"}, &ModelHeader::hidden_size);
+    line.stronger = {"n_embed"};
+    return line;
+}
+
+/// Key/value heads and norms by the rules of the code: num_kv_heads counts in the new decoder only, multi_query in the
+/// old one only.
+inline std::vector<std::string> read_falcon(ModelHeader& header, const Json& config) {
+    const bool is_new =
+        falcon_flag(config, "new_decoder_architecture", hub_type_of(config) == std::string_view("RefinedWeb"));
+    if (!is_new) header.num_query_groups = falcon_flag(config, "multi_query", true) ? 1 : header.num_attention_heads;
     if (header.ffn_hidden_size == 0) header.ffn_hidden_size = checked_multiply(4, header.hidden_size, "MLP rows");
+    header.parallel_attention = is_new || falcon_flag(config, "parallel_attn", true);
+    std::optional<std::uint64_t> norms;
+    read_parameter(config, "num_ln_in_parallel_attn", norms);
+    header.parallel_norm = is_new && norms.value_or(2) == 2;
+    std::vector<std::string> notices;
+    read_hub_rope(header, config, notices);
+    return notices;
 }
 
 /// The variant, from the names and shapes of the first layer.
 inline std::vector<std::string> read_falcon_tensors(ModelHeader& header, std::span<const TensorDict> ranks) {
     const auto find = [&](const char* name) { return ranks[0].find(text("transformer.h.0.", name)); };
-    header.parallel_norm = find("ln_attn.weight") != nullptr;
-    header.parallel_attention = !find("post_attention_layernorm.weight");
+    const auto check = [](bool said, bool found, std::string_view said_by, std::string_view tensor) {
+        if (said != found)
+            throw Error(text("config.json asks for ", said ? "" : "no ", "'", tensor, "' (", said_by,
+                             "), the files hold ", found ? "it" : "none"));
+    };
+    check(header.parallel_norm, find("ln_attn.weight") != nullptr, "num_ln_in_parallel_attn", "ln_attn");
+    check(!header.parallel_attention, find("post_attention_layernorm.weight") != nullptr, "parallel_attn",
+          "post_attention_layernorm");
     const NamedTensor* qkv = find("self_attention.query_key_value.weight");
     if (!qkv || qkv->tensor.shape().rank() != 2) return {};
     const std::uint64_t heads = qkv->tensor.shape()[0] / header.kv_channels;
@@ -100,30 +126,30 @@ inline const Family& falcon_family() {
         .hub_types = {"falcon", "RefinedWeb", "RefinedWebModel"},
         .model_types = {"falcon"},
         .config = chained(
-            rope_config(10000.0),
-            {entry({"hidden_size", "n_embed"}, &H::hidden_size),
-             entry({"ffn_hidden_size"}, &H::ffn_hidden_size),
-             entry({"num_hidden_layers", "n_layer"}, &H::num_layers),
-             entry({"num_attention_heads", "n_head"}, &H::num_attention_heads),
-             entry({"num_kv_heads", "n_head_kv"}, &H::num_query_groups),
-             entry({"max_position_embeddings"}, &H::max_position_embeddings, 2048),
+            rope_config(),
+            {detail::falcon_hidden_size(),
+             size_entry({"ffn_hidden_size"}, &H::ffn_hidden_size),
+             size_entry({"num_hidden_layers", "n_layer"}, &H::num_layers),
+             size_entry({"num_attention_heads", "n_head"}, &H::num_attention_heads),
+             size_entry({"num_kv_heads", "n_head_kv"}, &H::num_query_groups),
+             stated(entry({"max_position_embeddings"}, &H::max_position_embeddings, 2048)),
              vocab_size_config(),
              dtype_config(),
              entry({"attention_dropout"}, &H::attention_dropout),
              entry({"hidden_dropout"}, &H::hidden_dropout),
-             entry({"layer_norm_epsilon"}, &H::norm_epsilon, 1e-5),
+             stated(entry({"layer_norm_epsilon"}, &H::norm_epsilon, 1e-5)),
              activation_config("activation", "gelu"),
-             entry({"tie_word_embeddings"}, &H::tied_embeddings, true),
+             stated(entry({"tie_word_embeddings"}, &H::tied_embeddings, true)),
              {{"bias"},
-              nullptr,
+              false,
               [](const Json& value, H& h) {
-                  h.qkv_bias = h.dense_bias = h.fc1_bias = h.fc2_bias = detail::json_as<bool>(value);
+                  h.qkv_bias = h.dense_bias = h.fc1_bias = h.fc2_bias = detail::falcon_truth(value);
               },
               [](const H& h) { return Json(h.qkv_bias); }},
              {{"alibi"},
               false,
               [](const Json& value, H& h) {
-                  h.positions = detail::json_as<bool>(value) ? PositionKind::alibi : PositionKind::rope;
+                  h.positions = detail::falcon_truth(value) ? PositionKind::alibi : PositionKind::rope;
               },
               [](const H& h) { return Json(h.positions == PositionKind::alibi); }},
              written("parallel_attn", [](const H& h) { return Json(h.parallel_attention); }),
@@ -142,26 +168,25 @@ inline const Family& falcon_family() {
                 header.sliding_window = 0;
                 header.embedding_multiplier = 1.0;
             },
-        .after_config = detail::read_falcon_heads,
+        .after_config = detail::read_falcon,
         .hub_table = detail::falcon_table,
         .architecture = [](const H&) { return std::string("FalconForCausalLM"); },
-        .requirements = {require::decoder_only,
-                         require::layer_norm,
-                         require::plain_norm,
-                         require::full_rotary,
-                         require::pre_norm,
-                         require::final_norm,
-                         require::ungated,
-                         require::no_window,
-                         require::plain_embeddings,
-                         require::biases_agree,
-                         require::heads_fill_hidden,
-                         {"positions that are neither rotary nor ALiBi",
-                          [](const H& h) {
-                              return h.positions == PositionKind::rope || h.positions == PositionKind::alibi;
-                          }},
-                         {"grouped query heads in sequential blocks",
-                          [](const H& h) { return h.parallel_attention || !detail::is_new_falcon(h); }}},
+        .requirements =
+            {require::decoder_only,
+             require::layer_norm,
+             require::plain_norm,
+             require::full_rotary,
+             require::pre_norm,
+             require::final_norm,
+             require::ungated,
+             require::no_window,
+             require::plain_embeddings,
+             require::biases_agree,
+             require::heads_fill_hidden,
+             {"positions that are neither rotary nor ALiBi",
+              [](const H& h) { return h.positions == PositionKind::rope || h.positions == PositionKind::alibi; }},
+             {"grouped query heads in sequential blocks",
+              [](const H& h) { return h.parallel_attention || !detail::is_new_falcon(h); }}},
         .spellings = {.base = "transformer.", .heads = {"lm_head."}},
         .from_tensors = detail::read_falcon_tensors};
     return family;

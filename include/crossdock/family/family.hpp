@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <span>
 #include <string>
@@ -58,10 +59,21 @@ struct OriginalFormat {
     /// The names and cuts for a model with this header; Llama 3 cuts its embeddings otherwise than Llama 2.
     const TensorTable& (*table)(const ModelHeader&);
     ConfigTable params;
+    std::vector<std::string_view> inert{};  ///< keys of params.json, beyond those of `params`, that change nothing
     std::vector<Requirement> requirements;
     bool safetensors = false;  ///< written as consolidated.safetensors in one part, otherwise as consolidated.NN.pth
     bool (*recognises)(const Json& params);  ///< whether a params.json is of this family
-    Evidence from_tensors;                   ///< called when params.json has been read
+    /// What follows from several keys together. Returns what the user should know.
+    std::vector<std::string> (*after_params)(ModelHeader&, const Json& params);
+    Evidence from_tensors;  ///< called after after_params
+    /// What the user of a model that is written so should know.
+    std::vector<std::string> (*caveats)(const ModelHeader&) = nullptr;
+};
+
+/// A key of config.json that changes what the model computes and that no field of the header says.
+struct HubSwitch {
+    std::string_view key;
+    bool neutral;  ///< what it is where the model computes as all others do
 };
 
 /// One model line: everything that tells it from the others, as data. A new family is one more value of this type.
@@ -72,8 +84,9 @@ struct Family {
     ConfigTable config;                         ///< config.json
     /// The constants of the family, set before config.json is read.
     void (*before_config)(ModelHeader&);
-    /// What follows from several keys together. Throws Error where config.json asks for what the family's table lacks.
-    void (*after_config)(ModelHeader&, const Json& config);
+    /// What follows from several keys together, and what the user should know of it. Throws Error where config.json
+    /// asks for what the family's table lacks.
+    std::vector<std::string> (*after_config)(ModelHeader&, const Json& config);
     /// The Hugging Face names for a model with this header.
     const TensorTable& (*hub_table)(const ModelHeader&);
     std::string (*architecture)(const ModelHeader&);
@@ -85,14 +98,50 @@ struct Family {
     std::string_view (*hub_type)(const ModelHeader&) = nullptr;            ///< model_type to write, if not the first
     std::string_view (*guessed_model_type)(const ModelHeader&) = nullptr;  ///< which of model_types, if not the first
     std::vector<std::string_view> relatives{};  ///< model_type of other architectures that go by the family's name
+    std::vector<HubSwitch> switches{};
+    void (*add_twins)(TensorTable&, const ModelHeader&) = nullptr;  ///< names under which readers want a tensor again
 };
+
+namespace detail {
+
+/// The architectures in config.json; the first is the model's.
+inline std::string first_architecture(const Json& config) {
+    const auto list = config.find("architectures");
+    const bool is_there = list != config.end() && list->is_array() && !list->empty() && list->front().is_string();
+    return is_there ? list->front().get<std::string>() : std::string();
+}
+
+/// How the classes of each model type begin, as far as a config without model_type has to be told.
+inline constexpr std::array<std::pair<std::string_view, std::string_view>, 8> hub_classes{
+    {{"Llama", "llama"},
+     {"LLaMA", "llama"},
+     {"Mistral", "mistral"},
+     {"Gemma", "gemma"},
+     {"Falcon", "falcon"},
+     {"GPT2", "gpt2"},
+     {"Bert", "bert"},
+     {"MegatronBert", "megatron-bert"}}};
+
+}  // namespace detail
+
+/// model_type; where there is none, what the architecture's class tells. Empty where neither does.
+inline std::string hub_type_of(const Json& config) {
+    if (const auto type = config.find("model_type"); type != config.end() && type->is_string())
+        return type->get<std::string>();
+    const std::string architecture = detail::first_architecture(config);
+    for (const auto& [beginning, type] : detail::hub_classes) {
+        if (!architecture.starts_with(beginning)) continue;
+        const std::string_view rest = std::string_view(architecture).substr(beginning.size());
+        if (rest.starts_with("For") || rest.starts_with("Model") || rest.starts_with("LMHead"))
+            return std::string(type);
+    }
+    return {};
+}
 
 /// Whether a config.json is of one of the family's model types.
 inline bool has_hub_type(const Family& family, const Json& config) {
-    const auto type = config.find("model_type");
-    if (type == config.end() || !type->is_string()) return false;
-    const auto& name = type->get_ref<const std::string&>();
-    return std::find(family.hub_types.begin(), family.hub_types.end(), name) != family.hub_types.end();
+    const std::string type = hub_type_of(config);
+    return std::find(family.hub_types.begin(), family.hub_types.end(), type) != family.hub_types.end();
 }
 
 namespace detail {
@@ -143,6 +192,8 @@ inline constexpr Requirement multi_head{
 inline constexpr Requirement heads_fill_hidden{
     "heads whose size is not hidden_size / num_attention_heads",
     [](const ModelHeader& h) { return h.kv_channels * h.num_attention_heads == h.hidden_size; }};
+inline constexpr Requirement head{"no head (headless): it is an embedding model",
+                                  [](const ModelHeader& h) { return !h.headless; }};
 inline constexpr Requirement full_rotary{"partial rotary positions (rotary_percent)",
                                          [](const ModelHeader& h) { return h.rotary_percent.value_or(1.0) == 1.0; }};
 }  // namespace require

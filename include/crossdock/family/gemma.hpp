@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cmath>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub_config.hpp"
@@ -12,16 +15,25 @@ namespace crossdock {
 
 namespace detail {
 
-/// hidden_activation, where it is stated; of hidden_act "gelu" is an early mistake for the tanh form, which every
-/// release of transformers corrects (modeling_gemma.py, later configuration_gemma.py).
-inline void read_gemma_activation(ModelHeader& header, const Json& config) {
-    header.activation = Activation::gelu_tanh;
-    for (const char* key : {"hidden_activation", "hidden_act"})
-        if (const auto name = config.find(key); name != config.end() && !name->is_null()) {
-            if (key == std::string_view("hidden_activation") || *name != "gelu")
-                within(text("'", key, "'"), [&] { header.activation = hub_activation(*name); });
-            return;
-        }
+/// hidden_act "gelu" is a mistake of the first files for the tanh form, in which the model was trained: releases from
+/// 4.39 to 4.47 corrected it, or took hidden_activation; all others read hidden_act alone.
+inline std::vector<std::string> read_gemma_activation(ModelHeader& header, const Json& config) {
+    const auto named = [&](const char* key) {
+        const auto found = config.find(key);
+        if (found == config.end() || found->is_null()) return std::optional<Activation>();
+        return std::optional(within(text("'", key, "'"), [&] { return hub_activation(*found); }));
+    };
+    const auto act = named("hidden_act"), activation = named("hidden_activation");
+    header.activation = act.value_or(Activation::gelu_tanh);
+    if (act == Activation::gelu_erf && activation != Activation::gelu_erf) {
+        header.activation = Activation::gelu_tanh;
+        return {
+            "config.json: hidden_act \"gelu\" is rewritten as gelu_pytorch_tanh, the form in which Gemma was trained"};
+    }
+    if (activation && activation != header.activation)
+        return {text("config.json: hidden_activation is ", json_shown(config.at("hidden_activation")),
+                     "; what hidden_act says is used, as transformers does since 4.48")};
+    return {};
 }
 
 inline double gemma_multiplier(const ModelHeader& header) { return std::sqrt(static_cast<double>(header.hidden_size)); }
@@ -40,17 +52,19 @@ inline const Family& gemma_family() {
         .hub_types = {"gemma"},
         .model_types = {"gemma"},
         .config = chained(
-            chained(detail::llama_sizes({.key_value_heads = 16, .head_size = 256, .positions = 8192}),
-                    rope_config(10000.0)),
+            chained(detail::llama_sizes({.key_value_heads = 16, .head_size = 256, .positions = 8192}), rope_config()),
             {write_activation("hidden_act"), write_activation("hidden_activation"),
-             entry({"rms_norm_eps"}, &H::norm_epsilon, 1e-6), entry({"tie_word_embeddings"}, &H::tied_embeddings, true),
+             stated(entry({"rms_norm_eps"}, &H::norm_epsilon, 1e-6)),
+             stated(entry({"tie_word_embeddings"}, &H::tied_embeddings, true)),
              detail::bias_config("attention_bias", &H::qkv_bias, &H::dense_bias)}),
         .before_config = detail::rms_decoder_defaults,
         .after_config =
             [](H& header, const Json& config) {
                 header.norm_zero_centered = true;
                 header.embedding_multiplier = detail::gemma_multiplier(header);
-                detail::read_gemma_activation(header, config);
+                std::vector<std::string> notices = detail::read_gemma_activation(header, config);
+                read_hub_rope(header, config, notices);
+                return notices;
             },
         .hub_table = detail::llama_hub_table,
         .architecture = [](const H&) { return std::string("GemmaForCausalLM"); },
@@ -64,7 +78,9 @@ inline const Family& gemma_family() {
                                       const double wanted = detail::gemma_multiplier(h);
                                       return std::abs(h.embedding_multiplier.value_or(wanted) - wanted) < 1e-6 * wanted;
                                   }}}),
-        .relatives = {"gemma2", "gemma3", "gemma3_text", "gemma3n", "recurrent_gemma", "paligemma"}};
+        .spellings = {.base = "model.", .heads = {"lm_head."}},
+        .relatives = {"gemma2", "gemma3", "gemma3_text", "gemma3n", "recurrent_gemma", "paligemma"},
+        .switches = {{"use_bidirectional_attention", false}}};
     return family;
 }
 

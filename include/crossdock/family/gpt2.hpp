@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub_config.hpp"
@@ -36,15 +39,20 @@ inline const TensorTable& gpt2_table(const ModelHeader&) {
     return table;
 }
 
-/// A switch of the attention that only transformers knows.
-inline ConfigEntry gpt2_switch(std::string_view key, bool usual) {
-    return {{key},
-            nullptr,
-            [usual](const Json& value, ModelHeader&) {
-                if (!value.is_null() && json_as<bool>(value) != usual)
-                    throw Error(text("is ", json_shown(value), ", only ", usual ? "true" : "false", " is supported"));
-            },
-            [usual](const ModelHeader&) { return Json(usual); }};
+/// transformers writes its general names over GPT-2's own where a config has both.
+inline ConfigEntry gpt2_size(std::string_view own, std::string_view general, std::uint64_t ModelHeader::*field) {
+    ConfigEntry line = size_entry({own}, field);
+    line.stronger = {general};
+    return line;
+}
+
+/// n_ctx is what releases before 4.4 read in place of n_positions; it goes along where it was.
+inline ConfigTable gpt2_positions() {
+    ConfigEntry line = stated(entry({"n_positions", "n_ctx"}, &ModelHeader::max_position_embeddings, 1024));
+    line.stronger = {"max_position_embeddings"};
+    return {line, written("n_ctx", [](const ModelHeader& header) {
+                return carried_config(header).contains("n_ctx") ? json_of(header.max_position_embeddings) : left_out();
+            })};
 }
 
 }  // namespace detail
@@ -57,23 +65,21 @@ inline const Family& gpt2_family() {
         .name = "gpt2",
         .hub_types = {"gpt2"},
         .model_types = {"GPT"},
-        .config = {entry({"n_embd", "hidden_size"}, &H::hidden_size),
-                   entry({"n_layer", "num_hidden_layers"}, &H::num_layers),
-                   entry({"n_head", "num_attention_heads"}, &H::num_attention_heads),
-                   entry({"n_inner"}, &H::ffn_hidden_size),
-                   entry({"n_positions", "n_ctx", "max_position_embeddings"}, &H::max_position_embeddings, 1024),
-                   vocab_size_config(), dtype_config(), entry({"attn_pdrop"}, &H::attention_dropout),
-                   entry({"resid_pdrop"}, &H::hidden_dropout), entry({"layer_norm_epsilon"}, &H::norm_epsilon, 1e-5),
-                   activation_config("activation_function", "gelu_new"),
-                   entry({"tie_word_embeddings"}, &H::tied_embeddings, true),
-                   detail::gpt2_switch("scale_attn_weights", true),
-                   detail::gpt2_switch("scale_attn_by_inverse_layer_idx", false),
-                   detail::gpt2_switch("reorder_and_upcast_attn", false)},
+        .config = chained(detail::gpt2_positions(),
+                          {detail::gpt2_size("n_embd", "hidden_size", &H::hidden_size),
+                           detail::gpt2_size("n_layer", "num_hidden_layers", &H::num_layers),
+                           detail::gpt2_size("n_head", "num_attention_heads", &H::num_attention_heads),
+                           size_entry({"n_inner"}, &H::ffn_hidden_size), vocab_size_config(), dtype_config(),
+                           entry({"attn_pdrop"}, &H::attention_dropout), entry({"resid_pdrop"}, &H::hidden_dropout),
+                           stated(entry({"layer_norm_epsilon"}, &H::norm_epsilon, 1e-5)),
+                           activation_config("activation_function", "gelu_new"),
+                           stated(entry({"tie_word_embeddings"}, &H::tied_embeddings, true))}),
         .before_config = detail::learned_position_defaults,
         .after_config =
             [](H& header, const Json&) {
                 if (header.ffn_hidden_size == 0)
                     header.ffn_hidden_size = checked_multiply(4, header.hidden_size, "MLP rows");
+                return std::vector<std::string>();
             },
         .hub_table = detail::gpt2_table,
         .architecture = [](const H&) { return std::string("GPT2LMHeadModel"); },
@@ -81,7 +87,11 @@ inline const Family& gpt2_family() {
                          require::sequential, require::pre_norm, require::final_norm, require::ungated,
                          require::no_window, require::plain_embeddings, require::all_biases, require::multi_head,
                          require::heads_fill_hidden},
-        .spellings = {.base = "transformer.", .heads = {"lm_head."}}};
+        .spellings = {.base = "transformer.", .heads = {"lm_head."}},
+        .switches = {{"scale_attn_weights", true},
+                     {"scale_attn_by_inverse_layer_idx", false},
+                     {"reorder_and_upcast_attn", false},
+                     {"add_cross_attention", false}}};
     return family;
 }
 

@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "crossdock/family/config_table.hpp"
-#include "crossdock/family/hub_config.hpp"
+#include "crossdock/family/hub_rope.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
 namespace crossdock {
@@ -21,12 +21,7 @@ Json field_to_json(const T& value) {
     else
         return value;
 }
-inline Json field_to_json(const RopeScaling& scaling) {
-    ModelHeader header;
-    header.rope_scaling = scaling;
-    Json json = write_rope(header);
-    return json.is_null() ? Json{{"rope_type", "default"}} : json;
-}
+inline Json field_to_json(const RopeScaling& scaling) { return rope_to_json(scaling, "rope_type"); }
 template <class T>
 Json field_to_json(const std::optional<T>& value) {
     return value ? field_to_json(*value) : left_out();
@@ -44,9 +39,8 @@ void field_from_json(const Json& json, T& value) {
     }
 }
 inline void field_from_json(const Json& json, RopeScaling& value) {
-    ModelHeader header;
-    read_rope(json, header);
-    value = *header.rope_scaling;
+    if (!json.is_object()) throw Error(text("is ", json.dump(), ", expected an object"));
+    value = rope_scaling_of(json);
 }
 template <class T>
 void field_from_json(const Json& json, std::optional<T>& value) {

@@ -9,15 +9,16 @@
 #include <utility>
 
 #include "crossdock/family/config_table.hpp"
+#include "crossdock/family/hub_rope.hpp"
 
 namespace crossdock {
 
-// Lines that several families' config.json share. Releases of transformers before 5 write rope_theta, rope_scaling and
-// torch_dtype, later ones rope_parameters and dtype; both are read, the first is written, which every release reads.
+// Lines that several families' config.json share. Releases of transformers before 5 write torch_dtype, later ones
+// dtype; the first is written, which every release reads.
 
 namespace detail {
 
-inline constexpr std::array<std::pair<std::string_view, Activation>, 11> hub_activations{{
+inline constexpr std::array<std::pair<std::string_view, Activation>, 13> hub_activations{{
     {"silu", Activation::silu},
     {"gelu", Activation::gelu_erf},
     {"gelu_pytorch_tanh", Activation::gelu_tanh},
@@ -29,11 +30,14 @@ inline constexpr std::array<std::pair<std::string_view, Activation>, 11> hub_act
     {"gelu_new", Activation::gelu_tanh},
     {"gelu_fast", Activation::gelu_tanh},
     {"gelu_python", Activation::gelu_erf},
+    {"gelu_python_tanh", Activation::gelu_tanh},
+    {"gelu_accurate", Activation::gelu_tanh},
 }};
 
 inline std::optional<Activation> find_hub_activation(const Json& name) {
+    if (!name.is_string()) return std::nullopt;
     for (const auto& [known, activation] : hub_activations)
-        if (name == known) return activation;
+        if (name.get_ref<const std::string&>() == known) return activation;
     return std::nullopt;
 }
 
@@ -62,74 +66,26 @@ inline Json hub_activation_name(const ModelHeader& header, std::string_view key,
     return left_out();
 }
 
-template <class T>
-void read_parameter(const Json& object, const char* key, std::optional<T>& field) {
-    if (const auto found = object.find(key); found != object.end() && !found->is_null())
-        within(text("'", key, "'"), [&] { field = json_as<T>(*found); });
-}
-
-/// rope_scaling or rope_parameters.
-inline void read_rope(const Json& value, ModelHeader& header) {
-    RopeScaling scaling;
-    if (value.is_object()) {
-        std::optional<std::string> type;
-        read_parameter(value, "type", type);
-        read_parameter(value, "rope_type", type);
-        scaling.type = type.value_or("default");
-        read_parameter(value, "factor", scaling.factor);
-        read_parameter(value, "low_freq_factor", scaling.low_freq_factor);
-        read_parameter(value, "high_freq_factor", scaling.high_freq_factor);
-        read_parameter(value, "original_max_position_embeddings", scaling.original_max_position_embeddings);
-        read_parameter(value, "rope_theta", header.rope_theta);
-        read_parameter(value, "partial_rotary_factor", header.rotary_percent);
-    } else if (!value.is_null()) {
-        throw Error(text("is ", json_shown(value), ", expected an object or null"));
-    }
-    header.rope_scaling = scaling;
-}
-
-/// The parameters of a scaling that the header does not type, from the source's own config.json.
-inline Json carried_rope(const ModelHeader& header) {
-    const Json config = carried_config(header);
-    for (const char* key : {"rope_parameters", "rope_scaling"})
-        if (const auto found = config.find(key); found != config.end() && found->is_object()) {
-            Json parameters = *found;
-            parameters.erase("rope_theta");
-            parameters.erase("type");
-            return parameters;
-        }
-    return Json::object();
-}
-
-inline Json write_rope(const ModelHeader& header) {
-    if (!header.rope_scaling || header.rope_scaling->type == "default") return nullptr;
-    const RopeScaling& scaling = *header.rope_scaling;
-    Json out = carried_rope(header);
-    out["rope_type"] = scaling.type;
-    if (scaling.factor) out["factor"] = *scaling.factor;
-    if (scaling.low_freq_factor) out["low_freq_factor"] = *scaling.low_freq_factor;
-    if (scaling.high_freq_factor) out["high_freq_factor"] = *scaling.high_freq_factor;
-    if (scaling.original_max_position_embeddings)
-        out["original_max_position_embeddings"] = *scaling.original_max_position_embeddings;
-    return out;
-}
-
 }  // namespace detail
 
-/// rope_theta, rope_scaling and rope_parameters.
-inline ConfigTable rope_config(double default_theta) {
-    return {entry({"rope_theta"}, &ModelHeader::rope_theta, default_theta),
-            {{"rope_scaling"}, Json::object(), detail::read_rope, detail::write_rope},
-            understood({"rope_parameters"}, detail::read_rope)};
+/// How rotary positions are written; read_hub_rope reads them.
+inline ConfigTable rope_config() {
+    // Before release 5, longrope took the length from outside of rope_scaling alone.
+    const auto length = [](const ModelHeader& header) {
+        const bool is_known = header.rope_scaling && header.rope_scaling->original_max_position_embeddings;
+        const bool was_there = detail::carried_config(header).contains("original_max_position_embeddings");
+        return is_known && was_there ? Json(*header.rope_scaling->original_max_position_embeddings) : left_out();
+    };
+    return {{{"rope_theta"}, nullptr, nullptr, entry({}, &ModelHeader::rope_theta).write},
+            {{"rope_scaling", "rope_parameters"}, nullptr, nullptr, detail::write_rope},
+            written("original_max_position_embeddings", length)};
 }
 
 /// `absent` is the family's default.
 inline ConfigEntry activation_config(std::string_view key, const Json& absent) {
     return {{key},
             absent,
-            [](const Json& value, ModelHeader& header) {
-                if (!value.is_null()) header.activation = detail::hub_activation(value);
-            },
+            [](const Json& value, ModelHeader& header) { header.activation = detail::hub_activation(value); },
             [key, absent](const ModelHeader& header) { return detail::hub_activation_name(header, key, absent); }};
 }
 

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub_config.hpp"
@@ -52,13 +53,14 @@ struct LlamaSizeDefaults {
 /// The sizes in config.json that Llama, Mistral and Gemma share.
 inline ConfigTable llama_sizes(const LlamaSizeDefaults& absent = {}) {
     using H = ModelHeader;
-    return {entry({"hidden_size"}, &H::hidden_size),
-            entry({"intermediate_size"}, &H::ffn_hidden_size),
-            entry({"num_hidden_layers"}, &H::num_layers),
-            entry({"num_attention_heads"}, &H::num_attention_heads),
-            entry({"num_key_value_heads"}, &H::num_query_groups, absent.key_value_heads),
-            entry({"head_dim"}, &H::kv_channels, absent.head_size),
-            entry({"max_position_embeddings"}, &H::max_position_embeddings, absent.positions),
+    const ConfigEntry head_size = size_entry({"head_dim"}, &H::kv_channels, absent.head_size);
+    return {size_entry({"hidden_size"}, &H::hidden_size),
+            size_entry({"intermediate_size"}, &H::ffn_hidden_size),
+            size_entry({"num_hidden_layers"}, &H::num_layers),
+            size_entry({"num_attention_heads"}, &H::num_attention_heads),
+            size_entry({"num_key_value_heads"}, &H::num_query_groups, absent.key_value_heads),
+            absent.head_size.is_null() ? head_size : stated(head_size),
+            stated(entry({"max_position_embeddings"}, &H::max_position_embeddings, absent.positions)),
             vocab_size_config(),
             dtype_config(),
             entry({"attention_dropout"}, &H::attention_dropout)};
@@ -67,9 +69,15 @@ inline ConfigTable llama_sizes(const LlamaSizeDefaults& absent = {}) {
 /// A key that decides over the biases of two layers; a model that has one without the other is refused elsewhere.
 inline ConfigEntry bias_config(std::string_view key, bool ModelHeader::*first, bool ModelHeader::*second) {
     return {{key},
-            nullptr,
+            false,
             [first, second](const Json& value, ModelHeader& h) { h.*first = h.*second = json_as<bool>(value); },
             [first](const ModelHeader& h) { return Json(h.*first); }};
+}
+
+inline std::vector<std::string> read_rope_only(ModelHeader& header, const Json& config) {
+    std::vector<std::string> notices;
+    read_hub_rope(header, config, notices);
+    return notices;
 }
 
 inline void rms_decoder_defaults(ModelHeader& header) {
@@ -95,25 +103,26 @@ inline constexpr Requirement mlp_biases_agree{"a bias in some but not all of its
 inline const Family& llama_family() {
     using H = ModelHeader;
     namespace require = detail::require;
-    static const Family family{
-        .name = "llama",
-        .hub_types = {"llama"},
-        .model_types = {"llama2", "llama", "llama3", "codellama"},
-        .config = chained(chained(detail::llama_sizes(), rope_config(10000.0)),
-                          {activation_config("hidden_act", "silu"), entry({"rms_norm_eps"}, &H::norm_epsilon, 1e-6),
-                           entry({"tie_word_embeddings"}, &H::tied_embeddings, false),
-                           detail::bias_config("attention_bias", &H::qkv_bias, &H::dense_bias),
-                           detail::bias_config("mlp_bias", &H::fc1_bias, &H::fc2_bias)}),
-        .before_config = detail::rms_decoder_defaults,
-        .after_config = [](H&, const Json&) {},
-        .hub_table = detail::llama_hub_table,
-        .architecture = [](const H&) { return std::string("LlamaForCausalLM"); },
-        .requirements =
-            chained(detail::rms_decoder_requirements(),
-                    {require::plain_norm, require::no_window, require::plain_embeddings, require::known_activation,
-                     require::attention_biases_agree, require::mlp_biases_agree}),
-        .original = llama_original(),
-        .guessed_model_type = detail::guess_llama_type};
+    static const Family family{.name = "llama",
+                               .hub_types = {"llama"},
+                               .model_types = {"llama2", "llama", "llama3", "codellama"},
+                               .config = chained(chained(detail::llama_sizes(), rope_config()),
+                                                 {activation_config("hidden_act", "silu"),
+                                                  stated(entry({"rms_norm_eps"}, &H::norm_epsilon, 1e-6)),
+                                                  stated(entry({"tie_word_embeddings"}, &H::tied_embeddings, false)),
+                                                  detail::bias_config("attention_bias", &H::qkv_bias, &H::dense_bias),
+                                                  detail::bias_config("mlp_bias", &H::fc1_bias, &H::fc2_bias)}),
+                               .before_config = detail::rms_decoder_defaults,
+                               .after_config = detail::read_rope_only,
+                               .hub_table = detail::llama_hub_table,
+                               .architecture = [](const H&) { return std::string("LlamaForCausalLM"); },
+                               .requirements = chained(detail::rms_decoder_requirements(),
+                                                       {require::plain_norm, require::no_window,
+                                                        require::plain_embeddings, require::known_activation,
+                                                        require::attention_biases_agree, require::mlp_biases_agree}),
+                               .original = llama_original(),
+                               .spellings = {.base = "model.", .heads = {"lm_head."}},
+                               .guessed_model_type = detail::guess_llama_type};
     return family;
 }
 

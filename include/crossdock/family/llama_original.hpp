@@ -13,6 +13,7 @@
 
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub_config.hpp"
+#include "crossdock/family/original_params.hpp"
 
 namespace crossdock {
 
@@ -85,14 +86,17 @@ inline const TensorTable& llama_original_table(Cut embeddings) {
     return embeddings == Cut::rows ? by_rows : by_columns;
 }
 
-/// The only scaling that params.json can ask for (use_scaled_rope); llama-models has its constants in the code.
-inline RopeScaling meta_rope_scaling() {
+/// The scaling that use_scaled_rope asks for; llama-models has the constants in its code, 8 among them. Llama 3.2,
+/// whose models are tied, was trained with 32 all the same.
+inline RopeScaling meta_rope_scaling(double factor = 8.0) {
     return {.type = "llama3",
-            .factor = 8.0,
+            .factor = factor,
             .low_freq_factor = 1.0,
             .high_freq_factor = 4.0,
             .original_max_position_embeddings = 8192};
 }
+
+inline double usual_rope_factor(const ModelHeader& header) { return header.tied_embeddings ? 32.0 : 8.0; }
 
 inline bool has_no_rope_scaling(const ModelHeader& header) {
     return header.rope_scaling.value_or(RopeScaling{}).type == "default";
@@ -104,6 +108,24 @@ inline constexpr Requirement silu{"an activation other than silu", [](const Mode
                                       return h.activation.value_or(Activation::silu) == Activation::silu;
                                   }};
 }  // namespace require
+
+/// use_scaled_rope and what belongs to it. A factor that is not stated is found with the tensors.
+inline std::vector<std::string> read_meta_rope(ModelHeader& header, const Json& params) {
+    std::optional<bool> is_scaled;
+    std::optional<double> factor, high;
+    read_parameter(params, "use_scaled_rope", is_scaled);
+    read_parameter(params, "rope_scaling_factor", factor);
+    read_parameter(params, "rope_high_freq_factor", high);
+    if (factor && !(*factor > 0)) throw Error("'rope_scaling_factor' is not positive");
+    header.rope_scaling = is_scaled.value_or(false) ? meta_rope_scaling(factor.value_or(8.0)) : RopeScaling{};
+    if (is_scaled.value_or(false)) {
+        if (high) header.rope_scaling->high_freq_factor = *high;
+        if (!factor) header.assumed.insert("rope_scaling");
+    } else if (factor) {
+        return {"params.json has a rope_scaling_factor but no use_scaled_rope; nothing is scaled, as in Meta's code"};
+    }
+    return {};
+}
 
 /// Which of Meta's models this is, as --model_type calls them. Only some of them have a rope_theta of their own.
 inline std::string_view guess_llama_type(const ModelHeader& header) {
@@ -163,22 +185,19 @@ inline const Shape& stored_matrix(const TensorDict& part, const std::string& nam
     return entry->tensor.shape();
 }
 
-/// Sizes that params.json states by a formula or not at all, and which Llama it is.
-inline std::vector<std::string> read_llama_tensors(ModelHeader& header, std::span<const TensorDict> parts) {
+/// Sizes that params.json states by a formula or not at all.
+inline void read_llama_sizes(ModelHeader& header, std::span<const TensorDict> parts, Cut cut) {
     const Shape& word = stored_matrix(parts[0], "tok_embeddings.weight");
-    const Cut cut = parts.size() == 1 ? Cut::none : find_embedding_cut(word, header.hidden_size, parts.size());
     header.vocab_rows = cut == Cut::rows ? checked_multiply(word[0], parts.size(), "vocabulary rows") : word[0];
     if (!header.true_vocab_size) header.true_vocab_size = header.vocab_rows;
     header.ffn_hidden_size =
         checked_multiply(stored_matrix(parts[0], "layers.0.feed_forward.w1.weight")[0], parts.size(), "MLP rows");
     header.activation = Activation::silu;
-    if (!parts[0].find("output.weight")) header.tied_embeddings = true;
-    std::vector<std::string> notices;
-    if (!header.rope_theta) {
-        header.rope_theta = *header.true_vocab_size >= 128000 ? 5e5 : 1e4;
-        if (*header.rope_theta != 1e4)
-            notices.push_back("params.json has no rope_theta; 500000 is taken, as the vocabulary is Llama 3's");
-    }
+    header.tied_embeddings = head_is_embeddings(parts, cut);
+}
+
+/// Which Llama it is. Throws Error where the user's word contradicts the cuts.
+inline void find_llama_type(ModelHeader& header, Cut cut) {
     if (header.model_type.empty()) {
         header.model_type = cut == Cut::rows ? "llama3" : std::string(guess_llama_type(header));
         // Of those that cut columns, Code Llama alone has a rope_theta of its own.
@@ -187,7 +206,32 @@ inline std::vector<std::string> read_llama_tensors(ModelHeader& header, std::spa
     if (cut != Cut::none && cut != llama_embedding_cut(header))
         throw Error(text("model_type '", header.model_type, "' contradicts the files, which cut tok_embeddings by ",
                          cut == Cut::rows ? "rows, as Llama 3" : "columns, as Llama 1 and 2", " does"));
-    if (!header.max_position_embeddings) header.max_position_embeddings = meta_context(header.model_type, header);
+}
+
+/// What only the tensors, or nothing, tells.
+inline std::vector<std::string> read_llama_tensors(ModelHeader& header, std::span<const TensorDict> parts) {
+    const Cut cut = parts.size() == 1 ? Cut::none
+                                      : find_embedding_cut(stored_matrix(parts[0], "tok_embeddings.weight"),
+                                                           header.hidden_size, parts.size());
+    read_llama_sizes(header, parts, cut);
+    std::vector<std::string> notices;
+    if (!header.rope_theta && *header.true_vocab_size >= 128000)
+        notices.push_back(assume(header, &ModelHeader::rope_theta, "rope_theta", 5e5,
+                                 "500000 is taken, as the vocabulary is Llama 3's"));
+    if (!header.rope_theta) header.rope_theta = 1e4;  // Llama 1 and 2 have no such parameter
+    find_llama_type(header, cut);
+    if (!header.tied_embeddings) header.assumed.erase("rope_scaling");  // the factor in Meta's code is the model's
+    if (header.assumed.contains("rope_scaling")) {
+        header.rope_scaling->factor = usual_rope_factor(header);
+        notices.push_back(
+            "params.json has no rope_scaling_factor; 32 is taken, as for Llama 3.2: the head equals the "
+            "embeddings (Meta's own code takes 8)");
+    }
+    if (!header.max_position_embeddings) {
+        const std::uint64_t context = meta_context(header.model_type, header);
+        notices.push_back(assume(header, &ModelHeader::max_position_embeddings, "max_position_embeddings", context,
+                                 text(context, " is taken, as the model looks like ", header.model_type)));
+    }
     return notices;
 }
 
@@ -198,6 +242,29 @@ inline ConfigEntry only_for(std::initializer_list<std::string_view> types, Confi
         return std::find(types.begin(), types.end(), type) == types.end() ? left_out() : write(h);
     };
     return line;
+}
+
+/// Models that params.json describes as well and that are none of Llama 1 to 3.
+inline ConfigTable refused_llama_params() {
+    return {refused_config("quantization_args", "quantized weights (take the model's bf16 release)"),
+            refused_config("lora_args", "LoRA adapters in the weights (take the model's bf16 release)"),
+            refused_config("vision_chunk_size", "images (Llama 3.2 Vision)"),
+            refused_config("vision_num_cross_attention_layers", "images (Llama 3.2 Vision)"),
+            refused_config("vision_args", "images (Llama 4)"),
+            refused_config("moe_args", "a mixture of experts (Llama 4)"),
+            refused_config("moe", "a mixture of experts"),
+            refused_config("nope_layer_interval", "layers without positions (Llama 4)"),
+            refused_config("attention_chunk_size", "attention in chunks (Llama 4)"),
+            refused_config("use_qk_norm", "norms of queries and keys (Llama 4)"),
+            refused_config("attn_temperature_tuning", "attention temperatures (Llama 4)"),
+            original_type_config({"llama", "llama2", "llama3", "codellama", "transformer"})};
+}
+
+inline std::vector<std::string> llama_caveats(const ModelHeader& header) {
+    if (has_no_rope_scaling(header) || header.rope_scaling->factor == 8.0) return {};
+    return {
+        "params.json says use_scaled_rope, as Meta's does for Llama 3.2; Meta's own code then scales by 8, this model "
+        "needs 32"};
 }
 
 }  // namespace detail
@@ -211,36 +278,45 @@ inline OriginalFormat llama_original() {
         .table = [](const H& h) -> const TensorTable& {
             return detail::llama_original_table(detail::llama_embedding_cut(h));
         },
-        .params = {entry({"dim"}, &H::hidden_size),
-                   entry({"n_layers"}, &H::num_layers),
-                   entry({"n_heads"}, &H::num_attention_heads),
-                   {{"n_kv_heads"},
-                    nullptr,
-                    read_into(&H::num_query_groups),
-                    [](const H& h) {
-                        const bool may_be_absent =
-                            h.num_query_groups == h.num_attention_heads && detail::llama_original_type(h) != "llama3";
-                        return may_be_absent ? left_out() : Json(h.num_query_groups);
-                    }},
-                   // -1 leaves the size to the tokenizer.
-                   {{"vocab_size"},
-                    nullptr,
-                    [](const Json& value, H& h) {
-                        if (value != -1) h.true_vocab_size = detail::json_as<std::uint64_t>(value);
-                    },
-                    [](const H& h) { return Json(h.vocab_rows); }},
-                   written("multiple_of", [](const H& h) { return Json(detail::meta_mlp_rule(h)->multiple_of); }),
-                   written("ffn_dim_multiplier",
-                           [](const H& h) { return detail::json_of(detail::meta_mlp_rule(h)->ffn_dim_multiplier); }),
-                   entry({"norm_eps"}, &H::norm_epsilon, 1e-5),
-                   only_for({"codellama", "llama3"}, entry({"rope_theta"}, &H::rope_theta)),
-                   only_for({"llama3"}, {{"use_scaled_rope"},
-                                         false,
-                                         [](const Json& value, H& h) {
-                                             h.rope_scaling = detail::json_as<bool>(value) ? detail::meta_rope_scaling()
-                                                                                           : RopeScaling{};
-                                         },
-                                         [](const H& h) { return Json(!detail::has_no_rope_scaling(h)); }})},
+        .params = chained(
+            detail::refused_llama_params(),
+            {entry({"dim"}, &H::hidden_size),
+             entry({"n_layers"}, &H::num_layers),
+             entry({"n_heads"}, &H::num_attention_heads),
+             {{"n_kv_heads"},
+              nullptr,
+              read_into(&H::num_query_groups),
+              [](const H& h) {
+                  const bool may_be_absent =
+                      h.num_query_groups == h.num_attention_heads && detail::llama_original_type(h) != "llama3";
+                  return may_be_absent ? left_out() : Json(h.num_query_groups);
+              }},
+             // -1 leaves the size to the tokenizer.
+             {{"vocab_size"},
+              nullptr,
+              [](const Json& value, H& h) {
+                  if (value != -1) h.true_vocab_size = detail::json_as<std::uint64_t>(value);
+              },
+              [](const H& h) { return Json(h.vocab_rows); }},
+             written("multiple_of", [](const H& h) { return Json(detail::meta_mlp_rule(h)->multiple_of); }),
+             written("ffn_dim_multiplier",
+                     [](const H& h) { return detail::json_of(detail::meta_mlp_rule(h)->ffn_dim_multiplier); }),
+             entry({"norm_eps"}, &H::norm_epsilon, 1e-5),
+             only_for({"codellama", "llama3"}, entry({"rope_theta"}, &H::rope_theta)),
+             // meta-llama/llama3, whose models are not scaled, knows no such key.
+             only_for({"llama3"},
+                      written("use_scaled_rope",
+                              [](const H& h) { return detail::has_no_rope_scaling(h) ? left_out() : Json(true); })),
+             only_for({"llama3"}, written("rope_scaling_factor",
+                                          [](const H& h) {
+                                              const bool is_usual =
+                                                  detail::has_no_rope_scaling(h) ||
+                                                  h.rope_scaling->factor == detail::usual_rope_factor(h);
+                                              return is_usual ? left_out() : detail::json_of(h.rope_scaling->factor);
+                                          })),
+             understood({"head_dim"}, read_into(&H::kv_channels))}),
+        .inert = {"max_batch_size", "max_seq_len", "ffn_exp", "rope_high_freq_factor", "vision_max_num_chunks",
+                  "floor_scale", "attn_scale"},
         .requirements =
             {require::no_bias,
              require::heads_fill_hidden,
@@ -248,7 +324,9 @@ inline OriginalFormat llama_original() {
              {"a rope_scaling that use_scaled_rope does not stand for, or that only Llama 3 has",
               [](const H& h) {
                   const bool is_llama3 = detail::llama_original_type(h) == "llama3";
-                  return detail::has_no_rope_scaling(h) || (is_llama3 && h.rope_scaling == detail::meta_rope_scaling());
+                  return detail::has_no_rope_scaling(h) ||
+                         (is_llama3 && (h.rope_scaling == detail::meta_rope_scaling(8.0) ||
+                                        h.rope_scaling == detail::meta_rope_scaling(detail::usual_rope_factor(h))));
               }},
              {"a rope_theta other than 10000, for which Llama 1 and 2 have no parameter (--model_type codellama has)",
               [](const H& h) {
@@ -258,7 +336,9 @@ inline OriginalFormat llama_original() {
              {"an MLP size (ffn_hidden_size) that no multiple_of and ffn_dim_multiplier give",
               [](const H& h) { return detail::meta_mlp_rule(h).has_value(); }}},
         .recognises = [](const Json& params) { return params.contains("dim") && !params.contains("hidden_dim"); },
-        .from_tensors = detail::read_llama_tensors};
+        .after_params = detail::read_meta_rope,
+        .from_tensors = detail::read_llama_tensors,
+        .caveats = detail::llama_caveats};
 }
 
 }  // namespace crossdock

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/container/output_file.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
@@ -88,18 +89,6 @@ inline std::string reason_against(const std::filesystem::path& file, const std::
     if (error) return "cannot be read";
     if (bytes > max_companion_bytes) return text("holds ", bytes, " bytes, more than a file beside the weights should");
     return {};
-}
-
-/// The names in a directory, in their order.
-inline std::vector<std::string> names_in(const std::filesystem::path& directory) {
-    std::vector<std::string> names;
-    std::error_code error;
-    for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
-         entry.increment(error))
-        names.push_back(entry->path().filename().string());
-    if (error) throw Error(text(directory.string(), ": cannot be listed: ", error.message()));
-    std::sort(names.begin(), names.end());
-    return names;
 }
 
 }  // namespace detail

@@ -18,8 +18,11 @@
 #include "crossdock/container/sharded/reader.hpp"
 #include "crossdock/core/chained.hpp"
 #include "crossdock/family/family.hpp"
+#include "crossdock/family/hub_checks.hpp"
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
+#include "crossdock/plugin/hub_head.hpp"
+#include "crossdock/plugin/hub_names.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
 #include "crossdock/plugin/sidecar.hpp"
@@ -55,45 +58,15 @@ inline void check_model_type(const Family& family, const std::string& model_type
 
 /// Throws Error when config.json belongs to another family.
 inline void check_hub_type(const Family& family, const Json& config, const std::filesystem::path& file) {
-    const auto found = config.find("model_type");
-    if (found == config.end() || !found->is_string())
-        throw Error(text(file.string(), ": has no model_type, expected ", joined(family.hub_types)));
-    const auto type = found->get<std::string>();
+    const std::string type = hub_type_of(config);
+    if (type.empty())
+        throw Error(text(file.string(), ": has no model_type, and 'architectures' does not tell it; expected ",
+                         joined(family.hub_types)));
     const auto is_in = [&](const auto& types) { return std::find(types.begin(), types.end(), type) != types.end(); };
     if (!is_in(family.hub_types))
         throw Error(text(file.string(), ": model_type is '", type, "', ",
                          is_in(family.relatives) ? text("another architecture than ", family.name, "; ") : "",
                          "the loader '", family.name, "' reads ", joined(family.hub_types)));
-}
-
-/// The tensors under the names that the family's table has. Adds to `notices` what is dropped on the way.
-inline TensorDict in_table_spelling(const TensorDict& from, const OtherSpellings& spellings,
-                                    std::vector<std::string>& notices) {
-    const auto& entries = from.entries();
-    const auto begins = [](const std::string& name) {
-        return [&name](std::string_view beginning) { return name.starts_with(beginning); };
-    };
-    const bool has_base = std::any_of(entries.begin(), entries.end(),
-                                      [&](const NamedTensor& entry) { return entry.name.starts_with(spellings.base); });
-    TensorDict dict;
-    for (NamedTensor entry : entries) {
-        for (const auto& [older, latest] : spellings.older) entry.name = replaced(std::move(entry.name), older, latest);
-        if (!has_base && std::none_of(spellings.heads.begin(), spellings.heads.end(), begins(entry.name)))
-            entry.name.insert(0, spellings.base);
-        const auto alias = std::find_if(spellings.aliases.begin(), spellings.aliases.end(),
-                                        [&](const auto& pair) { return pair.first == entry.name; });
-        if (alias != spellings.aliases.end()) {
-            if (const NamedTensor* twin = from.find(alias->second)) {
-                if (twin->tensor.shape() != entry.tensor.shape() || twin->tensor.bytes() != entry.tensor.bytes())
-                    notices.push_back(text("'", entry.name, "' differs from '", twin->name,
-                                           "', which it should repeat; the latter is used"));
-                continue;
-            }
-            entry.name = alias->second;
-        }
-        dict.add(std::move(entry));
-    }
-    return dict;
 }
 
 /// Biases are where their tensors are, whatever the config says; a config that asks for missing ones is found later.
@@ -156,42 +129,92 @@ inline ModelHeader begun_header(const Family& family, const FamilyLoaderOptions&
     return header;
 }
 
-/// The header that config.json gives, before any tensor is looked at.
-inline ModelHeader hub_header(const Family& family, const FamilyLoaderOptions& options) {
+/// The header that config.json gives, before any tensor is looked at. Adds to `notices` what the user should know.
+inline ModelHeader hub_header(const Family& family, const FamilyLoaderOptions& options,
+                              std::vector<std::string>& notices) {
     const std::filesystem::path file = options.load_dir / "config.json";
     const std::string config_text = read_text(file);
     const Json config = parse_json(config_text, file.string());
     if (!config.is_object()) throw Error(text(file.string(), ": expected a JSON object"));
     check_hub_type(family, config, file);
     ModelHeader header = begun_header(family, options, text("Hugging Face (", family.name, ")"));
-    read_config(family.config, config, header, file.string());
+    notices = read_hub_config(family, config, header, file.string());
     header.carried["config.json"] = config_text;
     if (!header.true_vocab_size) throw Error(text(file.string(), ": has no vocab_size"));
     header.vocab_rows = *header.true_vocab_size;
     if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
-    within(file.string(), [&] { family.after_config(header, config); });
     apply_overrides(options.overrides, header);
     complete_sizes(header, file.string());
     return header;
 }
 
+/// Throws Error where the files hold biases that config.json does not ask for: transformers leaves them out, and says
+/// so, where we would have to choose.
+inline void check_biases(const TensorTable& table, const StageTensors& stage, const ModelHeader& header) {
+    ModelHeader found;
+    find_biases(table, stage, {}, found);
+    const auto check = [](bool is_there, bool said, std::string_view what) {
+        if (is_there && !said)
+            throw Error(text("the files hold biases of ", what,
+                             ", which config.json does not ask for and transformers "
+                             "leaves out; remove them, or set the key that asks for them"));
+    };
+    check(found.qkv_bias, header.qkv_bias, "queries, keys and values");
+    check(found.dense_bias, header.dense_bias, "the attention's output");
+    check(found.fc1_bias || found.fc2_bias, header.fc1_bias || header.fc2_bias, "the MLP");
+}
+
+/// The stored tensors under the table's names; fills in what of the header only they tell.
+inline TensorDict hub_tensors(const Family& family, const std::filesystem::path& directory, const TensorDict& stored,
+                              ModelHeader& header, std::vector<std::string>& notices) {
+    const TensorDict plain = unwrapped(stored, notices);
+    refuse_other_heads(plain);
+    refuse_quantized_tensors(plain);
+    TensorDict tensors = in_table_spelling(plain, family.spellings, notices);
+    within(directory.string(), [&] {
+        if (family.from_tensors)
+            for (std::string& line : family.from_tensors(header, std::span(&tensors, 1)))
+                notices.push_back(std::move(line));
+    });
+    const TensorTable& table = family.hub_table(header);
+    tensors = with_embeddings(std::move(tensors), table, header, notices);
+    require_floating(tensors, table);
+    header.headless = is_headless(tensors, table, header, first_architecture(carried_config(header)),
+                                  names_base(plain, family.spellings));
+    return tensors;
+}
+
 /// Opens a directory in the Hugging Face layout.
 inline OpenCheckpoint open_hub(const Family& family, const FamilyLoaderOptions& options) {
     const std::filesystem::path file = options.load_dir / "config.json";
-    ModelHeader header = hub_header(family, options);
+    std::vector<std::string> notices;
+    ModelHeader header = hub_header(family, options, notices);
     sharded::Contents contents = sharded::read_directory(options.load_dir);
-    std::vector<std::string> notices = std::move(contents.warnings);
-    TensorDict tensors = in_table_spelling(contents.tensors, family.spellings, notices);
-    if (family.from_tensors)
-        within(options.load_dir.string(), [&] {
-            for (std::string& line : family.from_tensors(header, std::span(&tensors, 1)))
-                notices.push_back(std::move(line));
-        });
+    for (std::string& line : contents.warnings) notices.push_back(std::move(line));
+    StageTensors stage = one_rank(hub_tensors(family, options.load_dir, contents.tensors, header, notices));
     complete_sizes(header, file.string());
     const TensorTable& table = family.hub_table(header);
-    OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(tensors)), file);
+    within(options.load_dir.string(), [&] { check_biases(table, stage, header); });
+    OpenCheckpoint open = single_stage(std::move(header), table, std::move(stage), file);
+    open.keeps_differing_head = true;
     open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
     return open;
+}
+
+/// What a config.json beside params.json says more of the same model.
+inline void read_config_beside(const Family& family, const std::filesystem::path& directory, ModelHeader& header) {
+    const auto file = directory / "config.json";
+    if (!std::filesystem::exists(file)) return;
+    const std::string config_text = read_text(file);
+    const Json config = parse_json(config_text, file.string());
+    if (!has_hub_type(family, config) || config.contains("quantization_config")) return;
+    header.carried["config.json"] = config_text;
+    within(file.string(), [&] {
+        read_parameter(config, "max_position_embeddings", header.max_position_embeddings);
+        read_parameter(config, "rope_theta", header.rope_theta);
+        if (const auto rope = config.find("rope_parameters"); rope != config.end() && rope->is_object())
+            read_parameter(*rope, "rope_theta", header.rope_theta);
+    });
 }
 
 /// Opens a directory in the family's original layout.
@@ -199,18 +222,29 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     const std::filesystem::path file = options.load_dir / "params.json";
     const OriginalFormat& format = *family.original;
     ModelHeader header = begun_header(family, options, text("original ", family.name, " release"));
-    read_config(format.params, read_params(file), header, file.string());
-    header.carried["params.json"] = json_text(read_params(file), 0);
-    std::vector<TensorDict> parts = read_original_parts(options.load_dir);
-    std::vector<std::string> notices;
-    within(options.load_dir.string(), [&] { notices = format.from_tensors(header, parts); });
+    read_config_beside(family, options.load_dir, header);
+    const Json params = read_params(file);
+    read_config(format.params, params, header, file.string());
+    note_unknown_params(format, params, header);
+    std::vector<std::string> notices = within(file.string(), [&] { return format.after_params(header, params); });
+    header.carried["params.json"] = json_text(params, 0);
+    OriginalContents contents = read_original_parts(options.load_dir);
+    require_float_weights(contents.parts);
+    const auto add = [&](const std::vector<std::string>& more) {
+        notices.insert(notices.end(), more.begin(), more.end());
+    };
+    add(contents.warnings);
+    within(options.load_dir.string(), [&] {
+        check_part_count(contents.parts, header);
+        add(format.from_tensors(header, contents.parts));
+    });
     if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
     apply_overrides(options.overrides, header);
     complete_sizes(header, file.string());
     const TensorTable& table = format.table(header);
     std::vector<std::string> mixed;
-    TensorDict whole =
-        within(options.load_dir.string(), [&] { return merge_original_parts(std::move(parts), table, header, mixed); });
+    TensorDict whole = within(options.load_dir.string(),
+                              [&] { return merge_original_parts(std::move(contents.parts), table, header, mixed); });
     OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(whole)), file);
     open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
     open.mixed = std::move(mixed);
@@ -231,24 +265,72 @@ inline void check_checkpoint_type(const Family& family, const FamilyLoaderOption
                          ", which is not there"));
 }
 
+/// The file that describes the model, and what to say of the choice.
+struct Description {
+    bool is_original = false;
+    std::vector<std::string> notices{};
+};
+
+inline bool says_hub_type(const std::filesystem::path& directory) {
+    const auto file = directory / "config.json";
+    return std::filesystem::exists(file) && read_json_object(file).contains("model_type");
+}
+
+/// Hugging Face where config.json says what the model is, unless only the original weights are there.
+inline Description find_description(const Family& family, const std::filesystem::path& directory) {
+    const bool has_params = family.original && std::filesystem::exists(directory / "params.json");
+    const bool has_config = std::filesystem::exists(directory / "config.json");
+    if (!has_params || !has_config) return {.is_original = has_params};
+    if (!says_hub_type(directory)) return {.is_original = true};
+    if (!holds_original_weights(directory)) return {};
+    const std::string where = directory.string();
+    if (sharded::holds_weights(directory))
+        return {.notices = {text(where,
+                                 ": also holds params.json and its consolidated files, not read; config.json "
+                                 "and the files of Hugging Face come first")}};
+    return {.is_original = true,
+            .notices = {text(where,
+                             ": holds none of the weights that belong to config.json; params.json and its "
+                             "consolidated files are read")}};
+}
+
+/// What lies beside the model and is not read, or is not what its name says.
+inline std::vector<std::string> notices_beside(const OpenCheckpoint& open, const std::filesystem::path& directory) {
+    std::vector<std::string> notices;
+    for (const std::string& name : names_in(directory))
+        if (matches(name, "adapter_config.json") || matches(name, "adapter_model*"))
+            notices.push_back(text((directory / name).string(),
+                                   ": the adapter beside the model is not applied; merge it "
+                                   "first (peft: merge_and_unload()) if it should be"));
+    if (notices.size() > 1) notices.resize(1);
+    for (const Companion& companion : open.header.companions) {
+        const FileSource file(companion.file);
+        if (const std::string what = foreign_content(file); what.find("Git LFS") != what.npos || file.size() == 0)
+            notices.push_back(text(file.name(), ": ", what, "; it is copied as it is"));
+    }
+    return notices;
+}
+
 }  // namespace detail
 
 /// Opens any published layout of a family, which it tells apart by itself: Hugging Face where there is a config.json,
-/// the original release otherwise.
+/// the original release otherwise, or where only its weights are there.
 inline OpenCheckpoint open_family(const Family& family, const FamilyLoaderOptions& options) {
     detail::check_model_type(family, options.model_type);
-    if (!std::filesystem::is_directory(options.load_dir))
-        throw Error(text(options.load_dir.string(), ": is not a directory"));
+    require_directory(options.load_dir);
     detail::check_checkpoint_type(family, options);
-    const bool is_asked_for_original = options.checkpoint_type == "meta";
-    OpenCheckpoint open = [&] {
-        if (!is_asked_for_original && std::filesystem::exists(options.load_dir / "config.json"))
-            return detail::open_hub(family, options);
-        if (family.original && std::filesystem::exists(options.load_dir / "params.json"))
-            return detail::open_original(family, options);
+    const auto [is_original, notices] = options.checkpoint_type.empty()
+                                            ? detail::find_description(family, options.load_dir)
+                                            : detail::Description{.is_original = options.checkpoint_type == "meta"};
+    if (!is_original && !std::filesystem::exists(options.load_dir / "config.json")) {
+        if (const std::string what = foreign_directory(options.load_dir); !what.empty())
+            throw Error(text(options.load_dir.string(), ": ", what));
         throw Error(text(options.load_dir.string(), ": holds no config.json",
                          family.original ? " and no params.json" : "", ", expected a ", family.name, " checkpoint"));
-    }();
+    }
+    OpenCheckpoint open = is_original ? detail::open_original(family, options) : detail::open_hub(family, options);
+    open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
+    for (std::string& line : detail::notices_beside(open, options.load_dir)) open.notices.push_back(std::move(line));
     if (open.header.model_type.empty())
         open.header.model_type =
             family.guessed_model_type ? family.guessed_model_type(open.header) : family.model_types.front();
@@ -268,12 +350,12 @@ public:
         return text("reads Hugging Face directories (safetensors or .bin, single or sharded)",
                     family().original ? " and the original release layout" : "");
     }
+    /// The model types of config.json that it reads.
+    static std::vector<std::string> hub_types() { return {family().hub_types.begin(), family().hub_types.end()}; }
     /// Whether the directory's config.json or params.json is of this family.
     static bool recognises(const std::filesystem::path& directory) {
-        if (std::filesystem::exists(directory / "config.json")) {
-            const Json config = read_json_object(directory / "config.json");
-            return has_hub_type(family(), config);
-        }
+        if (detail::says_hub_type(directory))
+            return has_hub_type(family(), read_json_object(directory / "config.json"));
         const auto params = directory / "params.json";
         return family().original && std::filesystem::exists(params) &&
                family().original->recognises(read_params(params));

@@ -17,6 +17,7 @@
 #include "crossdock/family/family.hpp"
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
+#include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/hub_reference.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
@@ -64,7 +65,8 @@ inline Json hub_config(const Family& family, const ModelHeader& header) {
     Json config = carried_config(header);
     if (!has_hub_type(family, config)) config = token_ids(config);
     config.erase("auto_map");  // code that stood beside the source's weights
-    config["architectures"] = {family.architecture(header)};
+    const std::string architecture = family.architecture(header);
+    config["architectures"] = {header.headless ? headless_architecture(architecture) : architecture};
     config["model_type"] = family.hub_type ? family.hub_type(header) : family.hub_types.front();
     if (!config.contains("use_cache")) config["use_cache"] = true;
     write_config(family.config, header, config);
@@ -104,9 +106,11 @@ protected:
         if (is_original()) return prepare_original();
         table_ = family_.hub_table(header_);
         require_rows(table_, header_, format);
+        if (family_.add_twins) family_.add_twins(table_, header_);
         warn_of_token_ids();
         const OtherSpellings& spellings = family_.spellings;
-        if (spellings.stands_alone && spellings.stands_alone(header_)) table_ = renamed(table_, spellings.base, "");
+        const bool stands_alone = spellings.stands_alone && spellings.stands_alone(header_);
+        if (stands_alone || header_.headless) table_ = renamed(table_, spellings.base, "");
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
@@ -170,11 +174,14 @@ private:
         const OriginalFormat& original = *family_.original;
         const std::string format = text("the original ", family_.name, " layout");
         require_expressible(original.requirements, header_, format);
+        require_expressible({detail::require::head}, header_, format);
         table_ = original.table(header_);
         require_rows(table_, header_, format);
         require_divisible(header_, ranks(), "model_parallel_size");
         if (header_.tied_embeddings)
             notice(text(format, " knows no tied models; the head is written as a copy of the embeddings"));
+        if (original.caveats)
+            for (std::string& line : original.caveats(header_)) notice(std::move(line));
     }
 
     bool is_original() const { return options_.layout == "original"; }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "crossdock/family/header_json.hpp"
 #include "crossdock/family/hub_config.hpp"
+#include "crossdock/family/hub_rope.hpp"
 #include "crossdock/family/json.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/protocol/model_header.hpp"
@@ -32,82 +31,49 @@ struct HeaderOverrides {
 
 namespace detail {
 
-/// What transformers asks of a kind of rotary scaling (modeling_rope_utils.py of 5.17).
-struct RopeKind {
-    std::string_view type;
-    std::vector<std::string_view> required, optional{};
-};
-
-inline const std::vector<RopeKind>& rope_kinds() {
-    static const std::vector<RopeKind> kinds{
-        {"default", {}},
-        {"linear", {"factor"}},
-        {"dynamic", {"factor"}, {"original_max_position_embeddings"}},
-        {"yarn",
-         {"factor"},
-         {"original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim",
-          "truncate"}},
-        {"longrope",
-         {"short_factor", "long_factor"},
-         {"factor", "attention_factor", "original_max_position_embeddings"}},
-        {"llama3", {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}}};
-    return kinds;
+/// What each kind of rotary scaling knows beside what it needs (transformers 5.17, modeling_rope_utils.py).
+inline std::vector<std::string_view> further_rope_keys(std::string_view kind) {
+    if (kind == "dynamic") return {"original_max_position_embeddings"};
+    if (kind == "llama3") return {"original_max_position_embeddings"};
+    if (kind == "longrope") return {"factor", "attention_factor", "original_max_position_embeddings"};
+    if (kind == "yarn")
+        return {"factor",           "original_max_position_embeddings",
+                "attention_factor", "beta_fast",
+                "beta_slow",        "mscale",
+                "mscale_all_dim",   "truncate"};
+    return {};
 }
 
-inline const RopeKind& rope_kind_of(const Json& scaling) {
-    const auto type = scaling.contains("rope_type") ? scaling.find("rope_type") : scaling.find("type");
-    if (type == scaling.end() || !type->is_string()) throw UsageError("has no rope_type, which says what kind it is");
-    const auto& name = type->get_ref<const std::string&>();
-    std::vector<std::string> known;
-    for (const RopeKind& kind : rope_kinds()) {
-        if (kind.type == name) return kind;
-        known.emplace_back(kind.type);
-    }
-    throw UsageError(text("is of rope_type '", name, "'", known_names(name, known)));
+/// Throws UsageError for a key that the kind does not know: a spelling mistake must not become a default.
+inline void check_rope_keys(const Json& scaling, const std::string& kind) {
+    std::vector<std::string_view> known = further_rope_keys(kind);
+    known.insert(known.end(), {"rope_type", "type", "rope_theta"});
+    for (const RopeKind& line : rope_kinds())
+        if (line.name == kind) known.insert(known.end(), line.needs.begin(), line.needs.end());
+    for (const auto& [key, value] : scaling.items())
+        if (std::find(known.begin(), known.end(), std::string_view(key)) == known.end())
+            throw UsageError(text("has a key '", key, "', which ", kind, " does not know"));
 }
 
-inline bool is_positive_number(const Json& value) { return value.is_number() && value.get<double>() > 0; }
-
-/// Throws Error where a key is missing, unknown or of the wrong kind: a spelling mistake must not become a default.
-inline void check_rope_scaling(const Json& scaling) {
-    const RopeKind& kind = rope_kind_of(scaling);
-    for (const std::string_view key : kind.required)
-        if (!scaling.contains(std::string(key)))
-            throw UsageError(text("has no ", key, ", which ", kind.type, " needs"));
-    constexpr std::array always{"rope_type", "type", "rope_theta", "partial_rotary_factor"};
-    for (const auto& [key, value] : scaling.items()) {
-        const auto is_key = [&name = key](std::string_view known) { return known == name; };
-        if (std::none_of(always.begin(), always.end(), is_key) &&
-            std::none_of(kind.required.begin(), kind.required.end(), is_key) &&
-            std::none_of(kind.optional.begin(), kind.optional.end(), is_key))
-            throw UsageError(text("has a key '", key, "', which ", kind.type, " does not know"));
-        const bool is_list = key == "short_factor" || key == "long_factor";
-        const bool fits = is_list ? value.is_array() && std::all_of(value.begin(), value.end(), is_positive_number)
-                          : key == "rope_type" || key == "type" ? value.is_string()
-                          : key == "truncate"                   ? value.is_boolean()
-                                                                : is_positive_number(value);
-        if (!fits) throw UsageError(text("has a '", key, "' that is ", value.dump().substr(0, 40)));
-    }
-}
-
-/// Sets rope_scaling. What the header has no fields for stands in the config.json that is carried along.
+/// Hugging Face's dictionary as a scaling. Throws Error where a key is missing, unknown or of the wrong kind.
 inline void override_rope_scaling(const std::string& given, ModelHeader& header) {
-    Json scaling = parse_json(given, "--rope_scaling");
-    if (scaling.is_null()) scaling = {{"rope_type", "default"}};
-    if (!scaling.is_object()) throw UsageError("--rope_scaling: expected a JSON object, as in config.json, or null");
+    const Json scaling = parse_json(given, "--rope_scaling");
+    if (!scaling.is_null() && !scaling.is_object())
+        throw UsageError("--rope_scaling: expected a JSON object, as in config.json, or null");
     within("--rope_scaling", [&] {
-        check_rope_scaling(scaling);
+        if (scaling.is_object() && !scaling.contains("rope_type") && !scaling.contains("type"))
+            throw UsageError("has no rope_type, which says what kind it is");
         read_rope(scaling, header);
+        if (scaling.is_object()) check_rope_keys(scaling, header.rope_scaling->type);
+        if (header.rope_scaling->factor && *header.rope_scaling->factor <= 0)
+            throw UsageError("has a factor that is not above 0");
+        auto& length = header.rope_scaling->original_max_position_embeddings;
+        if (header.rope_scaling->type == "llama3" && !length)
+            throw UsageError("has no original_max_position_embeddings, which llama3 needs");
+        if (has_original_length(header.rope_scaling->type) && !length) length = header.max_position_embeddings;
     });
     header.given.emplace("rope_scaling");
-    if (scaling.contains("rope_theta")) header.given.emplace("rope_theta");
-    if (scaling.contains("partial_rotary_factor")) header.given.emplace("rotary_percent");
-    Json config = carried_config(header);
-    config.erase("rope_parameters");
-    scaling.erase("rope_theta");
-    scaling.erase("partial_rotary_factor");
-    config["rope_scaling"] = std::move(scaling);
-    header.carried["config.json"] = config.dump();
+    if (scaling.is_object() && scaling.contains("rope_theta")) header.given.emplace("rope_theta");
 }
 
 inline void require_positive(const std::optional<double>& value, std::string_view option) {
@@ -141,6 +107,7 @@ inline void apply_overrides(const HeaderOverrides& asked, ModelHeader& header) {
     if (asked.max_position_embeddings == 0U) throw UsageError("--max_position_embeddings is 0, expected at least 1");
     if (asked.rope_theta) detail::require_rotary(header, "rope_theta");
     if (asked.rotary_percent) detail::require_rotary(header, "rotary_percent");
+    take("max_position_embeddings", asked.max_position_embeddings, &ModelHeader::max_position_embeddings);
     if (asked.rope_scaling) {
         detail::require_rotary(header, "rope_scaling");
         detail::override_rope_scaling(*asked.rope_scaling, header);
@@ -148,7 +115,6 @@ inline void apply_overrides(const HeaderOverrides& asked, ModelHeader& header) {
     take("rope_theta", asked.rope_theta, &ModelHeader::rope_theta);
     take("rotary_percent", asked.rotary_percent, &ModelHeader::rotary_percent);
     take("norm_epsilon", asked.norm_epsilon, &ModelHeader::norm_epsilon);
-    take("max_position_embeddings", asked.max_position_embeddings, &ModelHeader::max_position_embeddings);
     take("sliding_window", asked.sliding_window, &ModelHeader::sliding_window);
     take("attention_dropout", asked.attention_dropout, &ModelHeader::attention_dropout);
     take("hidden_dropout", asked.hidden_dropout, &ModelHeader::hidden_dropout);

@@ -162,15 +162,6 @@ private:
     std::vector<std::string> notices_;
 };
 
-/// The reference's config.json, to be carried along; a scaling that the user gave stays in it.
-inline std::string reference_config(const ModelHeader& reference, const ModelHeader& header) {
-    if (!header.given.contains("rope_scaling")) return reference.carried.at("config.json");
-    Json config = carried_config(reference);
-    config.erase("rope_parameters");
-    config["rope_scaling"] = carried_config(header)["rope_scaling"];
-    return config.dump();
-}
-
 /// The files beside the reference win over the source's of the same names.
 inline void take_companions(const std::filesystem::path& directory, ModelHeader& header,
                             std::vector<std::string>& notices) {
@@ -192,8 +183,9 @@ inline std::vector<std::string> apply_hub_reference(const Family& family, const 
     if (!std::filesystem::exists(file) || file.filename() != "config.json")
         throw Error(text("--config ", given.string(), ": expected a Hugging Face folder, or the config.json in one"));
     const auto directory = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+    std::vector<std::string> notices;
     const ModelHeader reference =
-        within("--config", [&] { return detail::hub_header(family, {.load_dir = directory}); });
+        within("--config", [&] { return detail::hub_header(family, {.load_dir = directory}, notices); });
     const std::string where = text("--config ", file.string());
     if (family.hub_type) {
         const Json config = read_json_object(file);
@@ -202,8 +194,8 @@ inline std::vector<std::string> apply_hub_reference(const Family& family, const 
             throw Error(text(where, ": model_type is '", config.at("model_type").get_ref<const std::string&>(),
                              "', the model is a ", type));
     }
-    std::vector<std::string> notices = detail::HubReference(reference, header, where).apply();
-    header.carried["config.json"] = detail::reference_config(reference, header);
+    for (std::string& line : detail::HubReference(reference, header, where).apply()) notices.push_back(std::move(line));
+    header.carried["config.json"] = reference.carried.at("config.json");
     header.carried.erase("generation_config.json");
     detail::take_companions(directory, header, notices);
     return notices;

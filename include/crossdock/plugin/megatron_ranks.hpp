@@ -61,7 +61,8 @@ inline void require_agreement(const MegatronContent& content, const ConfigTable&
             if (!with_args) with_args = &other;
             const std::string key(differing_argument(table, with_args->args, other.args));
             if (!key.empty())
-                disagree(key, *with_args, with_args->args.values[key].dump(), other, other.args.values[key].dump());
+                disagree(key, *with_args, json_shown(with_args->args.values[key]), other,
+                         json_shown(other.args.values[key]));
         }
 }
 

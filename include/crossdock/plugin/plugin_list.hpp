@@ -65,6 +65,17 @@ requires(Plugin<Ps, Base>&&...) struct PluginList {
         return found;
     }
 
+    /// The model types of config.json that the plugins read.
+    static std::vector<std::string> hub_types() {
+        std::vector<std::string> types;
+        const auto ask = [&]<class P>() {
+            if constexpr (requires { P::hub_types(); })
+                for (std::string& type : P::hub_types()) types.push_back(std::move(type));
+        };
+        (ask.template operator()<Ps>(), ...);
+        return types;
+    }
+
     /// Makes the plugin. Throws UsageError for a name, an option or a value that does not exist.
     static std::unique_ptr<Base> make(std::string_view plugin, const OptionValues& values) {
         std::unique_ptr<Base> made;

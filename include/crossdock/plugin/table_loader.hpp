@@ -36,6 +36,8 @@ struct OpenCheckpoint {
     std::string description{};  ///< the file that says what the model is, for errors
     std::vector<std::string> notices{};
     std::vector<std::string> mixed{};  ///< which parts of one tensor differ in their type
+    /// A tied model whose second copy differs is read as an untied one, as transformers does since release 5.
+    bool keeps_differing_head = false;
 };
 
 /// "hidden_size 4096, num_attention_heads 32, …": what expected shapes follow from.
@@ -180,24 +182,28 @@ private:
                          "one is damaged"));
     }
 
-    /// A tied model's second copy of its embeddings is dropped, as everyone who loads it ties the two again; that they
-    /// differ is worth a warning.
+    /// A tied model's second copy of its embeddings is dropped where it repeats them.
     void check_tied_copy() {
         if (copies_.empty()) return;
         const Embeddings message = embeddings();
         cast_to_common(copies_);
         const Tensor copy = concatenate(copies_, 0);
-        const bool differs = !same_bytes(copy, *message.word);
-        if (differs && checkpoint_.stages.size() > 1)
-            throw Error(text(checkpoint_.description, ": '", checkpoint_.table->tied_copy,
-                             "' of the last stage differs "
-                             "from the word embeddings of the first, to which the model ties it; the files are of "
-                             "different checkpoints, or one is damaged"));
-        if (differs)
-            checkpoint_.notices.push_back(
-                text("'", checkpoint_.table->tied_copy,
-                     "' differs from the word embeddings, to which the model ties it; the embeddings are used"));
         copies_.clear();
+        if (same_bytes(copy, *message.word)) return;
+        const std::string differs = text("'", checkpoint_.table->tied_copy, "' differs from the word embeddings");
+        if (checkpoint_.stages.size() > 1)
+            throw Error(text(checkpoint_.description, ": ", differs,
+                             " of the first stage, to which the model ties it; the files are of different checkpoints, "
+                             "or one is damaged"));
+        if (!checkpoint_.keeps_differing_head) {
+            checkpoint_.notices.push_back(differs + ", to which the model ties it; the embeddings are used");
+            return;
+        }
+        checkpoint_.header.tied_embeddings = false;
+        output_layer();
+        checkpoint_.notices.push_back(differs +
+                                      ", to which config.json ties it; it is kept and the model is untied, as "
+                                      "transformers does since release 5");
     }
 
     OpenCheckpoint checkpoint_;

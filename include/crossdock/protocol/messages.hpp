@@ -184,7 +184,7 @@ template <>
 inline constexpr std::array tensor_fields<OutputLayer>{
     TensorField<OutputLayer>{"weight", &OutputLayer::weight,
                              [](const ModelHeader& h) {
-                                 return detail::when(!h.tied_embeddings, {h.vocab_rows, h.hidden_size});
+                                 return detail::when(!h.tied_embeddings && !h.headless, {h.vocab_rows, h.hidden_size});
                              },
                              true},
 };

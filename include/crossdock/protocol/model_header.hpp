@@ -38,13 +38,13 @@ constexpr std::string_view enum_name(E value) {
     return enum_names<E>[static_cast<std::size_t>(value)];
 }
 
-/// How rotary frequencies are stretched. `type` is Hugging Face's rope_type; "default" is no scaling. Parameters
-/// beyond these (yarn, longrope) travel in the carried config.json.
+/// How rotary frequencies are stretched. `type` is Hugging Face's rope_type; "default" is no scaling.
 struct RopeScaling {
     std::string type = "default";
     std::optional<double> factor;
     std::optional<double> low_freq_factor, high_freq_factor;  ///< llama3
     std::optional<std::uint64_t> original_max_position_embeddings;
+    std::map<std::string, std::string> others{};  ///< parameters beyond these (yarn, longrope), as JSON
 
     bool operator==(const RopeScaling&) const = default;
 };
@@ -82,6 +82,7 @@ struct ModelHeader {
     PositionKind positions = PositionKind::rope;
     bool gated_mlp = true;
     bool tied_embeddings = false;
+    bool headless = false;            ///< no output layer although it is not tied: an embedding model
     bool parallel_attention = false;  ///< attention and MLP side by side: no post-attention norm
     bool parallel_norm = false;       ///< with parallel_attention: the MLP has a norm of its own
     bool post_norm = false;           ///< norms behind the blocks: an output norm instead of an input norm
@@ -158,6 +159,7 @@ inline constexpr auto header_fields = [] {
                       HeaderField{"positions", &H::positions},
                       HeaderField{"gated_mlp", &H::gated_mlp},
                       HeaderField{"tied_embeddings", &H::tied_embeddings},
+                      HeaderField{"headless", &H::headless},
                       HeaderField{"parallel_attention", &H::parallel_attention},
                       HeaderField{"parallel_norm", &H::parallel_norm},
                       HeaderField{"post_norm", &H::post_norm},

@@ -12,8 +12,10 @@
 
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/reference_names.hpp"
+#include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/plugin/loader.hpp"
 #include "crossdock/plugin/plugin_list.hpp"
+#include "crossdock/plugin/unrecognised.hpp"
 
 namespace crossdock::cli {
 
@@ -57,11 +59,9 @@ inline bool is_of_megatron(std::string_view plugin) { return plugin == "megatron
 /// The loader that recognises the directory. Throws Error when none does.
 template <class Loaders>
 std::string recognised_loader(const std::filesystem::path& directory) {
-    if (!std::filesystem::is_directory(directory)) throw Error(text(directory.string(), ": is not a directory"));
-    std::string found = within(directory.string(), [&] { return Loaders::recognise(directory); });
-    if (found.empty())
-        throw Error(text(directory.string(), ": is no checkpoint that a loader recognises; choose one with --loader: ",
-                         joined(Loaders::names())));
+    require_directory(directory);
+    std::string found = Loaders::recognise(directory);
+    if (found.empty()) throw Error(why_unrecognised(directory, Loaders::hub_types(), Loaders::names()));
     return found;
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -305,7 +306,7 @@ inline void check_neighbours(const Entry* previous, const Entry& entry) {
 /// The entries, brought in file order, fill the data without holes and overlaps.
 inline void check_offsets(std::vector<Entry>& entries, std::uint64_t data_bytes) {
     std::ranges::for_each(entries, check_size);
-    std::ranges::stable_sort(entries, {}, [](const Entry& entry) { return std::pair(entry.begin, entry.end); });
+    std::ranges::sort(entries, {}, [](const Entry& entry) { return std::tie(entry.begin, entry.end, entry.name); });
     const Entry* previous = nullptr;
     for (const Entry& entry : entries) {
         check_neighbours(previous, entry);

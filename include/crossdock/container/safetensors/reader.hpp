@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "crossdock/container/foreign_files.hpp"
 #include "crossdock/container/safetensors/format.hpp"
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/core/recipe.hpp"
@@ -20,12 +21,15 @@ namespace crossdock::safetensors {
 namespace detail {
 
 inline std::uint64_t read_header_bytes(const Source& file) {
+    if (file.size() == 0) throw Error(foreign_content(file));
     if (file.size() < length_bytes)
         throw Error(text("holds ", file.size(), " bytes, a safetensors file begins with the 8 of its header's length"));
     std::array<std::byte, length_bytes> raw{};
     file.read(0, raw);
     std::uint64_t bytes = 0;
     for (std::size_t i = length_bytes; i-- > 0;) bytes = bytes << 8 | std::to_integer<std::uint64_t>(raw[i]);
+    if (bytes == 0 || bytes > max_header_bytes || bytes > file.size() - length_bytes)
+        if (const std::string what = foreign_content(file); !what.empty()) throw Error(what);
     if (bytes > max_header_bytes)
         throw Error(text("header claims ", bytes, " bytes, the format allows ", max_header_bytes,
                          "; is it a safetensors file?"));

@@ -34,6 +34,12 @@ struct FileNames {
         return text(stem, '-', five_digits(number), "-of-", five_digits(count), extension);
     }
 
+    /// Whether a file is called as numbered() calls one.
+    bool is_numbered(std::string_view file) const {
+        const std::string beginning = text(stem, '-');
+        return file.starts_with(beginning) && file.ends_with(extension) && file.find("-of-") != file.npos;
+    }
+
 private:
     static std::string five_digits(std::size_t number) {
         const std::string digits = std::to_string(number);
@@ -43,6 +49,7 @@ private:
 
 inline constexpr FileNames safetensors_names{"model", ".safetensors", "model.safetensors.index.json"};
 inline constexpr FileNames torch_names{"pytorch_model", ".bin", "pytorch_model.bin.index.json"};
+inline constexpr FileNames consolidated_names{"consolidated", ".safetensors", "consolidated.safetensors.index.json"};
 
 /// The Hub's default size of a file, decimal as there.
 inline constexpr std::uint64_t default_shard_bytes = 5'000'000'000;

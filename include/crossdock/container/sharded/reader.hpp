@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/container/safetensors/reader.hpp"
 #include "crossdock/container/sharded/format.hpp"
 #include "crossdock/container/tensor_dict.hpp"
@@ -26,9 +27,6 @@ struct Contents {
     TensorDict tensors;
     std::vector<std::string> warnings;
 };
-
-/// Reads one file of a sharded model.
-using ReadFile = TensorDict (*)(const std::filesystem::path&);
 
 namespace detail {
 
@@ -44,7 +42,9 @@ inline std::string read_index_text(const std::filesystem::path& path) {
     return json;
 }
 
-inline TensorDict read_torch_file(const std::filesystem::path& path) {
+/// Reads one file of a model. As for transformers, its ending says what it is, whichever index names it.
+inline TensorDict read_file(const std::filesystem::path& path) {
+    if (path.extension() == safetensors_names.extension) return safetensors::read(path);
     return torch::tensors(torch::read(path), path.string());
 }
 
@@ -90,7 +90,7 @@ inline void add_mapped(const TensorDict& shard, const std::string& file, const I
 
 /// The tensors that an index.json names, file by file. Throws Error when a file or a tensor is missing, or when the map
 /// leads out of the index's directory.
-inline Contents read_index(const std::filesystem::path& path, ReadFile read_file) {
+inline Contents read_index(const std::filesystem::path& path) {
     const std::string json = detail::read_index_text(path);
     const Index index = within(path.string(), [&] { return parse_index(json); });
     Contents contents;
@@ -99,7 +99,7 @@ inline Contents read_index(const std::filesystem::path& path, ReadFile read_file
         if (!std::filesystem::exists(shard_path))
             throw Error(text(shard_path.string(), ": is missing; ", path.filename().string(), " places ",
                              tensors.size(), " tensors there"));
-        const TensorDict shard = read_file(shard_path);
+        const TensorDict shard = detail::read_file(shard_path);
         detail::check_complete(shard, shard_path, tensors, path);
         detail::add_mapped(shard, file, index, shard_path, contents);
     }
@@ -108,43 +108,61 @@ inline Contents read_index(const std::filesystem::path& path, ReadFile read_file
 
 namespace detail {
 
-/// One way to hold a model in a directory, in the order in which transformers looks for them.
-struct Candidate {
-    std::string file;
-    bool is_index;
-    ReadFile read_file;
-};
-
-inline std::vector<Candidate> candidates() {
-    const ReadFile read_safetensors = [](const std::filesystem::path& path) { return safetensors::read(path); };
-    return {{safetensors_names.single(), false, read_safetensors},
-            {std::string(safetensors_names.index), true, read_safetensors},
-            {torch_names.single(), false, read_torch_file},
-            {std::string(torch_names.index), true, read_torch_file}};
+/// The files that a directory may hold a model in, in the order in which transformers looks for them.
+inline std::vector<std::string> candidates() {
+    return {safetensors_names.single(), std::string(safetensors_names.index), torch_names.single(),
+            std::string(torch_names.index)};
 }
 
-inline std::vector<std::string> file_names(std::span<const Candidate> candidates) {
-    std::vector<std::string> names;
-    for (const Candidate& candidate : candidates) names.push_back(candidate.file);
-    return names;
+inline bool is_index(const std::filesystem::path& file) { return file.extension() == ".json"; }
+
+/// Those of the files that are in the directory.
+inline std::vector<std::string> present(const std::filesystem::path& directory, std::vector<std::string> files) {
+    std::erase_if(files, [&](const std::string& file) { return !std::filesystem::exists(directory / file); });
+    return files;
+}
+
+/// The numbered files of a model, sorted.
+inline std::vector<std::string> numbered_files(const std::filesystem::path& directory, const FileNames& names) {
+    std::vector<std::string> files = crossdock::detail::names_in(directory);
+    std::erase_if(files, [&](const std::string& file) { return !names.is_numbered(file); });
+    return files;
+}
+
+/// Says why a directory without any of the candidates has no model.
+[[noreturn]] inline void refuse_directory(const std::filesystem::path& directory) {
+    for (const FileNames& names : {safetensors_names, torch_names})
+        if (const auto files = numbered_files(directory, names); !files.empty())
+            throw Error(text(directory.string(), ": holds ", files.front(), " but no index (", names.index,
+                             "), which says what is in which file; get it from where the files are from"));
+    if (const std::string what = foreign_directory(directory); !what.empty())
+        throw Error(text(directory.string(), ": ", what));
+    throw Error(text(directory.string(), ": holds none of ", joined(candidates()), "; is it a Hugging Face model?"));
 }
 
 }  // namespace detail
 
+/// Whether a directory holds weights in the Hugging Face layout, complete or not.
+inline bool holds_weights(const std::filesystem::path& directory) {
+    return !detail::present(directory, detail::candidates()).empty() ||
+           !detail::numbered_files(directory, safetensors_names).empty() ||
+           !detail::numbered_files(directory, torch_names).empty();
+}
+
 /// The model in a Hugging Face directory: model.safetensors, else its index, else pytorch_model.bin, else its index.
 /// Throws Error when there is none or when it cannot be read; a second way to read the directory is a warning.
 inline Contents read_directory(const std::filesystem::path& directory) {
-    std::vector<detail::Candidate> found = detail::candidates();
-    const std::string known = joined(detail::file_names(found));
-    std::erase_if(found, [&](const auto& candidate) { return !std::filesystem::exists(directory / candidate.file); });
-    if (found.empty())
-        throw Error(text(directory.string(), ": holds none of ", known, "; is it a Hugging Face model?"));
-    const auto& [file, is_index, read_file] = found.front();
-    Contents contents = is_index ? read_index(directory / file, read_file) : Contents{read_file(directory / file), {}};
-    if (found.size() > 1)
-        contents.warnings.push_back(text(directory.string(), ": also holds ",
-                                         joined(detail::file_names(std::span(found).subspan(1))), ", not read; ", file,
-                                         " comes first"));
+    const std::vector<std::string> found = detail::present(directory, detail::candidates());
+    if (found.empty()) detail::refuse_directory(directory);
+    const std::filesystem::path first = directory / found.front();
+    Contents contents = detail::is_index(first) ? read_index(first) : Contents{detail::read_file(first), {}};
+    std::set<std::string> read{first.string()};
+    for (const NamedTensor& entry : contents.tensors.entries()) read.insert(entry.file);
+    std::vector<std::string> others = found;
+    std::erase_if(others, [&](const std::string& file) { return read.contains((directory / file).string()); });
+    if (!others.empty())
+        contents.warnings.push_back(
+            text(directory.string(), ": also holds ", joined(others), ", not read; ", found.front(), " comes first"));
     return contents;
 }
 

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/foreign_files.hpp"
 #include "crossdock/container/little_endian.hpp"
 #include "crossdock/container/pickle/reader.hpp"
 #include "crossdock/container/pickle/value.hpp"
@@ -255,6 +256,10 @@ inline pickle::Value read(std::shared_ptr<const Source> source, const pickle::Li
     if (head.size() > 262 && head.compare(257, 5, "ustar") == 0)
         throw Error(
             text(source->name(), ": is a tar file, as PyTorch wrote before 0.1.10; load it there and save it again"));
+    if (head.size() > 8 && head.substr(5, 4) == std::string_view("\0\0\0{", 4))
+        throw Error(text(source->name(), ": is a safetensors file; rename it to *.safetensors"));
+    if (const std::string what = foreign_content(head, source->size()); !what.empty())
+        throw Error(text(source->name(), ": ", what));
     throw Error(text(source->name(), ": is no file of torch.save: it begins neither with PK (zip) nor with PyTorch's ",
                      "magic number"));
 }
