@@ -105,16 +105,19 @@ private:
     template <class T>
     void require_or_take(std::string_view, T ModelHeader::*) {}  // what is always there decides over tensors
 
-    /// Megatron has no words for most kinds, so that "none" in its args is no statement.
+    /// Megatron has no words for most kinds, so that "none" in its args is no statement; of Llama 3's kind it states
+    /// the factor alone, and fixes the rest in its code.
     void take_rope_scaling() {
         const auto& other = reference_.rope_scaling;
-        if (!other || header_.rope_scaling == other || is_given("rope_scaling")) return;
-        const bool is_stated = header_.rope_scaling && header_.rope_scaling->type != "default";
-        if (is_stated && !is_assumed("rope_scaling"))
-            contradict("rope_scaling", header_.rope_scaling, other, "; say which is right: --rope_scaling");
-        if (header_.rope_scaling)
-            notices_.push_back(
-                text("rope_scaling ", field_text(other), " is taken from ", where_, "; the source names none"));
+        const auto& own = header_.rope_scaling;
+        if (!other || own == other || is_given("rope_scaling")) return;
+        const bool is_stated = own && own->type != "default" && !is_assumed("rope_scaling");
+        const bool is_same_kind =
+            own && own->type == "llama3" && other->type == "llama3" && own->factor == other->factor;
+        if (is_stated && !is_same_kind) contradict("rope_scaling", own, other, "; say which is right: --rope_scaling");
+        if (own)
+            notices_.push_back(text("rope_scaling ", field_text(other), " is taken from ", where_, "; the source has ",
+                                    is_stated ? field_text(own) : std::string("none")));
         header_.rope_scaling = other;
     }
 
