@@ -15,6 +15,7 @@
 #include "crossdock/container/sharded/writer.hpp"
 #include "crossdock/core/chained.hpp"
 #include "crossdock/family/family.hpp"
+#include "crossdock/family/hub_config.hpp"
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/hub_head.hpp"
@@ -111,6 +112,14 @@ protected:
         const OtherSpellings& spellings = family_.spellings;
         const bool stands_alone = spellings.stands_alone && spellings.stands_alone(header_);
         if (stands_alone || header_.headless) table_ = renamed(table_, spellings.base, "");
+    }
+
+    /// config.json of the same family keeps the switches that only its class reads.
+    bool expresses(const ModelHeader& header, const std::string& name) const override {
+        const Json config = detail::carried_config(header);
+        return !is_original() && has_hub_type(family_, config) && config.contains(name) &&
+               std::any_of(family_.switches.begin(), family_.switches.end(),
+                           [&](const HubSwitch& known) { return known.key == name; });
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -122,6 +123,13 @@ inline void apply_overrides(const HeaderOverrides& asked, ModelHeader& header) {
         header.activation = within("--activation", [&] { return detail::hub_activation(Json(*asked.activation)); });
         header.given.emplace("activation");
     }
+}
+
+/// The names of the fields that the user states.
+inline std::set<std::string> given_fields(const HeaderOverrides& asked) {
+    ModelHeader header;
+    apply_overrides(asked, header);
+    return header.given;
 }
 
 /// The options that set the overrides in a plugin's Options, which every loader and saver offers.

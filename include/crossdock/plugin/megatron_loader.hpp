@@ -24,6 +24,7 @@
 #include "crossdock/plugin/megatron_namespace.hpp"
 #include "crossdock/plugin/megatron_ranks.hpp"
 #include "crossdock/plugin/megatron_sizes.hpp"
+#include "crossdock/plugin/megatron_statements.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
@@ -41,6 +42,7 @@ struct MegatronLoaderOptions {
     std::string megatron_path{};  ///< the reference needs Megatron's code; we do not
     std::optional<std::uint64_t> true_vocab_size{};
     MegatronSizeOptions sizes{};
+    std::vector<std::string> ignore{};  ///< names of arguments to be taken as not stated
     HeaderOverrides overrides{};
 };
 
@@ -76,14 +78,14 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     ModelHeader header;
     header.source_format = text("Megatron (", dialect.name, ")");
     dialect.constants(header);
-    require_understood(dialect.args, content.not_understood, where);
+    require_understood(with_other_args(dialect.args), content.not_understood, where);
     read_config(dialect.args, content.args, header, where);
     read_sidecar(files.root, header);
     read_config(without_defaults(dialect.args), content.args, header, where);
     const auto iteration = content.iteration ? content.iteration : files.iteration;
     header.release = iteration && iteration->release;
     if (iteration && !iteration->release) header.iteration = iteration->number;
-    header.carried["args"] = json_text(content.args, 0);
+    header.carried["args"] = json_text(content.kept_args, 0);
     mark_assumed(dialect, content.args, files, header);
     return header;
 }
@@ -98,13 +100,16 @@ inline void apply_options(const MegatronLoaderOptions& options, ModelHeader& hea
         header.true_vocab_size = words;
     }
     if (!options.position_embedding_type.empty())
-        within("--position_embedding_type", [&] {
-            read_positions(options.position_embedding_type, header);
-            header.given.insert("positions");
-        });
+        within("--position_embedding_type", [&] { read_positions(options.position_embedding_type, header); });
     const bool is_any_decoder = options.model_type == "GPT" && !header.model_type.empty();
     if (!options.model_type.empty() && !is_any_decoder) header.model_type = options.model_type;
     apply_overrides(options.overrides, header);
+}
+
+/// Which fields the options state, before their values are taken.
+inline void note_given(const MegatronLoaderOptions& options, ModelHeader& header) {
+    header.given = given_fields(options.overrides);
+    if (!options.position_embedding_type.empty()) header.given.insert("positions");
 }
 
 /// Throws Error when --model_type is unknown, or speaks of a model that the tensors are not of.
@@ -157,7 +162,8 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const MegatronFiles files = find_megatron_files(options.load_dir, options.load_iters);
     detail::MegatronContent content = detail::read_megatron_files(files);
     const MegatronDialect& dialect = detail::choose_dialect(options.source_dialect, content, files.directory);
-    detail::require_agreement(content, dialect.args);
+    detail::require_agreement(content, with_other_args(dialect.args));
+    std::vector<std::string> ignored = detail::ignore_arguments(options.ignore, dialect.name, content);
     OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files), .table = &dialect.table};
     ModelHeader& header = open.header;
     const std::string where = text("args of ", files.directory.string());
@@ -181,13 +187,19 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::find_sizes(sizes, content.has_args, where, header);
     detail::reorder_qkv(open.stages, detail::qkv_version(options.sizes, content, dialect), header, files.directory);
     detail::TensorEvidence(open).apply(files.directory);
-    detail::apply_options(options, header);
+    detail::note_given(options, header);
     detail::assume_defaults(content.has_args || std::filesystem::exists(files.root / sidecar_name), where, header,
                             open.notices);
     if (!header.gated_mlp && !header.activation) {  // unless told otherwise
         header.activation = Activation::gelu_erf;
         header.assumed.insert("activation");
     }
+    detail::forget_ungated_activation(content.args, dialect.name, files.root, header);
+    if (options.position_embedding_type.empty())
+        detail::Contradictions(content.args, dialect.name, where).check_positions(header);
+    detail::Contradictions(content.args, dialect.name, where).check(header);
+    detail::apply_options(options, header);
+    find_other_args(content.args, dialect.name, header);
     detail::check_megatron_type(header, options.model_type);
     complete_sizes(header, where);
     header.previous_tensor_parallel_size = open.stages.front().size();
@@ -195,6 +207,10 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     header.source_directory = options.load_dir;
     header.companions = find_companions(files.root, open.notices);
     open.description = where;
+    open.notices.insert(open.notices.end(), ignored.begin(), ignored.end());
+    if (!content.left_args.empty())
+        open.notices.push_back(
+            text("arguments that hold objects of Python classes are not kept: ", joined(content.left_args)));
     open.notices.insert(open.notices.end(), content.notices.begin(), content.notices.end());
     open.notices.insert(open.notices.end(), files.notices.begin(), files.notices.end());
     if (!options.megatron_path.empty())
@@ -241,6 +257,8 @@ private:
                  &MegatronSizeOptions::checkpoint_version),
             option<Options>("position_embedding_type", "T", "overrides what the files tell",
                             &Options::position_embedding_type),
+            option<Options>("ignore", "ARG,…", "arguments to be taken as not stated, where the target cannot say them",
+                            &Options::ignore),
             option<Options>("megatron_path", "DIR", "accepted, has no effect", &Options::megatron_path)};
     }
 
