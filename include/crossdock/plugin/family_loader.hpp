@@ -17,6 +17,7 @@
 
 #include "crossdock/container/sharded/reader.hpp"
 #include "crossdock/family/family.hpp"
+#include "crossdock/family/original_params.hpp"
 #include "crossdock/family/hub_checks.hpp"
 #include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/hub_names.hpp"
