@@ -128,6 +128,7 @@ inline void assume_defaults(bool has_statements, std::string_view where, ModelHe
     }
     if (!header.max_position_embeddings && !header.given.contains("max_position_embeddings"))
         assumed.emplace_back("no max_position_embeddings (--max_position_embeddings)");
+    if (assumed.empty()) return;
     notices.push_back(text(where, " are missing: taken from the tensors is what they tell, assumed is ",
                            joined(assumed), "; give the options where the model was trained with other values"));
 }
