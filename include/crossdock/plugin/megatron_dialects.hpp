@@ -28,7 +28,7 @@ inline std::string first_names(const MegatronContent& content) {
     const auto& entries = content.stages.front().front().entries();
     std::vector<std::string> names;
     for (const NamedTensor& entry : entries)
-        if (names.size() < shown) names.push_back(text("'", entry.name, "'"));
+        if (names.size() < shown) names.push_back(text("'", shortened(entry.name), "'"));
     if (names.empty()) return "; it has no tensors";
     return text("; its tensors are ", joined(names), entries.size() > shown ? ", …" : "");
 }

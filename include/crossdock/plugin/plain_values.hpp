@@ -120,7 +120,7 @@ private:
 
     std::optional<Json> path(const std::vector<pickle::Value>& parts) { return joined_texts(parts, "/"); }
 
-    std::size_t budget_ = std::size_t{1} << 20;
+    std::size_t budget_ = std::size_t{1} << 17;
 };
 
 /// What a value is, for errors: "a numpy.random._pickle object", "the number inf".
