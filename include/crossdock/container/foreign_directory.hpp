@@ -209,8 +209,9 @@ inline void require_directory(const std::filesystem::path& path) {
     if (failure && !is_missing) throw Error(text(path.string(), ": cannot be read: ", failure.message()));
     if (std::filesystem::is_directory(status)) {
         static_cast<void>(detail::names_in(path));
-        static_cast<void>(std::filesystem::status(path / ".", failure));  // may be listed but not entered
-        if (failure) throw Error(text(path.string(), ": cannot be read: ", failure.message()));
+        static_cast<void>(std::filesystem::status(path / ".", failure));
+        if (failure)  // may be listed but not entered
+            throw Error(text(path.string(), ": cannot be read: ", failure.message()));
         return;
     }
     if (!std::filesystem::is_regular_file(status)) throw Error(text(path.string(), ": is not a directory"));
