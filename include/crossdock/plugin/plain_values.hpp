@@ -97,7 +97,8 @@ private:
         if (instance.module == "torch" && instance.name == "Size") return read(args->front(), depth + 1);
         if (instance.module == "torch" && instance.name == "device") return joined_texts(*args, ":");
         if (instance.module.starts_with("pathlib")) return path(*args);
-        if (instance.module == "builtins" || args->size() != 1) return std::nullopt;
+        // Exceptions and ranges, which old protocols spell as Python 2 did, are not their argument.
+        if (instance.module == "builtins" || instance.module == "exceptions" || args->size() != 1) return std::nullopt;
         // An enumeration's member, or an instance of a class that extends int, float or str.
         const bool is_made = instance.construction == pickle::Construction::new_instance;
         if (!instance.state.is_none() && !is_made) return std::nullopt;
