@@ -256,7 +256,7 @@ struct Description {
 
 inline bool says_hub_type(const std::filesystem::path& directory) {
     const auto file = directory / "config.json";
-    return std::filesystem::exists(file) && read_json_object(file).contains("model_type");
+    return std::filesystem::exists(file) && !hub_type_of(read_json_object(file)).empty();
 }
 
 /// Hugging Face where config.json says what the model is, unless only the original weights are there.
