@@ -60,6 +60,11 @@ def refusal(shape, target):
     return next((one for one in REFUSED if target in one.targets and meant(one)), None)
 
 
+def rounding(shape):
+    """gelu_new and gelu_pytorch_tanh are one function that rounds differently; Megatron has one word for both."""
+    return 1e-5 if shape.config.get("hidden_act") == "gelu_new" else 0
+
+
 # -------------------------------------------------------------------------------------- what changes in config.json
 
 @dataclass
@@ -242,7 +247,8 @@ class Source:
             assert_same_tensors(self.tensors, load_file(weights))
             for one, other in zip(self.outputs, self.compute(back), strict=True):
                 assert other.isfinite().all()
-                assert torch.equal(one, other), f"differ by up to {(one - other).abs().max()}"
+                difference = (one - other).abs().max().item()
+                assert difference <= (0 if config_too else rounding(self.shape)), f"differ by up to {difference}"
         except (AssertionError, ValueError, KeyError, RuntimeError) as error:
             yield f"{type(error).__name__}: {str(error)[:600]}"
 

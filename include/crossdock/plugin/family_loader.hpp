@@ -226,11 +226,16 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     note_unknown_params(format, params, header);
     std::vector<std::string> notices = within(file.string(), [&] { return format.after_params(header, params); });
     header.carried["params.json"] = json_text(params, 0);
-    OriginalContents contents = read_original_parts(options.load_dir);
-    require_float_weights(contents.parts);
     const auto add = [&](const std::vector<std::string>& more) {
         notices.insert(notices.end(), more.begin(), more.end());
     };
+    OriginalContents contents = read_original_parts(options.load_dir);
+    for (TensorDict& part : contents.parts) {
+        std::vector<std::string> taken_off;
+        part = unwrapped(part, taken_off);
+        require_floating(part, format.table(header));
+        if (&part == &contents.parts.front()) add(taken_off);
+    }
     add(contents.warnings);
     within(options.load_dir.string(), [&] {
         check_part_count(contents.parts, header);

@@ -15,6 +15,7 @@
 #include "crossdock/container/staged_directory.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/transfer.hpp"
+#include "crossdock/core/chained.hpp"
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/plugin/saver.hpp"
 #include "crossdock/plugin/sidecar.hpp"
@@ -47,7 +48,8 @@ inline void require_divisible(const ModelHeader& header, std::uint64_t ranks, st
 
 /// Throws Error when a directory that is to be overwritten holds something else than a checkpoint.
 inline void require_checkpoint(const std::filesystem::path& directory) {
-    if (!std::filesystem::is_directory(directory) || std::filesystem::is_empty(directory)) return;
+    if (!std::filesystem::is_directory(directory)) return;  // StagedDirectory says what it thinks of that
+    if (std::filesystem::is_empty(directory)) return;
     constexpr std::array marks{"config.json", "params.json", "crossdock.json", "latest_checkpointed_iteration.txt"};
     if (std::none_of(marks.begin(), marks.end(), [&](const char* m) { return std::filesystem::exists(directory / m); }))
         throw Error(text(directory.string(), ": does not look like a checkpoint (no ", joined(marks),
@@ -70,7 +72,6 @@ public:
         prepare(header);
         if (overwrite_) require_checkpoint(save_dir_);
         staged_.emplace(save_dir_, overwrite_);
-        for (const std::string& notice : staged_->notices()) notices_.push_back(notice);
         target_ = open(staged_->path());
         pool_.emplace(context_.threads, context_.written, context_.stop);
     }
@@ -104,7 +105,9 @@ public:
         staged_->commit();
     }
 
-    std::vector<std::string> notices() const override { return notices_; }
+    std::vector<std::string> notices() const override {
+        return staged_ ? chained(staged_->notices(), notices_) : notices_;
+    }
 
 protected:
     /// Checks that the target can express the model and decides how it is laid out; nothing is written before.
