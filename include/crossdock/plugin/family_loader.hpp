@@ -21,6 +21,7 @@
 #include "crossdock/family/hub_config.hpp"
 #include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/hub_names.hpp"
+#include "crossdock/plugin/ignored_statements.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
 #include "crossdock/plugin/sidecar.hpp"
@@ -33,6 +34,7 @@ struct FamilyLoaderOptions {
     std::filesystem::path load_dir{};
     std::string model_type{};  ///< checked against the source where given
     std::optional<std::uint64_t> true_vocab_size{};
+    std::vector<std::string> ignore{};  ///< names of statements to be taken as not made
 };
 
 namespace detail {
@@ -316,6 +318,7 @@ inline OpenCheckpoint open_family(const Family& family, const FamilyLoaderOption
     OpenCheckpoint open = is_original ? detail::open_original(family, options) : detail::open_hub(family, options);
     open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
     for (std::string& line : detail::notices_beside(open, options.load_dir)) open.notices.push_back(std::move(line));
+    detail::ignore_statements(options.ignore, open);
     if (open.header.model_type.empty())
         open.header.model_type =
             family.guessed_model_type ? family.guessed_model_type(open.header) : family.model_types.front();
@@ -346,10 +349,13 @@ public:
                family().original->recognises(read_params(params));
     }
     static std::vector<OptionSpec<Options>> options() {
-        return {option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir),
-                option<Options>("model_type", "T", text("one of ", joined(family().model_types)), &Options::model_type),
-                option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
-                                &Options::true_vocab_size)};
+        return {
+            option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir),
+            option<Options>("model_type", "T", text("one of ", joined(family().model_types)), &Options::model_type),
+            option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
+                            &Options::true_vocab_size),
+            option<Options>("ignore", "NAME,…", "statements to be taken as not made, where the target cannot say them",
+                            &Options::ignore)};
     }
 };
 
