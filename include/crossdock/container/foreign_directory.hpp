@@ -109,7 +109,9 @@ inline constexpr std::array foreign_marks{
     ForeignMark{"*.incomplete", "holds a download that did not finish; run it again"},
     ForeignMark{"*.zip", archive},
     ForeignMark{"*.tar", archive},
-    ForeignMark{"*.tar.*", archive},
+    ForeignMark{"*.gz", archive},
+    ForeignMark{"*.xz", archive},
+    ForeignMark{"*.zst", archive},
     ForeignMark{"*.tgz", archive},
     ForeignMark{"*.7z", archive},
 };
