@@ -94,7 +94,6 @@
 #include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/hub_names.hpp"
 #include "crossdock/plugin/kept_values.hpp"
-#include "crossdock/plugin/ignored_statements.hpp"
 #include "crossdock/plugin/loader.hpp"
 #include "crossdock/plugin/megatron_content.hpp"
 #include "crossdock/plugin/megatron_dialects.hpp"
