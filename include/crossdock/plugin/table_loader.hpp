@@ -45,7 +45,7 @@ inline std::string describe_sizes(const ModelHeader& header, std::string_view wh
     return text(where, " says num_layers ", header.num_layers, ", hidden_size ", header.hidden_size,
                 ", num_attention_heads ", header.num_attention_heads, ", key/value heads ", header.num_query_groups,
                 ", head size ", header.kv_channels, ", ffn size ", header.ffn_hidden_size, ", vocabulary rows ",
-                header.vocab_rows);
+                header.vocab_rows, header.given.empty() ? "" : "; the user gave ", joined(header.given));
 }
 
 /// Sends any checkpoint that a table describes. The constructor goes over all tensors once, without content: what is
