@@ -18,6 +18,7 @@
 #include "crossdock/container/sharded/reader.hpp"
 #include "crossdock/core/chained.hpp"
 #include "crossdock/family/family.hpp"
+#include "crossdock/family/original_params.hpp"
 #include "crossdock/family/hub_checks.hpp"
 #include "crossdock/family/hub_config.hpp"
 #include "crossdock/plugin/companions.hpp"

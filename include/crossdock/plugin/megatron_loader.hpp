@@ -225,11 +225,14 @@ public:
 
     explicit MegatronLoaderBase(const Options& options) : TableLoader(open_megatron(options)) {}
 
-    /// Whether the directory is laid out as Megatron's checkpoints are.
+    /// Whether the directory is laid out as Megatron's checkpoints are. Folders of steps may stand in others' too: what
+    /// transformers trains with DeepSpeed has a config.json beside them.
     static bool recognises(const std::filesystem::path& directory) {
-        return std::filesystem::exists(directory / detail::tracker_name) || detail::is_iteration_directory(directory) ||
-               !detail::iteration_folders(directory).empty() || detail::weights_in(directory) ||
-               detail::is_other_format(directory);
+        if (std::filesystem::exists(directory / detail::tracker_name) || detail::is_iteration_directory(directory) ||
+            detail::weights_in(directory))
+            return true;
+        return !std::filesystem::exists(directory / "config.json") &&
+               (!detail::iteration_folders(directory).empty() || detail::is_other_format(directory));
     }
     static std::vector<OptionSpec<Options>> options() {
         return chained(own_options(), override_options(&Options::overrides));

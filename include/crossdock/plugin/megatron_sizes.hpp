@@ -114,7 +114,7 @@ inline void assume_defaults(bool has_statements, std::string_view where, ModelHe
     const auto assume = [&](const char* field, const std::string& value, const char* option) {
         if (header.given.contains(field)) return;
         header.assumed.insert(field);
-        assumed.push_back(text(field, " ", value, option[0] ? text(" (--", option, ")") : std::string()));
+        assumed.push_back(text(field, " ", value, " (--", option, ")"));
     };
     if (!header.activation)
         header.activation = header.gated_mlp  ? Activation::silu

@@ -176,10 +176,12 @@ private:
     static void check_replica(const StageTensors& stage, const std::string& name, std::size_t rank) {
         const NamedTensor *first = stage.find(0, name), *other = stage.find(rank, name);
         if (!first || !other || same_bytes(first->tensor, other->tensor)) return;
+        const auto type_of = [](const NamedTensor& entry) { return crossdock::name(entry.tensor.dtype()); };
+        const bool is_cast = first->tensor.dtype() != other->tensor.dtype();
         throw Error(text("tensor '", first->name, "' differs between tensor-parallel ranks 0 and ", rank, " (",
-                         first->file, ", ", other->file,
-                         "), which both hold all of it; the files are of different checkpoints, or "
-                         "one is damaged"));
+                         first->file, ", ", other->file, "), which both hold all of it",
+                         is_cast ? text(" and have it as ", type_of(*first), " and ", type_of(*other)) : "",
+                         "; the files are of different checkpoints, or one is damaged"));
     }
 
     /// A tied model's second copy of its embeddings is dropped where it repeats them.
