@@ -52,7 +52,7 @@ inline void note_unknown_params(const OriginalFormat& format, const Json& params
                std::any_of(format.params.begin(), format.params.end(), has_key);
     };
     for (const auto& [key, value] : params.items()) {
-        if (!asks_for_nothing(value) && !is_known(key)) header.unexpressed[key] = text(key, ": ", json_shown(value));
+        if (!asks_for_nothing(value) && !is_known(key)) header.unexpressed[key] = json_shown(value);
     }
 }
 
