@@ -209,7 +209,8 @@ inline void require_directory(const std::filesystem::path& path) {
     if (failure && !is_missing) throw Error(text(path.string(), ": cannot be read: ", failure.message()));
     if (std::filesystem::is_directory(status)) {
         static_cast<void>(detail::names_in(path));
-        if (std::filesystem::status(path / ".", failure); failure)  // may be listed but not entered
+        static_cast<void>(std::filesystem::status(path / ".", failure));
+        if (failure)  // may be listed but not entered
             throw Error(text(path.string(), ": cannot be read: ", failure.message()));
         return;
     }
