@@ -107,7 +107,8 @@ inline Json combined_args(const MegatronDialect& target, const ModelHeader& head
             args.contains(name) && !describes_files(name) && before.contains(name) && before.at(name) == value;
         if (!is_right) args[name] = kept_of_plain(value);
     }
-    const Json layout = layout_args(ranks, stages);
+    Json layout = layout_args(ranks, stages);
+    if (source_dialect(header) != target.name) layout["use_legacy_models"] = target.name == "lm";
     for (const auto& [name, value] : layout.items())
         if (args.contains(name)) args[name] = value;
     return args;
