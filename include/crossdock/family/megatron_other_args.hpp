@@ -72,8 +72,8 @@ inline bool causal_window(const Json& value, const Json&, const ModelHeader&) {
     return is_number(value[1], 0) || (is_number(value[0], -1) && is_number(value[1], -1));
 }
 /// A window on every layer: none is skipped.
-inline bool every_layer(const Json& value, const Json& args, const ModelHeader&) {
-    if (value.is_null() || is_off(argument(args, "window_size"))) return true;
+inline bool every_layer(const Json& value, const Json&, const ModelHeader& header) {
+    if (value.is_null() || header.sliding_window.value_or(0) == 0) return true;
     return value.is_array() && std::none_of(value.begin(), value.end(), [](const Json& item) { return is_off(item); });
 }
 inline bool one_scaling(const Json& value, const Json& args, const ModelHeader&) {
