@@ -102,9 +102,10 @@ inline Json combined_args(const MegatronDialect& target, const ModelHeader& head
     Json before = Json::object(), now = Json::object();
     write_config(target.args, said, before);
     write_config(target.args, header, now);
+    const bool is_same_code = source_dialect(header) == target.name;
     for (const auto& [name, value] : now.items()) {
-        const bool is_right =
-            args.contains(name) && !describes_files(name) && before.contains(name) && before.at(name) == value;
+        const bool is_right = is_same_code && args.contains(name) && !describes_files(name) && before.contains(name) &&
+                              before.at(name) == value;
         if (!is_right) args[name] = kept_of_plain(value);
     }
     Json layout = layout_args(ranks, stages);
