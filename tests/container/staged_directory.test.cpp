@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossdock/container/staged_directory.hpp"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -100,7 +101,6 @@ TEST_CASE("staged directory refuses an existing target", "[container][staged_dir
     write_file(place / "file", "old");
     const std::string refusal = ": exists already; choose another target or overwrite it (--overwrite)";
     CHECK_THROWS_WITH(StagedDirectory(place / "out", false), (place / "out").string() + refusal);
-    CHECK_THROWS_WITH(StagedDirectory(place / "file", false), (place / "file").string() + refusal);
     CHECK(names(place.path()) == std::set<std::string>{"file", "out"});
 }
 
@@ -117,11 +117,31 @@ TEST_CASE("staged directory overwrites with commit and not before", "[container]
     CHECK(names(place.path()) == std::set<std::string>{"out"});
 }
 
-TEST_CASE("staged directory overwrites a file", "[container][staged_directory]") {
+TEST_CASE("staged directory never takes the place of what is no directory", "[container][staged_directory]") {
     const TemporaryDirectory place;
-    write_file(place / "out", "old");
-    StagedDirectory(place / "out", true).commit();
-    CHECK(fs::is_directory(place / "out"));
+    write_file(place / "notes.txt", "precious");
+    fs::create_symlink(place / "notes.txt", place / "link");
+    REQUIRE(::mkfifo((place / "pipe").c_str(), 0600) == 0);
+    const std::string refusal = ": is there and is no directory; choose another target";
+    for (const bool overwrite : {false, true}) {
+        for (const char* name : {"notes.txt", "pipe"})
+            CHECK_THROWS_WITH(StagedDirectory(place / name, overwrite), (place / name).string() + refusal);
+        CHECK_THROWS_WITH(StagedDirectory(place / "link", overwrite), (place / "notes.txt").string() + refusal);
+    }
+    CHECK(read_file(place / "notes.txt") == "precious");
+    CHECK(names(place.path()) == std::set<std::string>{"link", "notes.txt", "pipe"});
+}
+
+TEST_CASE("staged directory leaves a file that came while it was written", "[container][staged_directory]") {
+    const TemporaryDirectory place;
+    {
+        StagedDirectory directory(place / "out", true);
+        write_file(directory.path() / "model", "new");
+        write_file(place / "out", "precious");
+        CHECK_THROWS_WITH(directory.commit(),
+                          (place / "out").string() + ": came into being during this run; it is left as it is");
+    }
+    CHECK(read_file(place / "out") == "precious");
     CHECK(names(place.path()) == std::set<std::string>{"out"});
 }
 

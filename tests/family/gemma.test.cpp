@@ -17,8 +17,10 @@ TEST_CASE("gemma's header says what its code does without being told", "[family]
     CHECK(header.kv_channels == 32);
 }
 
-TEST_CASE("gemma's hidden_act gelu means the tanh form, its hidden_activation what it says", "[family][gemma]") {
-    const auto activation = [](const Json& hidden_act, const Json& hidden_activation) {
+TEST_CASE("gemma's hidden_act gelu means the tanh form; hidden_activation is not read, as in transformers",
+          "[family][gemma]") {
+    std::string told;
+    const auto activation = [&](const Json& hidden_act, const Json& hidden_activation) {
         const TemporaryDirectory scratch;
         const auto copy = copied("hf/gemma-mqa", scratch);
         edit_json(copy / "config.json", [&](Json& config) {
@@ -26,16 +28,21 @@ TEST_CASE("gemma's hidden_act gelu means the tanh form, its hidden_activation wh
             config["hidden_activation"] = hidden_activation;
         });
         const auto source = load("gemma", copy);
+        told = source->notices().empty() ? "" : source->notices().front();
         save(*source, "gemma", scratch / "out");
         const Json written = read_json(scratch / "out/config.json");
         CHECK(load("gemma", scratch / "out")->header().activation == source->header().activation);
         return source->header().activation;
     };
     CHECK(activation("gelu", nullptr) == Activation::gelu_tanh);
+    CHECK_THAT(told, ContainsSubstring("hidden_act \"gelu\" is rewritten as gelu_pytorch_tanh"));
     CHECK(activation(nullptr, nullptr) == Activation::gelu_tanh);
     CHECK(activation("gelu_pytorch_tanh", nullptr) == Activation::gelu_tanh);
+    CHECK(told.empty());
     CHECK(activation("gelu", "gelu_pytorch_tanh") == Activation::gelu_tanh);
-    CHECK(activation("gelu_pytorch_tanh", "gelu") == Activation::gelu_erf);
+    CHECK(activation("gelu", "gelu") == Activation::gelu_erf);
+    CHECK(activation("gelu_pytorch_tanh", "gelu") == Activation::gelu_tanh);
+    CHECK_THAT(told, ContainsSubstring("hidden_activation is \"gelu\"; what hidden_act says is used"));
     CHECK(activation("silu", nullptr) == Activation::silu);
 }
 

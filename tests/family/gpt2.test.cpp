@@ -67,14 +67,39 @@ TEST_CASE("gpt2 goes through every Megatron and comes back", "[family][gpt2]") {
     }
 }
 
-TEST_CASE("gpt2 refuses switches that only transformers has", "[family][gpt2]") {
-    for (const char* key : {"scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"}) {
+TEST_CASE("gpt2 keeps switches that only transformers has, and lets them go nowhere else", "[family][gpt2]") {
+    for (const auto& [key, value] : {std::pair{"scale_attn_by_inverse_layer_idx", true},
+                                     {"reorder_and_upcast_attn", true},
+                                     {"scale_attn_weights", false}}) {
         const TemporaryDirectory scratch;
         const auto copy = copied("hf/gpt2", scratch);
-        edit_json(copy / "config.json", [&](Json& config) { config[key] = true; });
-        CHECK(refusal([&] { load("gpt2", copy); }) ==
-              text((copy / "config.json").string(), ": '", key, "': is true, only false is supported"));
+        edit_json(copy / "config.json", [&, name = key, set = value](Json& config) { config[name] = set; });
+        const auto source = load("gpt2", copy);
+        save(*source, "gpt2", scratch / "out");
+        CHECK(read_json(scratch / "out/config.json")[key] == value);
+        CHECK_THAT(refusal([&] { save(*source, "mcore", scratch / "mcore"); }), ContainsSubstring(key));
     }
+}
+
+TEST_CASE("gpt2's general names count before its own, and n_ctx goes along", "[family][gpt2]") {
+    const TemporaryDirectory scratch;
+    const auto copy = copied("hf/gpt2", scratch);
+    edit_json(copy / "config.json", [](Json& config) {
+        config["hidden_size"] = config["n_embd"];
+        config["n_embd"] = 7;
+        config["n_ctx"] = 5;
+    });
+    const auto source = load("gpt2", copy);
+    CHECK(source->notices() ==
+          std::vector<std::string>{"config.json: 'n_positions' is 64 and 'n_ctx' is 5; the former is used, as "
+                                   "transformers does",
+                                   "config.json: 'hidden_size' is 64 and 'n_embd' is 7; the former is used, as "
+                                   "transformers does"});
+    save(*source, "gpt2", scratch / "out");
+    const Json config = read_json(scratch / "out/config.json");
+    CHECK(config["n_embd"] == 64);
+    CHECK_FALSE(config.contains("hidden_size"));
+    CHECK(config["n_ctx"] == config["n_positions"]);
 }
 
 TEST_CASE("gpt2 keeps to learned positions and biases", "[family][gpt2]") {

@@ -64,7 +64,8 @@ TEST_CASE("a file that is something else is called what it is", "[plugin][foreig
             CHECK_THAT(said, ContainsSubstring(text("/", file, ": ", line.second)));
             CHECK(said.find('\n') == said.npos);
         }
-    CHECK_THAT(refusal_of_file("model.safetensors", "PK\3\4\0\0\0\0\0\0\0\0"), ContainsSubstring("is a zip archive"));
+    CHECK_THAT(refusal_of_file("model.safetensors", "PK\3\4\x14\x14\x14\x14\x14\x14\x14"),
+               ContainsSubstring("is a zip archive"));
     CHECK_THAT(refusal_of_file("pytorch_model.bin", std::string("\x02\0\0\0\0\0\0\0{}", 10)),
                ContainsSubstring("is a safetensors file; rename it"));
 }
@@ -86,7 +87,6 @@ TEST_CASE("files that are what they should be are not taken for something else",
         CHECK(foreign_content(head, head.size()).empty());
     CHECK(foreign_directory(golden("hf/llama2-gqa")).empty());
     CHECK(foreign_directory(golden("meta/llama2-gqa")).empty());
-    CHECK(foreign_directory(golden("megatron-core/llama2-gqa-te-tp1")).empty());
 }
 
 TEST_CASE("a folder that is something else is called what it is, with what to do", "[plugin][foreign]") {

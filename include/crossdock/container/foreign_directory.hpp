@@ -166,14 +166,16 @@ inline bool is_file_of_model(const std::filesystem::path& file) {
     return std::any_of(endings.begin(), endings.end(), [&](const char* ending) { return file.extension() == ending; });
 }
 
-/// Weights of a model that lacks its description, or the reverse.
+/// Weights of a model that lacks the file that describes it.
 inline std::string half_a_model(std::span<const std::string> names) {
-    const bool has_config = !find_name(names, "config.json").empty(),
-               has_params = !find_name(names, "params.json").empty();
-    for (const char* weights : {"*.safetensors", "*.bin", "*.pth"})
-        if (const std::string file = find_name(names, weights); !file.empty() && !has_config && !has_params)
-            return text("holds ", file, " but no ", file.starts_with("consolidated") ? "params.json" : "config.json",
-                        ", which says what the model is; put it beside the weights");
+    const bool has_config = !find_name(names, "config.json").empty();
+    const bool has_params = !find_name(names, "params.json").empty();
+    for (const char* weights : {"consolidated*", "*.safetensors", "*.bin", "*.pth"}) {
+        const std::string file = find_name(names, weights);
+        if (file.empty() || has_params || (has_config && !file.starts_with("consolidated"))) continue;
+        return text("holds ", file, " but no ", file.starts_with("consolidated") ? "params.json" : "config.json",
+                    ", which says what the model is; put it beside the weights");
+    }
     return {};
 }
 
@@ -205,7 +207,13 @@ inline void require_directory(const std::filesystem::path& path) {
     const auto status = std::filesystem::status(path, failure);
     const bool is_missing = status.type() == std::filesystem::file_type::not_found;
     if (failure && !is_missing) throw Error(text(path.string(), ": cannot be read: ", failure.message()));
-    if (std::filesystem::is_directory(status)) return static_cast<void>(detail::names_in(path));
+    if (std::filesystem::is_directory(status)) {
+        static_cast<void>(detail::names_in(path));
+        static_cast<void>(std::filesystem::status(path / ".", failure));
+        if (failure)  // may be listed but not entered
+            throw Error(text(path.string(), ": cannot be read: ", failure.message()));
+        return;
+    }
     if (!std::filesystem::is_regular_file(status)) throw Error(text(path.string(), ": is not a directory"));
     const std::string what = detail::is_file_of_model(path) ? std::string() : foreign_content(FileSource(path));
     throw Error(text(path.string(), ": is not a directory; ",

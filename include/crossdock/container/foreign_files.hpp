@@ -34,7 +34,7 @@ inline constexpr std::array<ForeignFile, 17> foreign_files{{
     {"<?xml", "is XML, perhaps a server's error message, and no file of a checkpoint; download it again"},
     {"GGUF", "is a GGUF file of llama.cpp, which is not read; give the Hugging Face folder that it was made from"},
     {"\x89HDF\r\n", "is an HDF5 file of TensorFlow or Keras, which is not read; get the model's safetensors files"},
-    {"PK\x03\x04", "is a zip archive; one that torch.save wrote belongs in pytorch_model.bin"},
+    {"PK\x03\x04", "is a zip archive; unpack it, or call it *.bin or *.pt if torch.save wrote it"},
     {"\x1f\x8b", "is a gzip archive; unpack it first"},
     {"\xfd"
      "7zXZ",
@@ -81,7 +81,8 @@ inline std::string foreign_content(std::string_view head, std::uint64_t size) {
     if (head.size() > 262 && head.substr(257, 5) == "ustar") return "is a tar archive; unpack it first";
     if (head.size() >= 16 && head.find_first_not_of('\0') == head.npos)
         return "begins with nothing but zeros; the download did not finish, get it again";
-    if (size <= short_text && !words.empty() && words.front() != '{' && detail::is_plain_text(head))
+    if (size <= short_text && !words.empty() &&
+        std::string_view("{[\"").find(words.front()) == std::string_view::npos && detail::is_plain_text(head))
         return text("holds only the text '", detail::first_line(words), "'; the download failed, get it again");
     return {};
 }

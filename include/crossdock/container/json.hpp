@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/foreign_files.hpp"
 #include "crossdock/container/json_parser.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
@@ -102,9 +103,19 @@ inline Json parse_json(std::string_view json) {
     return builder.take();
 }
 
+/// The same of a file's text: one that is known to be something else, a Git LFS pointer say, is called that.
+inline Json parse_json_file(std::string_view json) {
+    try {
+        return parse_json(json);
+    } catch (const Error&) {
+        if (const std::string what = foreign_content(json, json.size()); !what.empty()) throw Error(what);
+        throw;
+    }
+}
+
 /// The same; `name` is what errors call the text.
 inline Json parse_json(std::string_view json, std::string_view name) {
-    return within(name, [&] { return parse_json(json); });
+    return within(name, [&] { return parse_json_file(json); });
 }
 
 /// The text of a small file. Throws Error when it cannot be read or is larger than any description of a model.

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock {
@@ -22,7 +23,8 @@ namespace crossdock {
 class OutputFile {
 public:
     explicit OutputFile(const std::filesystem::path& path) : name_(path.string()) {
-        file_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        file_ =
+            detail::uninterrupted([&] { return ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
         if (file_ < 0) throw Error(text(name_, ": cannot be created: ", std::strerror(errno)));
     }
     OutputFile(const OutputFile&) = delete;
@@ -48,7 +50,8 @@ public:
 
     /// Returns when the bytes are on the disk.
     void sync() {
-        if (::fsync(file_) != 0) throw Error(text(name_, ": cannot be flushed: ", std::strerror(errno)));
+        if (detail::uninterrupted([&] { return ::fsync(file_); }) != 0)
+            throw Error(text(name_, ": cannot be flushed: ", std::strerror(errno)));
     }
 
 private:

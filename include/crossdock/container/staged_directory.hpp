@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock {
@@ -49,15 +50,19 @@ inline Error file_error(const std::filesystem::path& path, std::string_view prob
 /// Returns when a file, or a directory's list of names, is on the disk. File systems that cannot flush directories say
 /// EINVAL; they keep names safe in their own way or not at all.
 inline void flush(const std::filesystem::path& path) {
-    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const Descriptor file(uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
     if (file.get() < 0) throw file_error(path, "cannot be opened to be flushed", errno);
-    if (::fsync(file.get()) != 0 && errno != EINVAL && errno != EROFS)
+    if (uninterrupted([&] { return ::fsync(file.get()); }) != 0 && errno != EINVAL && errno != EROFS)
         throw file_error(path, "cannot be flushed", errno);
 }
 
 inline void flush_tree(const std::filesystem::path& directory) {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
-        if (entry.is_directory() || entry.is_regular_file()) flush(entry.path());
+    try {
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
+            if (entry.is_directory() || entry.is_regular_file()) flush(entry.path());
+    } catch (const std::filesystem::filesystem_error& error) {
+        throw Error(text(directory.string(), ": cannot be listed to be flushed: ", error.code().message()));
+    }
     flush(directory);
 }
 
@@ -133,14 +138,19 @@ public:
     /// What the user should hear: rests of an earlier run that were removed, for one.
     const std::vector<std::string>& notices() const noexcept { return notices_; }
 
-    /// Flushes all files and makes them the target, in one step at the end. On Error the target is as it was.
+    /// Flushes all files and makes them the target, in one step at the end. On Error the target is as it was, unless
+    /// the text says that it is complete.
     void commit() {
         detail::flush_tree(path());
         replace_target();
-        for (const auto& parent : made_parents_) detail::flush(parent.parent_path());
-        detail::flush(target_.parent_path());
-        made_parents_.clear();
+        const std::vector<std::filesystem::path> made = std::exchange(made_parents_, {});
+        within("the new target is complete and in its place, but a power cut may undo that", [&] {
+            for (const auto& parent : made) detail::flush(parent.parent_path());
+            detail::flush(target_.parent_path());
+        });
         remove();
+        if (std::error_code ignored; std::filesystem::exists(staging_, ignored))
+            notices_.push_back(text(staging_.string(), ": the replaced content could not be removed; remove it"));
     }
 
 private:
@@ -151,6 +161,8 @@ private:
         if (!std::filesystem::exists(status)) return path;
         if (std::filesystem::is_symlink(status))
             throw Error(text(path.string(), ": is a link to nothing; remove it or choose another target"));
+        if (!std::filesystem::is_directory(status))
+            throw Error(text(path.string(), ": is there and is no directory; choose another target"));
         if (is_mount_point(path))
             throw Error(text(path.string(), ": is a mount point, which cannot be replaced; name a directory in it"));
         if (detail::is_empty_directory(path)) return path;
@@ -192,7 +204,11 @@ private:
                 throw Error(text(staging_.string(), ": is not a directory; remove it"));
             detail::Descriptor file(::open(lock_path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
             if (file.get() < 0 && errno == ENOENT) continue;
-            if (file.get() < 0) throw detail::file_error(lock_path(), "cannot be created", errno);
+            if (file.get() < 0) {
+                const int reason = errno;
+                if (is_new) ::rmdir(staging_.c_str());
+                throw detail::file_error(lock_path(), "cannot be created", reason);
+            }
             take(file, is_new);
             if (!is_at(file, lock_path())) continue;
             lock_ = std::move(file);
@@ -235,7 +251,8 @@ private:
         if (::rename(path().c_str(), target_.c_str()) == 0) return;
         const bool is_taken = errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR;
         if (!is_taken) throw detail::file_error(target_, "cannot be put in place", errno);
-        if (!overwrite_) throw Error(text(target_.string(), ": came into being during this run; it is left as it is"));
+        if (!overwrite_ || !std::filesystem::is_directory(std::filesystem::symlink_status(target_)))
+            throw Error(text(target_.string(), ": came into being during this run; it is left as it is"));
         if (::renameat2(AT_FDCWD, path().c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) != 0) move_aside();
     }
 

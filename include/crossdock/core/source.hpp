@@ -24,6 +24,19 @@
 
 namespace crossdock {
 
+namespace detail {
+
+/// What a system call returns that a signal did not interrupt: network file systems let that happen anywhere.
+template <class Call>
+int uninterrupted(Call&& call) {
+    int result = 0;
+    do result = call();
+    while (result < 0 && errno == EINTR);
+    return result;
+}
+
+}  // namespace detail
+
 /// Bytes that tensors are made of: a file, or memory. Read from any thread.
 class Source {
 public:
@@ -54,7 +67,7 @@ public:
     /// Opens the file; throws Error when it cannot be read or is not a regular file.
     explicit FileSource(const std::filesystem::path& path) : name_(path.string()) {
         // Without O_NONBLOCK, opening a named pipe would wait for its writer; regular files know no difference.
-        file_ = ::open(name_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        file_ = detail::uninterrupted([&] { return ::open(name_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
         if (file_ < 0) throw Error(text(name_, ": cannot be opened: ", std::strerror(errno)));
         struct stat status {};
         if (::fstat(file_, &status) != 0 || !S_ISREG(status.st_mode)) {

@@ -168,7 +168,7 @@ inline void find_switches(const Family& family, const Json& config, ModelHeader&
         const auto found = config.find(std::string(key));
         if (found == config.end() || found->is_null()) continue;
         const bool value = within(text("'", key, "'"), [&found] { return json_as<bool>(*found); });
-        if (value != neutral) header.unexpressed[std::string(key)] = text(key, ": ", json_shown(*found));
+        if (value != neutral) header.unexpressed[std::string(key)] = json_shown(*found);
     }
 }
 

@@ -187,7 +187,7 @@ inline const Shape& stored_matrix(const TensorDict& part, const std::string& nam
 
 /// Sizes that params.json states by a formula or not at all.
 inline void read_llama_sizes(ModelHeader& header, std::span<const TensorDict> parts, Cut cut) {
-    const Shape& word = stored_matrix(parts[0], "tok_embeddings.weight");
+    const Shape word = stored_matrix(parts[0], "tok_embeddings.weight");
     header.vocab_rows = cut == Cut::rows ? checked_multiply(word[0], parts.size(), "vocabulary rows") : word[0];
     if (!header.true_vocab_size) header.true_vocab_size = header.vocab_rows;
     header.ffn_hidden_size =

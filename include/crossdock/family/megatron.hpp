@@ -9,7 +9,10 @@
 #include <vector>
 
 #include "crossdock/family/family.hpp"
-#include "crossdock/family/megatron_args.hpp"
+#include "crossdock/family/megatron_llm_args.hpp"
+#include "crossdock/family/megatron_lm_args.hpp"
+#include "crossdock/family/megatron_other_args.hpp"
+#include "crossdock/family/rotary_pairs.hpp"
 
 namespace crossdock {
 
@@ -142,8 +145,11 @@ inline TensorTable core_table(const std::string& input_norm, const std::string& 
              {{&L::input_norm_bias}, {input_norm + "bias"}},
              {{&L::dense_weight}, {"decoder.layers.{}.self_attention.linear_proj.weight"}, as_is, Cut::columns},
              {{&L::dense_bias}, {"decoder.layers.{}.self_attention.linear_proj.bias"}},
-             {{&L::qkv_weight}, {"decoder.layers.{}.self_attention.linear_qkv.weight"}, as_is, Cut::rows},
-             {{&L::qkv_bias}, {"decoder.layers.{}.self_attention.linear_qkv.bias"}, as_is, Cut::rows},
+             {{&L::qkv_weight},
+              {"decoder.layers.{}.self_attention.linear_qkv.weight"},
+              grouped_qkv_as_flagged,
+              Cut::rows},
+             {{&L::qkv_bias}, {"decoder.layers.{}.self_attention.linear_qkv.bias"}, grouped_qkv_as_flagged, Cut::rows},
              {{&L::post_norm_weight}, {post_norm + "weight"}},
              {{&L::post_norm_bias}, {post_norm + "bias"}},
              {{&L::gate_weight, &L::up_weight}, {"decoder.layers.{}.mlp.linear_fc1.weight"}, gate_over_up, Cut::rows},
@@ -171,7 +177,7 @@ inline TensorTable core_table(const std::string& input_norm, const std::string& 
 inline MegatronDialect make_core_local() {
     return {.name = "mcore",
             .table = core_table("decoder.layers.{}.input_layernorm.", "decoder.layers.{}.pre_mlp_layernorm."),
-            .args = megatron_lm_args("local"),
+            .args = megatron_core_args("local"),
             .requirements = chained(megatron_requirements(), nvidia_requirements()),
             .tokenizers = megatron_lm_tokenizers()};
 }
@@ -181,7 +187,7 @@ inline MegatronDialect make_core_te() {
     return {.name = "mcore",
             .table = core_table("decoder.layers.{}.self_attention.linear_qkv.layer_norm_",
                                 "decoder.layers.{}.mlp.linear_fc1.layer_norm_"),
-            .args = megatron_lm_args("transformer_engine"),
+            .args = megatron_core_args("transformer_engine"),
             .requirements = chained(megatron_requirements(), nvidia_requirements()),
             .layer_placeholders = {"decoder.layers.{}.self_attention.linear_proj._extra_state",
                                    "decoder.layers.{}.self_attention.linear_qkv._extra_state",
@@ -258,7 +264,7 @@ inline const MegatronDialect& megatron_lm() {
                                        .lm_norm = "lm_head/norm.",
                                        .qkv = as_is,
                                        .gate_up = gate_over_up}),
-        .args = megatron_lm_args("local"),
+        .args = megatron_lm_args(),
         .requirements =
             chained(chained(detail::megatron_requirements(), detail::nvidia_requirements()),
                     {detail::require::plain_norm,

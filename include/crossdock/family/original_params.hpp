@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,7 +44,6 @@ inline ConfigEntry original_type_config(std::initializer_list<std::string_view> 
 
 /// Keeps what params.json states and no line of the format's understands: nobody knows whether the model depends on it.
 inline void note_unknown_params(const OriginalFormat& format, const Json& params, ModelHeader& header) {
-    constexpr std::size_t shown = 60;
     const auto is_known = [&](std::string_view key) {
         const auto has_key = [&](const ConfigEntry& line) {
             return std::find(line.keys.begin(), line.keys.end(), key) != line.keys.end();
@@ -52,9 +52,7 @@ inline void note_unknown_params(const OriginalFormat& format, const Json& params
                std::any_of(format.params.begin(), format.params.end(), has_key);
     };
     for (const auto& [key, value] : params.items()) {
-        if (asks_for_nothing(value) || is_known(key)) continue;
-        const std::string stated = json_shown(value);
-        header.unexpressed[key] = stated.size() > shown ? stated.substr(0, shown) + "…" : stated;
+        if (!asks_for_nothing(value) && !is_known(key)) header.unexpressed[key] = text(key, ": ", json_shown(value));
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "crossdock/layout/grouped_qkv.hpp"
@@ -28,6 +29,17 @@ inline Tensor pairs_to_halves(const Tensor& heads, std::uint64_t head_rows) {
                         columns = checked_divide(heads.element_count(), heads.shape()[0], "rotary");
     const Tensor pairs = reshape(heads, Shape{count, half, 2, columns});
     return reshape(swap_axes(pairs, 1), heads.shape());
+}
+
+/// Of each head only the first `rotary_rows` rows are turned and permuted (partial rotary positions).
+inline Tensor reordered_rotary_rows(const Tensor& heads, std::uint64_t head_rows, std::uint64_t rotary_rows,
+                                    Tensor (*reorder)(const Tensor&, std::uint64_t)) {
+    if (rotary_rows == head_rows) return reorder(heads, head_rows);
+    const Tensor blocks = in_blocks(heads, heads.shape()[0] / head_rows);
+    const Tensor turned = slice(blocks, 1, 0, rotary_rows), kept = slice(blocks, 1, rotary_rows, head_rows);
+    const Tensor rows = reshape(turned, Shape{turned.shape()[0] * rotary_rows, turned.shape()[2]});
+    const std::array parts{reshape(reorder(rows, rotary_rows), turned.shape()), kept};
+    return in_rows(concatenate(parts, 1), heads.shape());
 }
 
 inline SeparateQkv halves_to_pairs(const SeparateQkv& parts, const HeadGeometry& heads) {

@@ -53,7 +53,7 @@ private:
     template <class M>
     void take(M& message) {
         if (checking_) check_message(message, header_);
-        check_weights(message);
+        check_weights(message, header_);
         for (const auto& field : tensor_fields<M>) {
             auto& tensor = message.*field.tensor;
             if (!tensor) continue;

@@ -18,6 +18,7 @@
 #include "crossdock/container/sharded/reader.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub_checks.hpp"
+#include "crossdock/family/hub_config.hpp"
 #include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/hub_names.hpp"
 #include "crossdock/plugin/options.hpp"
@@ -225,11 +226,16 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     note_unknown_params(format, params, header);
     std::vector<std::string> notices = within(file.string(), [&] { return format.after_params(header, params); });
     header.carried["params.json"] = json_text(params, 0);
-    OriginalContents contents = read_original_parts(options.load_dir);
-    require_float_weights(contents.parts);
     const auto add = [&](const std::vector<std::string>& more) {
         notices.insert(notices.end(), more.begin(), more.end());
     };
+    OriginalContents contents = read_original_parts(options.load_dir);
+    for (TensorDict& part : contents.parts) {
+        std::vector<std::string> taken_off;
+        part = unwrapped(part, taken_off);
+        require_floating(part, format.table(header));
+        if (&part == &contents.parts.front()) add(taken_off);
+    }
     add(contents.warnings);
     within(options.load_dir.string(), [&] {
         check_part_count(contents.parts, header);
@@ -255,7 +261,7 @@ struct Description {
 
 inline bool says_hub_type(const std::filesystem::path& directory) {
     const auto file = directory / "config.json";
-    return std::filesystem::exists(file) && read_json_object(file).contains("model_type");
+    return std::filesystem::exists(file) && !hub_type_of(read_json_object(file)).empty();
 }
 
 /// Hugging Face where config.json says what the model is, unless only the original weights are there.

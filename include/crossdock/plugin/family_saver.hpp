@@ -14,6 +14,7 @@
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/container/sharded/writer.hpp"
 #include "crossdock/family/family.hpp"
+#include "crossdock/family/hub_config.hpp"
 #include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
@@ -95,6 +96,14 @@ protected:
         const OtherSpellings& spellings = family_.spellings;
         const bool stands_alone = spellings.stands_alone && spellings.stands_alone(header_);
         if (stands_alone || header_.headless) table_ = renamed(table_, spellings.base, "");
+    }
+
+    /// config.json of the same family keeps the switches that only its class reads.
+    bool expresses(const ModelHeader& header, const std::string& name) const override {
+        const Json config = detail::carried_config(header);
+        return !is_original() && has_hub_type(family_, config) && config.contains(name) &&
+               std::any_of(family_.switches.begin(), family_.switches.end(),
+                           [&](const HubSwitch& known) { return known.key == name; });
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {

@@ -32,8 +32,10 @@ struct MegatronStatement {
 struct MegatronContent {
     std::vector<std::vector<TensorDict>> stages{};             ///< [stage][rank], names as "model.language_model.…"
     std::vector<std::vector<MegatronStatement>> statements{};  ///< [stage][rank]
-    std::vector<std::string> chunks{};  ///< "model", or "model0", "model1" … with a virtual pipeline
-    Json args = Json::object();         ///< of the first rank that has any
+    std::vector<std::string> chunks{};     ///< "model", or "model0", "model1" … with a virtual pipeline
+    Json args = Json::object();            ///< of the first rank that has any
+    Json kept_args = Json::object();       ///< the same with Python's types, for a reshard
+    std::vector<std::string> left_args{};  ///< names of arguments that no reshard keeps
     bool has_args = false;
     std::map<std::string, std::string> not_understood{};  ///< of these args
     std::optional<double> checkpoint_version{};
@@ -109,6 +111,8 @@ inline MegatronContent read_megatron_files(const MegatronFiles& files) {
             if (!content.has_args && statement.args.stated) {
                 content.has_args = true;
                 content.args = statement.args.values;
+                content.kept_args = statement.args.kept;
+                content.left_args = statement.args.left_out;
                 content.not_understood = statement.args.not_understood;
                 content.notices = std::move(notices);
             }

@@ -35,7 +35,8 @@ public:
 
     void apply(const std::filesystem::path& directory) {
         using L = TransformerLayer;
-        const auto& word = required_tensor(open_.stages.front(), name_of(&Embeddings::word, open_.first), directory);
+        const NamedTensor word =
+            required_tensor(open_.stages.front(), name_of(&Embeddings::word, open_.first), directory);
         header_.vocab_rows = checked_multiply(word.tensor.shape()[0], ranks(), "vocabulary rows");
         header_.norm = has(&L::input_norm_bias) || has(&L::output_norm_bias) ? NormKind::layer : NormKind::rms;
         header_.parallel_norm = has(&L::mlp_norm_weight);
@@ -65,8 +66,8 @@ private:
     /// fc1 has twice as many rows as fc2 has columns where it holds gate and up.
     void find_mlp(const std::filesystem::path& directory) {
         using L = TransformerLayer;
-        const auto& fc1 = required_tensor(layer_stage(), name_of(&L::fc1_weight, layer().scope), directory);
-        const auto& fc2 = required_tensor(layer_stage(), name_of(&L::fc2_weight, layer().scope), directory);
+        const NamedTensor fc1 = required_tensor(layer_stage(), name_of(&L::fc1_weight, layer().scope), directory);
+        const NamedTensor fc2 = required_tensor(layer_stage(), name_of(&L::fc2_weight, layer().scope), directory);
         if (fc2.tensor.shape().rank() != 2 || fc2.tensor.shape()[1] == 0)
             throw Error(
                 text(fc2.file, ": tensor '", fc2.name, "' has shape ", fc2.tensor.shape(), ", expected a matrix"));
@@ -78,7 +79,7 @@ private:
     void find_groups(const std::filesystem::path& directory) {
         if (header_.num_query_groups != 0 || header_.num_attention_heads == 0) return;
         if (header_.kv_channels == 0) header_.kv_channels = header_.hidden_size / header_.num_attention_heads;
-        const auto& qkv =
+        const NamedTensor qkv =
             required_tensor(layer_stage(), name_of(&TransformerLayer::qkv_weight, layer().scope), directory);
         const std::uint64_t heads =
             header_.kv_channels == 0

@@ -23,9 +23,13 @@ inline bool has_usual_llama3_constants(const RopeScaling& scaling) {
            scaling.original_max_position_embeddings == 8192;
 }
 
-/// Whether swiglu, squared_relu and gelu suffice to say what the MLP computes.
-inline bool megatron_lm_knows_activation(const ModelHeader& header) {
-    if (header.gated_mlp) return header.activation == Activation::silu;
+/// Whether swiglu, quick_geglu, squared_relu and gelu suffice to say what the MLP computes. Megatron-Core has gelu's
+/// tanh form only in the kernel that adds a bias.
+inline bool megatron_lm_knows_activation(const MegatronDialect& dialect, const ModelHeader& header) {
+    if (header.gated_mlp)
+        return header.activation == Activation::silu ||
+               (dialect.name == "mcore" && header.activation == Activation::quick_gelu);
+    if (dialect.name == "mcore" && header.activation == Activation::gelu_tanh && !header.fc1_bias) return false;
     return header.activation == Activation::gelu_erf || header.activation == Activation::gelu_tanh ||
            header.activation == Activation::squared_relu;
 }
@@ -37,7 +41,7 @@ inline std::vector<std::string> gelu_flags(const MegatronDialect& dialect, const
     const std::string no_fusion = is_llm ? "--no_bias_gelu_fusion" : "--no-bias-gelu-fusion";
     if (header.activation == Activation::gelu_erf) return {no_fusion};
     // The fused kernel adds a bias, so that a model without needs the other name of the tanh form.
-    if (header.activation == Activation::gelu_tanh && !header.fc1_bias)
+    if (header.activation == Activation::gelu_tanh && !header.fc1_bias && dialect.name != "mcore")
         return {is_llm ? "--openai_gelu" : "--openai-gelu", no_fusion};
     return {};
 }
@@ -68,7 +72,9 @@ inline std::vector<std::string> megatron_flags(const MegatronDialect& dialect, c
         flags.push_back("--use-rope-scaling");
         if (header.rope_scaling->factor) add("--rope-scaling-factor", detail::shortest(*header.rope_scaling->factor));
     }
+    if (header.rotary_interleaved.value_or(false) && dialect.name == "mcore") flags.push_back("--rotary-interleaved");
     if (header.activation == Activation::squared_relu && !header.gated_mlp) flags.push_back("--squared-relu");
+    if (header.activation == Activation::quick_gelu && header.gated_mlp) flags.push_back("--quick-geglu");
     if (detail::is_bert(header) && !header.bert_binary_head) flags.push_back("--bert-no-binary-head");
     if (header.sliding_window.value_or(0) > 0) add("--window-size", text(*header.sliding_window - 1, ",0"));
     return flags;
@@ -93,7 +99,7 @@ inline std::vector<std::string> megatron_losses(const MegatronDialect& dialect, 
             "from kv_channels here; its code needs a change to run this model");
     if (type == "llama3" && !is_llm && !detail::has_usual_llama3_constants(*header.rope_scaling))
         lose("the constants of its llama3 rope_scaling, which it fixes at 1, 4 and 8192");
-    if (!is_llm && !detail::megatron_lm_knows_activation(header))
+    if (!is_llm && !detail::megatron_lm_knows_activation(dialect, header))
         lose(text(header.gated_mlp ? "a gated MLP with " : "an MLP with ",
                   header.activation ? enum_name(*header.activation) : "an activation that its source does not state"));
     if (detail::is_bert(header)) {

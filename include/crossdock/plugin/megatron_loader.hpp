@@ -21,6 +21,7 @@
 #include "crossdock/plugin/megatron_namespace.hpp"
 #include "crossdock/plugin/megatron_ranks.hpp"
 #include "crossdock/plugin/megatron_sizes.hpp"
+#include "crossdock/plugin/megatron_statements.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
@@ -38,6 +39,7 @@ struct MegatronLoaderOptions {
     std::string megatron_path{};  ///< the reference needs Megatron's code; we do not
     std::optional<std::uint64_t> true_vocab_size{};
     MegatronSizeOptions sizes{};
+    std::vector<std::string> ignore{};  ///< names of arguments to be taken as not stated
 };
 
 namespace detail {
@@ -55,14 +57,14 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     ModelHeader header;
     header.source_format = text("Megatron (", dialect.name, ")");
     dialect.constants(header);
-    require_understood(dialect.args, content.not_understood, where);
+    require_understood(with_other_args(dialect.args), content.not_understood, where);
     read_config(dialect.args, content.args, header, where);
     read_sidecar(files.root, header);
     read_config(without_defaults(dialect.args), content.args, header, where);
     const auto iteration = content.iteration ? content.iteration : files.iteration;
     header.release = iteration && iteration->release;
     if (iteration && !iteration->release) header.iteration = iteration->number;
-    header.carried["args"] = json_text(content.args, 0);
+    header.carried["args"] = json_text(content.kept_args, 0);
     return header;
 }
 
@@ -126,7 +128,8 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const MegatronFiles files = find_megatron_files(options.load_dir, options.load_iters);
     detail::MegatronContent content = detail::read_megatron_files(files);
     const MegatronDialect& dialect = detail::choose_dialect(options.source_dialect, content, files.directory);
-    detail::require_agreement(content, dialect.args);
+    detail::require_agreement(content, with_other_args(dialect.args));
+    std::vector<std::string> ignored = detail::ignore_arguments(options.ignore, dialect.name, content);
     OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files), .table = &dialect.table};
     ModelHeader& header = open.header;
     const std::string where = text("args of ", files.directory.string());
@@ -153,7 +156,12 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::assume_defaults(content.has_args || std::filesystem::exists(files.root / sidecar_name), where, header,
                             open.notices);
     if (!header.gated_mlp && !header.activation) header.activation = Activation::gelu_erf;  // unless told otherwise
+    detail::forget_ungated_activation(content.args, dialect.name, files.root, header);
+    if (options.position_embedding_type.empty())
+        detail::Contradictions(content.args, dialect.name, where).check_positions(header);
+    detail::Contradictions(content.args, dialect.name, where).check(header);
     detail::apply_options(options, header);
+    find_other_args(content.args, dialect.name, header);
     detail::check_megatron_type(header, options.model_type);
     complete_sizes(header, where);
     header.previous_tensor_parallel_size = open.stages.front().size();
@@ -161,6 +169,10 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     header.source_directory = options.load_dir;
     header.companions = find_companions(files.root);
     open.description = where;
+    open.notices.insert(open.notices.end(), ignored.begin(), ignored.end());
+    if (!content.left_args.empty())
+        open.notices.push_back(
+            text("arguments that hold objects of Python classes are not kept: ", joined(content.left_args)));
     open.notices.insert(open.notices.end(), content.notices.begin(), content.notices.end());
     open.notices.insert(open.notices.end(), files.notices.begin(), files.notices.end());
     if (!options.megatron_path.empty())
@@ -202,6 +214,8 @@ public:
                  &MegatronSizeOptions::checkpoint_version),
             option<Options>("position_embedding_type", "T", "overrides what the files tell",
                             &Options::position_embedding_type),
+            option<Options>("ignore", "ARG,…", "arguments to be taken as not stated, where the target cannot say them",
+                            &Options::ignore),
             option<Options>("megatron_path", "DIR", "accepted, has no effect", &Options::megatron_path)};
     }
 

@@ -17,6 +17,7 @@
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/config_table.hpp"
 #include "crossdock/family/json.hpp"
+#include "crossdock/plugin/kept_values.hpp"
 #include "crossdock/plugin/plain_values.hpp"
 
 namespace crossdock {
@@ -26,7 +27,9 @@ struct MegatronArgs {
     Json values = Json::object();
     /// What is there and is no plain value: its name, and what it is. Nobody may take its default instead.
     std::map<std::string, std::string> not_understood{};
-    bool stated = false;  ///< false: the file holds none
+    Json kept = Json::object();           ///< as KeptValues has them, for a reshard
+    std::vector<std::string> left_out{};  ///< what is not in `kept`
+    bool stated = false;                  ///< false: the file holds none
 };
 
 namespace detail {
@@ -65,15 +68,25 @@ inline MegatronArgs plain_args(const NamedValues& fields) {
     for (const auto& [name, value] : fields) last[name] = value;
     MegatronArgs args{.stated = true};
     PlainValues plain;
+    KeptValues keeper;
+    std::vector<std::pair<std::string, Json>> kept;
     for (const auto& [name, value] : fields) {
         const auto found = last.find(name);
         if (found == last.end()) continue;
-        if (auto json = plain.read(*found->second))
+        auto json = plain.read(*found->second);
+        auto exact = keeper.of(*found->second);
+        if (!exact && json && !found->second->get<pickle::Global>()) exact = kept_of_plain(*json);
+        if (exact)
+            kept.emplace_back(name, std::move(*exact));
+        else
+            args.left_out.emplace_back(name);
+        if (json)
             args.values[std::string(name)] = std::move(*json);
         else
             args.not_understood[std::string(name)] = describe_value(*found->second);
         last.erase(found);
     }
+    args.kept = json_object(std::move(kept));
     return args;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/plugin/megatron_files.hpp"
 #include "crossdock/plugin/megatron_flags.hpp"
+#include "crossdock/plugin/megatron_kept_args.hpp"
 #include "crossdock/plugin/megatron_namespace.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/table_saver.hpp"
@@ -96,6 +98,16 @@ protected:
         choose_tokenizer();
         flags_ = megatron_flags(*dialect_, header_);
         for (std::string& line : megatron_losses(*dialect_, header_)) notice(std::move(line));
+        for (const auto& [name, value] : header.unexpressed)
+            notice(text("the args keep ", name, " ", value, "; give Megatron that option again"));
+    }
+
+    /// The args of the same Megatron keep all that they state.
+    bool expresses(const ModelHeader& header, const std::string& name) const override {
+        const auto& others = megatron_other_args();
+        return detail::source_dialect(header) == choose_dialect(header).name &&
+               std::any_of(others.begin(), others.end(),
+                           [&](const OtherArgument& other) { return other.name == name; });
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
@@ -203,8 +215,7 @@ private:
         const auto folder = directory / iteration_.directory() / rank_folder(rank, stage, stages_);
         std::filesystem::create_directories(folder);
         auto writer = std::make_unique<torch::Writer>(folder / "model_optim_rng.pt");
-        Json args = Json::object();
-        write_config(dialect_->args, header_, args);
+        Json args = detail::combined_args(*dialect_, header_, ranks_, stages_);
         args["tensor_model_parallel_size"] = ranks_;
         args["pipeline_model_parallel_size"] = stages_;
         args["virtual_pipeline_model_parallel_size"] = chunks_ == 1 ? Json(nullptr) : Json(chunks_);
@@ -212,7 +223,7 @@ private:
         args["decoder_first_pipeline_num_layers"] = detail::or_null(options_.num_layers_in_first_pipeline_stage);
         args["decoder_last_pipeline_num_layers"] = detail::or_null(options_.num_layers_in_last_pipeline_stage);
         args["iteration"] = iteration_value();
-        writer->put("args", namespace_of_json(args));
+        writer->put("args", detail::namespace_of_kept(args));
         writer->put("checkpoint_version", 3.0);
         writer->put("iteration", detail::plain_of_json(iteration_value()));
         return writer;

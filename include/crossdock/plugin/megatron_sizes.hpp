@@ -126,6 +126,8 @@ inline void assume_defaults(bool has_statements, std::string_view where, ModelHe
         assume("positions", "rope", "position_embedding_type");
         if (header.rope_theta) assume("rope_theta", Json(*header.rope_theta).dump(), "rope_theta");
     }
+    if (!header.max_position_embeddings && !header.given.contains("max_position_embeddings"))
+        assumed.emplace_back("no max_position_embeddings (--max_position_embeddings)");
     notices.push_back(text(where, " are missing: taken from the tensors is what they tell, assumed is ",
                            joined(assumed), "; give the options where the model was trained with other values"));
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -44,6 +46,14 @@ inline void parse_into(std::uint64_t& out, const std::string& value) { out = par
 inline void parse_into(std::string& out, const std::string& value) { out = value; }
 inline void parse_into(std::filesystem::path& out, const std::string& value) { out = value; }
 inline void parse_into(bool& out, const std::string&) { out = true; }
+/// A list, as "a,b" or by giving the option again.
+inline void parse_into(std::vector<std::string>& out, const std::string& value) {
+    for (std::size_t begin = 0; begin <= value.size();) {
+        const std::size_t end = std::min(value.find(',', begin), value.size());
+        if (end > begin) out.push_back(value.substr(begin, end - begin));
+        begin = end + 1;
+    }
+}
 template <class T>
 void parse_into(std::optional<T>& out, const std::string& value) {
     parse_into(out.emplace(), value);

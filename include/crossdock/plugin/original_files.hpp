@@ -134,15 +134,6 @@ inline void check_part_count(std::span<const TensorDict> parts, const ModelHeade
                      consolidated_name(count - 1)));
 }
 
-/// Throws Error for weights of integers or of 8-bit floats: those are quantized, whatever params.json says.
-inline void require_float_weights(std::span<const TensorDict> parts) {
-    for (const TensorDict& part : parts)
-        for (const NamedTensor& entry : part.entries())
-            if (!is_castable(entry.tensor.dtype()))
-                throw Error(text(entry.file, ": tensor '", entry.name, "' is ", name(entry.tensor.dtype()),
-                                 "; quantized weights are not supported, take the model's bf16 release"));
-}
-
 namespace detail {
 
 /// "layers.12.attention.wk.weight" → "layers.{}.attention.wk.weight", the name that a table has.

@@ -15,6 +15,7 @@
 #include "crossdock/container/staged_directory.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/transfer.hpp"
+#include "crossdock/core/chained.hpp"
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/plugin/saver.hpp"
 #include "crossdock/plugin/sidecar.hpp"
@@ -47,7 +48,8 @@ inline void require_divisible(const ModelHeader& header, std::uint64_t ranks, st
 
 /// Throws Error when a directory that is to be overwritten holds something else than a checkpoint.
 inline void require_checkpoint(const std::filesystem::path& directory) {
-    if (!std::filesystem::is_directory(directory) || std::filesystem::is_empty(directory)) return;
+    if (!std::filesystem::is_directory(directory)) return;  // StagedDirectory says what it thinks of that
+    if (std::filesystem::is_empty(directory)) return;
     constexpr std::array marks{"config.json", "params.json", "crossdock.json", "latest_checkpointed_iteration.txt"};
     if (std::none_of(marks.begin(), marks.end(), [&](const char* m) { return std::filesystem::exists(directory / m); }))
         throw Error(text(directory.string(), ": does not look like a checkpoint (no ", joined(marks),
@@ -66,10 +68,10 @@ public:
     void write(const ModelHeader& header) override {
         if (save_dir_.empty()) throw UsageError("the saver needs to know where to save (--save_dir)");
         if (!header.source_directory.empty()) require_separate(header.source_directory, save_dir_);
+        require_expressed(header);
         prepare(header);
         if (overwrite_) require_checkpoint(save_dir_);
         staged_.emplace(save_dir_, overwrite_);
-        for (const std::string& notice : staged_->notices()) notices_.push_back(notice);
         target_ = open(staged_->path());
         pool_.emplace(context_.threads, context_.written, context_.stop);
     }
@@ -103,7 +105,9 @@ public:
         staged_->commit();
     }
 
-    std::vector<std::string> notices() const override { return notices_; }
+    std::vector<std::string> notices() const override {
+        return staged_ ? chained(staged_->notices(), notices_) : notices_;
+    }
 
 protected:
     /// Checks that the target can express the model and decides how it is laid out; nothing is written before.
@@ -113,9 +117,21 @@ protected:
     /// Adds what stands beside the tensors; their files are finished after it.
     virtual void close(TargetCheckpoint& target, const std::filesystem::path& directory) = 0;
 
+    /// Whether the target states what the header has no field for (ModelHeader::unexpressed) as its source does.
+    virtual bool expresses(const ModelHeader&, const std::string&) const { return false; }
+
     void notice(std::string line) { notices_.push_back(std::move(line)); }
 
 private:
+    /// Throws Error naming what the source states and the target cannot: the same tensors would be another model.
+    void require_expressed(const ModelHeader& header) const {
+        for (const auto& [name, value] : header.unexpressed)
+            if (!expresses(header, name))
+                throw Error(text(
+                    "the source states ", name, " ", value,
+                    ", which the target cannot express; to convert as if it were not stated, give --ignore ", name));
+    }
+
     void require_header() const {
         if (!pool_) throw Error("the saver is given a message before the header");
     }

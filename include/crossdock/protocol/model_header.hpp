@@ -102,7 +102,8 @@ struct ModelHeader {
     std::optional<Activation> activation;
     std::optional<double> rope_theta;
     std::optional<double> rotary_percent;
-    std::optional<bool> rotary_interleaved;  ///< pairs are (2i, 2i + 1), not (i, i + half): the rows are in that order
+    std::optional<bool>
+        rotary_interleaved;  ///< Megatron-Core's flag: it stores rotary rows in pairs, messages in halves
     std::optional<RopeScaling> rope_scaling;
     std::optional<std::uint64_t> sliding_window;  ///< visible tokens, itself included; 0: none
     std::optional<double> embedding_multiplier;   ///< applied at run time, never to the weights (Gemma: √hidden_size)

@@ -33,15 +33,17 @@ void check_message(const Message& message, const ModelHeader& header) {
     }
 }
 
-/// Throws Error when a message is not sound whatever its header says: a tensor without content, or a gate without the
-/// rows that it multiplies.
+/// Throws Error when no saver could make sense of a message: a tensor without content, a gate without the rows that it
+/// multiplies, or qkv rows of which the header's heads do not tell what they are.
 template <class Message>
-void check_weights(const Message& message) {
+void check_weights(const Message& message, const ModelHeader& header) {
     for (const auto& field : tensor_fields<Message>)
-        if (const std::optional<Tensor>& tensor = message.*field.tensor; tensor && !tensor->has_content())
+        if (const std::optional<Tensor>& tensor = message.*field.tensor; tensor && !tensor->recipe())
             throw Error(text("message '", message_name(message), "': tensor '", field.name, "' of shape ",
                              tensor->shape(), " has no content"));
-    if constexpr (std::is_same_v<Message, TransformerLayer>) {
+    if constexpr (!std::is_same_v<Message, TransformerLayer>) {
+        static_cast<void>(header);
+    } else {
         const auto require_both = [&](const std::optional<Tensor>& gate, const std::optional<Tensor>& up,
                                       std::string_view kind) {
             if (gate.has_value() != up.has_value())
@@ -50,6 +52,10 @@ void check_weights(const Message& message) {
         };
         require_both(message.gate_weight, message.up_weight, "weight");
         require_both(message.gate_bias, message.up_bias, "bias");
+        for (const std::optional<Tensor>& tensor : {message.qkv_weight, message.qkv_bias})
+            if (tensor && (tensor->shape().rank() == 0 || tensor->shape()[0] != detail::qkv_rows(header)))
+                throw Error(text("message '", message_name(message), "': a qkv tensor has shape ", tensor->shape(),
+                                 ", the header's heads have ", detail::qkv_rows(header), " rows"));
     }
 }
 

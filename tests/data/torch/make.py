@@ -5,6 +5,7 @@ files and of the golden checkpoints beside this folder as torch.load reads them:
 
 import argparse
 import collections
+import dataclasses
 import enum
 import io
 import os
@@ -241,6 +242,53 @@ def legacy():
         "args": argparse.Namespace(depth=2),
     }
     torch.save(content, "legacy.pt", _use_new_zipfile_serialization=False)
+    for protocol in (1, 3, 4, 5):
+        name = f"legacy_protocol{protocol}.pt"
+        torch.save(content, name, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+
+
+class Slots:
+    __slots__ = ("hidden_size", "rotary_base")
+
+    def __init__(self, values):
+        for name in self.__slots__:
+            setattr(self, name, values[name])
+
+
+class Count(int):
+    pass
+
+
+class Norm(str, enum.Enum):
+    rms = "RMSNorm"
+
+
+def arguments():
+    """What training scripts put in place of an argparse.Namespace of plain numbers."""
+    plain = {"hidden_size": 32, "rotary_base": 500000}
+    data = dataclasses.make_dataclass("Data", [(name, object) for name in plain])
+    frozen = dataclasses.make_dataclass("Frozen", [(name, object) for name in plain], frozen=True, slots=True)
+    point = collections.namedtuple("Point", plain)
+    module("private_code", Mode=Mode, Slots=Slots, Count=Count, Norm=Norm, Data=data, Frozen=frozen, Point=point,
+           Thing=Thing)
+    values = dict(
+        int64=numpy.int64(32), int32=numpy.int32(-4), uint8=numpy.uint8(255), float64=numpy.float64(5e5),
+        float32=numpy.float32(1e-3), float16=numpy.float16(0.5), true=numpy.bool_(True), text=numpy.str_("rope"),
+        raw_text=numpy.bytes_(b"rope"), big_endian=numpy.array([1, 2], ">i4"), array=numpy.array(7),
+        vector=numpy.arange(3), tensor=torch.tensor(32), bf16=torch.tensor(0.5, dtype=torch.bfloat16),
+        row=torch.tensor([1.5, 2.5]), no=torch.tensor(False), count=Count(5), norm=Norm.rms,
+        path=pathlib.PurePosixPath("/a/b"), device=torch.device("cuda", 1), size=torch.Size([2, 3]),
+        dtype=torch.bfloat16, nested={"a": [1, (2,)]}, none=None)
+    strange = dict(
+        matrix=numpy.eye(2), infinite=float("inf"), no_number=numpy.float64("nan"), large=2**70, raw=b"raw",
+        thing=Thing(x=1), list=[1, Thing(x=1)], state=numpy.random.RandomState(3), error=ValueError("1"),
+        complex=complex(1, 2), long_tensor=torch.zeros(100), span=range(3))
+    content = dict(
+        dict=plain, ordered=collections.OrderedDict(plain), simple=types.SimpleNamespace(**plain), data=data(**plain),
+        slots=Slots(plain), frozen=frozen(**plain), point=point(**plain), values=argparse.Namespace(**values),
+        strange=argparse.Namespace(**strange), number=3)
+    for protocol in (2, 5):
+        torch.save(content, f"arguments_protocol{protocol}.pt", pickle_protocol=protocol)
 
 
 class Call:
@@ -338,7 +386,7 @@ def expected():
     reader = types.SimpleNamespace(Unpickler=Unpickler, load=lambda file, **_: Unpickler(file).load(), __name__="reader")
     reader.UnpicklingError = pickle.UnpicklingError
     refused = {"torchscript.pt", "tar.pt", "complex.pt", "sparse.pt", "conjugate.pt", "deflated.pt", "cycles.pt",
-               "unknown.pt"}
+               "unknown.pt", "arguments_protocol2.pt", "arguments_protocol5.pt"}
     names = sorted(f"torch/{path.name}" for path in HERE.glob("*.pt") if path.name not in refused)
     with open("expected.txt", "w") as out:
         for name in names + GOLDEN:
@@ -351,6 +399,6 @@ if __name__ == "__main__":
     for old in HERE.glob("*.pt"):
         old.unlink()
     for make in (views, dtypes, containers, unknown, module_state, protocols, shared, cycles, big_endian, legacy,
-                 legacy_views, special):
+                 arguments, legacy_views, special):
         make()
     expected()

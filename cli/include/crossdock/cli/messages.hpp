@@ -21,9 +21,19 @@ inline std::string one_line(std::string text) {
     return text;
 }
 
+/// A line that fits a screen: what a hostile file makes longer loses its middle, so that both what is wrong and what to
+/// do stay.
+inline std::string for_a_screen(std::string_view line) {
+    constexpr std::size_t most = 1500, end = 500;
+    if (line.size() <= most) return std::string(line);
+    std::string_view last = line.substr(line.size() - end);
+    while (!last.empty() && (static_cast<unsigned char>(last.front()) & 0xC0) == 0x80) last.remove_prefix(1);
+    return text(shortened(line.substr(0, line.size() - end), most - end - 100), " … ", last);
+}
+
 inline void complain(std::string_view line) {
     std::cout << std::flush;
-    std::cerr << one_line(text("crossdock: ", line)) << std::endl;
+    std::cerr << one_line(text("crossdock: ", for_a_screen(line))) << std::endl;
 }
 
 inline void warn(std::string_view line) { complain(text("warning: ", line)); }

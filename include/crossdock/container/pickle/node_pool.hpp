@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "crossdock/container/pickle/value.hpp"
@@ -30,9 +30,8 @@ public:
     /// Lets go of the nodes that `root` reaches, making it a tree of values that own each other without a cycle.
     /// Returns the depth; or nothing, with nothing changed for the pool, when it is beyond `limit`.
     std::optional<std::size_t> release(Value& root, std::size_t limit) {
-        height_.reserve(nodes_.size());
         const auto depth = untangle(root, limit);
-        if (depth) std::erase_if(nodes_, [&](const auto& node) { return height_.contains(node.get()); });
+        if (depth) std::erase_if(nodes_, [](const auto& node) { return node->height != Node::not_visited; });
         return depth;
     }
 
@@ -41,27 +40,26 @@ private:
     std::optional<std::size_t> untangle(Value& value, std::size_t limit) {
         const std::shared_ptr<Node> node = value.node();
         if (!node || is_leaf(*node)) return 0;
-        const auto [at, inserted] = height_.try_emplace(node.get(), in_progress);
-        if (!inserted && at->second == in_progress) {
+        if (node->height == Node::in_progress) {
             value = Value::back_reference_to(node);
             return 0;
         }
-        if (!inserted) return at->second <= limit ? std::optional(at->second) : std::nullopt;
+        if (node->height != Node::not_visited)
+            return node->height <= limit ? std::optional<std::size_t>(node->height) : std::nullopt;
         if (limit == 0) return std::nullopt;
+        node->height = Node::in_progress;
         std::optional<std::size_t> height = 0;
         for_each_child(*node, [&](Value& child) {
             if (!height) return;
             const auto below = untangle(child, limit - 1);
             height = below ? std::optional(std::max(*height, *below + 1)) : std::nullopt;
         });
-        if (height) height_[node.get()] = *height;
+        if (!height) return std::nullopt;
+        node->height = static_cast<std::uint32_t>(*height);
         return height;
     }
 
-    static constexpr std::size_t in_progress = static_cast<std::size_t>(-1);
-
     std::vector<std::shared_ptr<Node>> nodes_;
-    std::unordered_map<const Node*, std::size_t> height_;
 };
 
 }  // namespace crossdock::pickle::detail

@@ -167,10 +167,14 @@ struct PersistentId {
 /// A shared value's content.
 struct Node {
     std::variant<std::string, Bytes, BigInteger, List, Tuple, Dict, Set, Global, Object, PersistentId, Tensor> content;
+
+    // How deep others nest in a container that a Reader made.
+    static constexpr std::uint32_t not_visited = 0xFFFFFFFF, in_progress = 0xFFFFFFFE;
+    std::uint32_t height = not_visited;
 };
 
 template <Shared T>
-Value::Value(T content) : content_(std::make_shared<Node>(Node{std::move(content)})) {}
+Value::Value(T content) : content_(std::make_shared<Node>(Node{.content = std::move(content)})) {}
 
 template <class T>
 const T* Value::get() const noexcept {

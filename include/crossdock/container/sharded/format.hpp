@@ -84,7 +84,7 @@ inline void check_file_name(std::string_view tensor, std::string_view file) {
 
 /// Parses and checks an index.json. Throws Error; the caller says which file.
 inline Index parse_index(std::string_view json) {
-    const Json parsed = parse_json(json);
+    const Json parsed = parse_json_file(json);
     const auto map = parsed.is_object() ? parsed.find("weight_map") : parsed.end();
     if (!parsed.is_object() || map == parsed.end() || !map->is_object())
         throw Error("has no weight_map, expected an object of tensor names and file names");

@@ -137,14 +137,19 @@ inline std::vector<std::string> numbered_files(const std::filesystem::path& dire
                              "), which says what is in which file; get it from where the files are from"));
     if (const std::string what = foreign_directory(directory); !what.empty())
         throw Error(text(directory.string(), ": ", what));
+    const std::vector<std::string> names = crossdock::detail::names_in(directory);
+    for (const char* weights : {"*.safetensors", "pytorch_model*.bin"})
+        if (const std::string file = crossdock::detail::find_name(names, weights); !file.empty())
+            throw Error(text(directory.string(), ": holds ", file, ", but none of ", joined(candidates()),
+                             "; rename it if it holds the model"));
     throw Error(text(directory.string(), ": holds none of ", joined(candidates()), "; is it a Hugging Face model?"));
 }
 
 }  // namespace detail
 
-/// Whether a directory holds weights in the Hugging Face layout, complete or not.
+/// Whether a directory holds files with weights in the Hugging Face layout, complete or not; an index alone is none.
 inline bool holds_weights(const std::filesystem::path& directory) {
-    return !detail::present(directory, detail::candidates()).empty() ||
+    return !detail::present(directory, {safetensors_names.single(), torch_names.single()}).empty() ||
            !detail::numbered_files(directory, safetensors_names).empty() ||
            !detail::numbered_files(directory, torch_names).empty();
 }

@@ -29,6 +29,15 @@ namespace crossdock::torch {
 
 namespace detail {
 
+/// The limits for a pickle that takes this much of its file: honest ones need some forty times of it, so that a small
+/// file never takes much memory, not even where it is deflated.
+inline pickle::Limits bounded_by(std::uint64_t bytes, pickle::Limits limits) {
+    constexpr std::uint64_t least = std::uint64_t{1} << 26, factor = 64;
+    if (bytes < (limits.memory_bytes - std::min(least, limits.memory_bytes)) / factor)
+        limits.memory_bytes = least + factor * bytes;
+    return limits;
+}
+
 /// A file of torch 1.6 and later: a zip of one pickle and one entry per storage (torch/serialization.py, _load;
 /// caffe2/serialize/inline_container.cc).
 class ZipFile {
@@ -43,8 +52,10 @@ public:
         check_version();
     }
 
-    pickle::Value read(const pickle::Limits& limits) {
-        auto bytes = std::make_shared<std::vector<std::byte>>(zip_.read(entry("data.pkl"), limits.memory_bytes));
+    pickle::Value read(pickle::Limits limits) {
+        const zip::Entry& record = entry("data.pkl");
+        limits = bounded_by(record.packed_size, limits);
+        auto bytes = std::make_shared<std::vector<std::byte>>(zip_.read(record, limits.memory_bytes));
         const std::uint64_t size = bytes->size();
         pickle::Cursor cursor(std::make_shared<MemorySource>(std::span<const std::byte>(*bytes), bytes), 0, size);
         const pickle::Value root = pickle::Reader(cursor, text(source_->name(), ": data.pkl"), limits).read();
@@ -118,7 +129,8 @@ public:
                (head.starts_with('\x80') && head.substr(0, longest_prefix + magic.size()).find(magic) != head.npos);
     }
 
-    pickle::Value read(const pickle::Limits& limits) {
+    pickle::Value read(pickle::Limits limits) {
+        limits = bounded_by(source_->size(), limits);
         pickle::Cursor cursor(source_, 0, source_->size());
         const auto next = [&] { return pickle::Reader(cursor, source_->name(), limits).read(); };
         const pickle::Value first = next();
@@ -200,8 +212,12 @@ public:
     Flatten(std::string file, TensorDict& out) : file_(std::move(file)), out_(out) {}
 
     void visit(const pickle::Value& value, const std::string& name) {
-        charge(name.size() + 1);
-        if (const auto* tensor = value.get<Tensor>()) return out_.add({name, *tensor, file_});
+        constexpr std::size_t a_step = 16, a_tensor = 512;  // what they cost in bytes and time, generously
+        charge(name.size() + a_step);
+        if (const auto* tensor = value.get<Tensor>()) {
+            charge(a_tensor);
+            return out_.add({name, *tensor, file_});
+        }
         if (const auto* entries = value.entries()) {
             for (const pickle::Entry& entry : *entries) visit_under(name, key_text(entry.key), entry.value);
         } else if (value.get<pickle::List>() || value.get<pickle::Tuple>()) {

@@ -51,6 +51,9 @@ inline std::vector<std::uint64_t> size_numbers(const pickle::Value& value, std::
             return size_numbers((*args)[0], what);
     const auto* items = value.items();
     if (!items) throw Error(text(what, " is ", value.describe(), ", expected a tuple; the file is damaged"));
+    constexpr std::size_t max_rank = 64;  // as in NumPy; a tuple that many tensors share is copied for each of them
+    if (items->size() > max_rank)
+        throw Error(text(what, " has ", items->size(), " axes, at most ", max_rank, " are read"));
     std::vector<std::uint64_t> numbers;
     for (const pickle::Value& item : *items) numbers.push_back(size_number(item, what));
     return numbers;
