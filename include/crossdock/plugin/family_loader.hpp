@@ -19,6 +19,7 @@
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub_checks.hpp"
 #include "crossdock/family/hub_config.hpp"
+#include "crossdock/family/original_params.hpp"
 #include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/hub_names.hpp"
 #include "crossdock/plugin/ignored_statements.hpp"
