@@ -164,7 +164,7 @@ TEST_CASE("a head that differs from the embeddings of a tied model stays, and un
     const TensorDict dict = safetensors::read(golden("hf/llama3.2-tied") / "model.safetensors");
     const Tensor& words = stored(dict, "model.embed_tokens.weight");
     const std::uint64_t rows = words.shape()[0];
-    const Tensor turned = concatenate(std::vector{slice(words, 0, 1, rows - 1), slice(words, 0, 0, 1)}, 0);
+    const Tensor turned = concatenate(std::vector{slice(words, 0, 1, rows), slice(words, 0, 0, 1)}, 0);
     const auto copy = with_tensor("hf/llama3.2-tied", "lm_head.weight", turned, scratch);
     const auto source = load("llama", copy);
     source->begin();
