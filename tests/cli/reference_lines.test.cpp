@@ -57,6 +57,11 @@ const std::vector<Line>& lines() {
          {"--model_type", "mistral", "--target_pipeline_parallel_size", "1", "--target_tensor_parallel_size", "1",
           "--bf16"},
          one},
+        {"megatron-llm/mistral-gqa-tp2",
+         {"--target_tensor_parallel_size", "1", "--target_pipeline_parallel_size", "1", "--load_iters", "0",
+          "--model_type", "mistral", "--true_vocab_size", "500", "--use_distributed_optimizer", "--bf16"},
+         one,
+         {"use_distributed_optimizer"}},
         {"megatron-llm/llama2-mha",
          {"--model_type", "GPT", "--target_tensor_parallel_size", "2", "--target_pipeline_parallel_size", "2"},
          two},
@@ -149,6 +154,11 @@ const std::vector<Line>& lines() {
          core_one,
          {"megatron_path", "vocab_file"}},
         // the way out, as forks of the two have it
+        {"megatron-core/llama2-gqa-te-tp2pp2",
+         {"--model-type", "GPT", "--loader", "mcore", "--saver", "llama2_hf", "--hf-tokenizer-path", "/tokenizer",
+          "--save-dtype", "bfloat16", "--loader-transformer-impl", "transformer_engine", "--megatron-path", "/x"},
+         hub,
+         {"hf_tokenizer_path", "loader_transformer_impl"}},
         {"megatron-core/llama2-gqa-te-tp2pp2",
          {"--model-type", "GPT", "--loader", "core", "--saver", "llama2_hf", "--true-vocab-size", "600",
           "--target-tensor-parallel-size", "1", "--target-pipeline-parallel-size", "1"},
@@ -261,6 +271,13 @@ TEST_CASE("a vocabulary is counted as the reference counts it", "[cli][reference
     };
     CHECK(export_with("out", {}).exit_code == 0);
     CHECK_THAT(crossdock::test::read_file(directory / "out/config.json"), ContainsSubstring("\"vocab_size\": 600"));
+    crossdock::test::write_file(directory / "tokenizer.model", std::string("\n\x05words\0\n", 9));
+    const auto with_model = [&](std::vector<std::string> more) {
+        more.insert(more.end(), {"--saver", "llama", "--vocab_file", (directory / "tokenizer.model").string()});
+        return convert("megatron-core/llama2-gqa-te-tp1", directory / "model", more);
+    };
+    CHECK_THAT(with_model({}).err, ContainsSubstring("tokenizer.model: is no list of words (JSON, or a word a line)"));
+    CHECK(with_model({"--true_vocab_size", "600"}).exit_code == 0);
     CHECK_THAT(export_with("no", {"--true-vocab-size", "601"}).err,
                ContainsSubstring("vocab.json: holds 600 words, --true_vocab_size says 601"));
 }

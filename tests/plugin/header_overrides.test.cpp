@@ -49,7 +49,8 @@ TEST_CASE("every saver takes single fields from the user", "[plugin][overrides]"
 
 TEST_CASE("a scaling that Megatron has no words for comes back as it was stated", "[plugin][overrides]") {
     const TemporaryDirectory scratch;
-    const std::string yarn = R"({"rope_type": "yarn", "factor": 4.0, "beta_fast": 30.0})";
+    const std::string yarn =
+        R"({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 30.0})";
     save(*load("llama", golden("hf/llama2-gqa"), {{"rope_scaling", yarn}}), "mcore", scratch / "there");
     save(*load("mcore", scratch / "there"), "llama", scratch / "back");
     CHECK(read_json(scratch / "back/config.json")["rope_scaling"] == parse_json(yarn, "yarn"));

@@ -58,8 +58,9 @@ inline bool is_companion_name(std::string_view name) {
            any(names, [&](const char* known) { return small == known; });
 }
 
-/// "1_Pooling", "2_Dense": the folder of a module of sentence-transformers.
-inline bool is_module_folder(std::string_view name) {
+/// "1_Pooling", "2_Dense": the folder of a module of sentence-transformers; or the one of further chat templates.
+inline bool is_companion_folder(std::string_view name) {
+    if (name == "additional_chat_templates") return true;
     const std::size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
     return digits > 0 && digits + 1 < name.size() && name[digits] == '_' &&
            std::all_of(name.begin() + static_cast<std::ptrdiff_t>(digits) + 1, name.end(),
@@ -110,7 +111,7 @@ inline std::vector<Companion> find_companions(const std::filesystem::path& direc
     for (const std::string& name : detail::names_in(directory)) {
         const auto path = directory / name;
         const bool is_directory = std::filesystem::is_directory(path, error);
-        if (is_directory && detail::is_module_folder(name) && !std::filesystem::is_symlink(path)) {
+        if (is_directory && detail::is_companion_folder(name) && !std::filesystem::is_symlink(path)) {
             for (const std::string& inner : detail::names_in(path)) take(path / inner, text(name, "/", inner));
         } else if (!is_directory && detail::is_companion_name(name)) {
             take(path, name);

@@ -48,14 +48,32 @@ struct MegatronLoaderOptions {
 
 namespace detail {
 
-/// The words in a vocabulary: the entries of a JSON object or array, or else the lines.
-inline std::uint64_t count_words(const std::filesystem::path& file) {
+/// The words in a vocabulary: the entries of a JSON object or array, or else the lines of a text. Empty where the file
+/// is neither (a SentencePiece model, a directory).
+inline std::optional<std::uint64_t> count_words(const std::filesystem::path& file) {
+    if (!std::filesystem::is_regular_file(file)) return std::nullopt;
     const std::string content = read_text(file);
     const std::size_t begin = std::min(content.find_first_not_of(" \t\r\n"), content.size());
     if (begin < content.size() && (content[begin] == '{' || content[begin] == '['))
         return parse_json(content, file.string()).size();
+    if (content.find('\0') != std::string::npos) return std::nullopt;
     const auto lines = static_cast<std::uint64_t>(std::count(content.begin(), content.end(), '\n'));
     return lines + (!content.empty() && content.back() != '\n' ? 1 : 0);
+}
+
+/// How many words the options say there are; as the reference does, the file is not needed where the number is given.
+inline std::optional<std::uint64_t> stated_words(const MegatronLoaderOptions& options) {
+    const auto& number = options.true_vocab_size;
+    if (options.vocab_file.empty()) return number;
+    const std::string file = options.vocab_file.string();
+    const auto words = count_words(options.vocab_file);
+    if (!words && !number)
+        throw Error(
+            text("--vocab_file ", file, ": is no list of words (JSON, or a word a line); give --true_vocab_size"));
+    if (words && number && words != number)
+        throw Error(text("--vocab_file ", file, ": holds ", *words, " words, --true_vocab_size says ", *number,
+                         "; give one of them"));
+    return number ? number : words;
 }
 
 /// Notes which fields no description states, but a default of the tool.
@@ -91,14 +109,7 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
 }
 
 inline void apply_options(const MegatronLoaderOptions& options, ModelHeader& header) {
-    if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
-    if (!options.vocab_file.empty()) {
-        const std::uint64_t words = count_words(options.vocab_file);
-        if (options.true_vocab_size && options.true_vocab_size != words)
-            throw Error(text(options.vocab_file.string(), ": holds ", words, " words, --true_vocab_size says ",
-                             *options.true_vocab_size, "; give one of them"));
-        header.true_vocab_size = words;
-    }
+    if (const auto words = stated_words(options)) header.true_vocab_size = words;
     if (!options.position_embedding_type.empty())
         within("--position_embedding_type", [&] { read_positions(options.position_embedding_type, header); });
     const bool is_any_decoder = options.model_type == "GPT" && !header.model_type.empty();
@@ -110,6 +121,7 @@ inline void apply_options(const MegatronLoaderOptions& options, ModelHeader& hea
 inline void note_given(const MegatronLoaderOptions& options, ModelHeader& header) {
     header.given = given_fields(options.overrides);
     if (!options.position_embedding_type.empty()) header.given.insert("positions");
+    if (options.true_vocab_size || !options.vocab_file.empty()) header.given.insert("true_vocab_size");
 }
 
 /// Throws Error when --model_type is unknown, or speaks of a model that the tensors are not of.

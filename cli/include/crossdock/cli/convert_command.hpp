@@ -39,6 +39,7 @@ inline std::vector<OptionInfo> convert_options() {
             {"bf16", "", "the same as --dtype bf16"},
             {"fp16", "", "the same as --dtype f16"},
             {"params_dtype", "T", "the same as --dtype, also as fp32, float16 or torch.bfloat16"},
+            {"save_dtype", "T", "the same as --params_dtype"},
             {"no_checking", "", "does not compare tensors with the header"},
             {"max_queue_size", "N", "messages between loader and saver, 50 unless given"},
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
@@ -47,8 +48,8 @@ inline std::vector<OptionInfo> convert_options() {
 
 /// Options that are the program's own; all others go to the plugins.
 inline bool is_own_option(std::string_view name) {
-    constexpr std::array own{"loader",       "saver",       "dtype",          "bf16",    "fp16",
-                             "params_dtype", "no_checking", "max_queue_size", "threads", "quiet"};
+    constexpr std::array own{"loader",     "saver",       "dtype",          "bf16",    "fp16", "params_dtype",
+                             "save_dtype", "no_checking", "max_queue_size", "threads", "quiet"};
     return std::find(own.begin(), own.end(), name) != own.end();
 }
 
@@ -58,9 +59,9 @@ inline bool is_of_reference(std::string_view name) {
     return std::find(always.begin(), always.end(), name) != always.end();
 }
 
-/// --dtype, --bf16, --fp16 and --params_dtype: four words for one thing, which must not contradict each other.
+/// --dtype, --bf16, --fp16 and NVIDIA's words for the same thing, which must not contradict each other.
 inline std::optional<DType> asked_dtype(const Arguments& arguments) {
-    const std::string asked = arguments.value("dtype"), params = arguments.value("params_dtype");
+    const std::string asked = arguments.value("dtype");
     const std::vector<std::string> known{"f32", "bf16", "f16"};
     const auto is_known = [&](const std::optional<DType>& dtype) {
         return dtype && std::find(known.begin(), known.end(), name(*dtype)) != known.end();
@@ -74,10 +75,12 @@ inline std::optional<DType> asked_dtype(const Arguments& arguments) {
         dtype = other;
         said = option;
     };
-    if (arguments.has("params_dtype")) {
-        if (!is_known(params_dtype(params)))
-            throw UsageError(text("--params_dtype cannot be '", params, "'", known_names(params, known)));
-        agree(text("--params_dtype ", params), params_dtype(params));
+    for (const std::string option : {"params_dtype", "save_dtype"}) {
+        if (!arguments.has(option)) continue;
+        const std::string value = arguments.value(option);
+        if (!is_known(params_dtype(value)))
+            throw UsageError(text("--", option, " cannot be '", value, "'", known_names(value, known)));
+        agree(text("--", option, " ", value), params_dtype(value));
     }
     if (arguments.has("bf16")) agree("--bf16", DType::bf16);
     if (arguments.has("fp16")) agree("--fp16", DType::f16);
