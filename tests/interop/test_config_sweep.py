@@ -215,6 +215,7 @@ class Source:
     def __init__(self, shape: Shape, directory):
         self.shape, self.directory = shape, directory
         self.same_files = set()
+        self.come_back = False  # with --config
         directory.mkdir()
         self.put(shape.reference or shape.config)
         self.save()
@@ -291,7 +292,8 @@ def convert(loader, source, saver, target, **options):
 
 
 def go(source, name, plugin, options, folder):
-    """There and back; then back once more without crossdock.json, as the target's own tools leave their checkpoints."""
+    """There and back; then without crossdock.json, as the target's own tools leave their checkpoints: alone, and with
+    the folder that the model came from."""
     family, there = source.shape.family, folder / name
     said = convert(family, source.directory, plugin, there, **options)
     if name == "hub":
@@ -304,8 +306,15 @@ def go(source, name, plugin, options, folder):
             yield f"no warning of: {warning.words}"
         return
     (there / "crossdock.json").unlink()
-    rows = {"true_vocab_size": source.shape.config["vocab_size"]} if plugin != family else {}
-    convert(plugin, there, family, folder / f"{name}-bare", **rows)
+    if plugin == family:
+        convert(plugin, there, family, folder / f"{name}-bare")
+    else:
+        convert(plugin, there, family, folder / f"{name}-bare", true_vocab_size=source.shape.config["vocab_size"])
+        if not source.come_back:  # what the config.json says of the model is one story for all of Megatron's formats
+            source.come_back = True
+            convert(plugin, there, family, folder / f"{name}-config", config=source.directory)
+            for problem in source.problems(folder / f"{name}-config", config_too=True):
+                yield f"with --config: {problem}"
     for problem in source.problems(folder / f"{name}-bare", config_too=False):
         yield f"without crossdock.json: {problem}"
 
