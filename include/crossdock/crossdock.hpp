@@ -97,6 +97,7 @@
 #include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/hub_names.hpp"
 #include "crossdock/plugin/hub_reference.hpp"
+#include "crossdock/plugin/ignored_statements.hpp"
 #include "crossdock/plugin/kept_values.hpp"
 #include "crossdock/plugin/loader.hpp"
 #include "crossdock/plugin/megatron_content.hpp"

@@ -26,6 +26,7 @@
 #include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/hub_names.hpp"
+#include "crossdock/plugin/ignored_statements.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
 #include "crossdock/plugin/original_tensors.hpp"
@@ -41,6 +42,7 @@ struct FamilyLoaderOptions {
     std::optional<std::uint64_t> true_vocab_size{};
     std::string checkpoint_type{};  ///< hf or meta, where a directory holds both; empty: hf if it is there
     HeaderOverrides overrides{};
+    std::vector<std::string> ignore{};  ///< names of statements to be taken as not made
 };
 
 namespace detail {
@@ -271,6 +273,7 @@ inline OpenCheckpoint open_family(const Family& family, const FamilyLoaderOption
     OpenCheckpoint open = is_original ? detail::open_original(family, options) : detail::open_hub(family, options);
     open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
     for (std::string& line : detail::notices_beside(open, options.load_dir)) open.notices.push_back(std::move(line));
+    detail::ignore_statements(options.ignore, open);
     if (open.header.model_type.empty())
         open.header.model_type =
             family.guessed_model_type ? family.guessed_model_type(open.header) : family.model_types.front();
@@ -307,7 +310,9 @@ public:
              option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
                              &Options::true_vocab_size),
              option<Options>("checkpoint_type", "hf|meta", "which layout to read where a directory holds both",
-                             &Options::checkpoint_type)},
+                             &Options::checkpoint_type),
+             option<Options>("ignore", "NAME,…", "statements to be taken as not made, where the target cannot say them",
+                             &Options::ignore)},
             override_options(&Options::overrides));
     }
 };
