@@ -214,6 +214,9 @@ TEST_CASE("a context that Meta's files do not state is guessed with a notice", "
     CHECK(source->notices() == std::vector<std::string>{"params.json has no max_position_embeddings; 4096 is taken, as "
                                                         "the model looks like llama2"});
     CHECK(source->header().assumed.contains("max_position_embeddings"));
+    const auto told = load("llama", golden("meta/llama2-gqa"), {{"max_position_embeddings", "512"}});
+    CHECK(told->notices() == none);  // nothing is left to guess
+    CHECK_FALSE(told->header().assumed.contains("max_position_embeddings"));
     const TemporaryDirectory scratch;
     const auto copy = copied("meta/llama2-gqa", scratch);
     edit_json(copy / "params.json", [](Json& params) { params["norm_eps"] = 1e-6; });
@@ -255,8 +258,9 @@ TEST_CASE("what params.json says and nobody understands is kept for the saver to
         params["quantization_args"] = nullptr;
         params["logit_softcap"] = 30.0;
     });
-    const auto unexpressed = load("llama", copy)->header().unexpressed;
-    CHECK(unexpressed == std::map<std::string, std::string>{{"logit_softcap", "30.0"}});
+    const auto source = load("llama", copy);
+    CHECK(source->header().unexpressed == std::map<std::string, std::string>{{"logit_softcap", "30.0"}});
+    CHECK_THAT(refusal([&] { save(*source, "llama", scratch / "out"); }), ContainsSubstring("logit_softcap 30.0"));
 }
 
 TEST_CASE("parts of Meta's files that do not belong together are refused by their names", "[family][llama]") {
