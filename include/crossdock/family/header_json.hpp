@@ -39,7 +39,7 @@ void field_from_json(const Json& json, T& value) {
     }
 }
 inline void field_from_json(const Json& json, RopeScaling& value) {
-    if (!json.is_object()) throw Error(text("is ", json.dump(), ", expected an object"));
+    if (!json.is_object()) throw Error(text("is ", json_shown(json), ", expected an object"));
     value = rope_scaling_of(json);
 }
 template <class T>

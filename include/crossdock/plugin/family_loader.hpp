@@ -18,15 +18,18 @@
 #include "crossdock/container/sharded/reader.hpp"
 #include "crossdock/core/chained.hpp"
 #include "crossdock/family/family.hpp"
-#include "crossdock/family/original_params.hpp"
 #include "crossdock/family/hub_checks.hpp"
 #include "crossdock/family/hub_config.hpp"
+#include "crossdock/family/original_params.hpp"
 #include "crossdock/plugin/companions.hpp"
+#include "crossdock/plugin/family_description.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/hub_names.hpp"
+#include "crossdock/plugin/ignored_statements.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
+#include "crossdock/plugin/original_tensors.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 
@@ -39,6 +42,7 @@ struct FamilyLoaderOptions {
     std::optional<std::uint64_t> true_vocab_size{};
     std::string checkpoint_type{};  ///< hf or meta, where a directory holds both; empty: hf if it is there
     HeaderOverrides overrides{};
+    std::vector<std::string> ignore{};  ///< names of statements to be taken as not made
 };
 
 namespace detail {
@@ -203,20 +207,11 @@ inline OpenCheckpoint open_hub(const Family& family, const FamilyLoaderOptions& 
     return open;
 }
 
-/// What a config.json beside params.json says more of the same model.
-inline void read_config_beside(const Family& family, const std::filesystem::path& directory, ModelHeader& header) {
-    const auto file = directory / "config.json";
-    if (!std::filesystem::exists(file)) return;
-    const std::string config_text = read_text(file);
-    const Json config = parse_json(config_text, file.string());
-    if (!has_hub_type(family, config) || config.contains("quantization_config")) return;
-    header.carried["config.json"] = config_text;
-    within(file.string(), [&] {
-        read_parameter(config, "max_position_embeddings", header.max_position_embeddings);
-        read_parameter(config, "rope_theta", header.rope_theta);
-        if (const auto rope = config.find("rope_parameters"); rope != config.end() && rope->is_object())
-            read_parameter(*rope, "rope_theta", header.rope_theta);
-    });
+/// The user's word, which leaves nothing to guess.
+inline void override_header(const FamilyLoaderOptions& options, ModelHeader& header) {
+    if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
+    apply_overrides(options.overrides, header);
+    for (const std::string& field : header.given) header.assumed.erase(field);
 }
 
 /// Opens a directory in the family's original layout.
@@ -230,28 +225,14 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     note_unknown_params(format, params, header);
     std::vector<std::string> notices = within(file.string(), [&] { return format.after_params(header, params); });
     header.carried["params.json"] = json_text(params, 0);
-    const auto add = [&](const std::vector<std::string>& more) {
-        notices.insert(notices.end(), more.begin(), more.end());
-    };
-    OriginalContents contents = read_original_parts(options.load_dir);
-    for (TensorDict& part : contents.parts) {
-        std::vector<std::string> taken_off;
-        part = unwrapped(part, taken_off);
-        require_floating(part, format.table(header));
-        if (&part == &contents.parts.front()) add(taken_off);
-    }
-    add(contents.warnings);
-    within(options.load_dir.string(), [&] {
-        check_part_count(contents.parts, header);
-        add(format.from_tensors(header, contents.parts));
-    });
-    if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
-    apply_overrides(options.overrides, header);
+    header.given = given_fields(options.overrides);
+    std::vector<TensorDict> parts = original_tensors(format, options.load_dir, header, notices);
+    override_header(options, header);
     complete_sizes(header, file.string());
     const TensorTable& table = format.table(header);
     std::vector<std::string> mixed;
-    TensorDict whole = within(options.load_dir.string(),
-                              [&] { return merge_original_parts(std::move(contents.parts), table, header, mixed); });
+    TensorDict whole =
+        within(options.load_dir.string(), [&] { return merge_original_parts(std::move(parts), table, header, mixed); });
     OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(whole)), file);
     open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
     open.mixed = std::move(mixed);
@@ -270,52 +251,6 @@ inline void check_checkpoint_type(const Family& family, const FamilyLoaderOption
     if (!std::filesystem::exists(options.load_dir / file))
         throw Error(text(options.load_dir.string(), ": --checkpoint_type ", type, " asks for a ", file,
                          ", which is not there"));
-}
-
-/// The file that describes the model, and what to say of the choice.
-struct Description {
-    bool is_original = false;
-    std::vector<std::string> notices{};
-};
-
-inline bool says_hub_type(const std::filesystem::path& directory) {
-    const auto file = directory / "config.json";
-    return std::filesystem::exists(file) && !hub_type_of(read_json_object(file)).empty();
-}
-
-/// Hugging Face where config.json says what the model is, unless only the original weights are there.
-inline Description find_description(const Family& family, const std::filesystem::path& directory) {
-    const bool has_params = family.original && std::filesystem::exists(directory / "params.json");
-    const bool has_config = std::filesystem::exists(directory / "config.json");
-    if (!has_params || !has_config) return {.is_original = has_params};
-    if (!says_hub_type(directory)) return {.is_original = true};
-    if (!holds_original_weights(directory)) return {};
-    const std::string where = directory.string();
-    if (sharded::holds_weights(directory))
-        return {.notices = {text(where,
-                                 ": also holds params.json and its consolidated files, not read; config.json "
-                                 "and the files of Hugging Face come first")}};
-    return {.is_original = true,
-            .notices = {text(where,
-                             ": holds none of the weights that belong to config.json; params.json and its "
-                             "consolidated files are read")}};
-}
-
-/// What lies beside the model and is not read, or is not what its name says.
-inline std::vector<std::string> notices_beside(const OpenCheckpoint& open, const std::filesystem::path& directory) {
-    std::vector<std::string> notices;
-    for (const std::string& name : names_in(directory))
-        if (matches(name, "adapter_config.json") || matches(name, "adapter_model*"))
-            notices.push_back(text((directory / name).string(),
-                                   ": the adapter beside the model is not applied; merge it "
-                                   "first (peft: merge_and_unload()) if it should be"));
-    if (notices.size() > 1) notices.resize(1);
-    for (const Companion& companion : open.header.companions) {
-        const FileSource file(companion.file);
-        if (const std::string what = foreign_content(file); what.find("Git LFS") != what.npos || file.size() == 0)
-            notices.push_back(text(file.name(), ": ", what, "; it is copied as it is"));
-    }
-    return notices;
 }
 
 }  // namespace detail
@@ -338,6 +273,7 @@ inline OpenCheckpoint open_family(const Family& family, const FamilyLoaderOption
     OpenCheckpoint open = is_original ? detail::open_original(family, options) : detail::open_hub(family, options);
     open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
     for (std::string& line : detail::notices_beside(open, options.load_dir)) open.notices.push_back(std::move(line));
+    detail::ignore_statements(options.ignore, open);
     if (open.header.model_type.empty())
         open.header.model_type =
             family.guessed_model_type ? family.guessed_model_type(open.header) : family.model_types.front();
@@ -374,7 +310,9 @@ public:
              option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
                              &Options::true_vocab_size),
              option<Options>("checkpoint_type", "hf|meta", "which layout to read where a directory holds both",
-                             &Options::checkpoint_type)},
+                             &Options::checkpoint_type),
+             option<Options>("ignore", "NAME,…", "statements to be taken as not made, where the target cannot say them",
+                             &Options::ignore)},
             override_options(&Options::overrides));
     }
 };

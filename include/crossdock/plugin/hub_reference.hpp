@@ -22,7 +22,7 @@ namespace detail {
 /// "500000", or "nothing" where a field is empty.
 inline std::string field_text(const auto& value) {
     const Json json = field_to_json(value);
-    return json.is_discarded() ? std::string("nothing") : json.dump();
+    return json.is_discarded() ? std::string("nothing") : json_shown(json);
 }
 
 /// A reference model held against the one that is being written.

@@ -139,11 +139,12 @@ private:
 
     /// Throws Error naming what the source states and the target cannot: the same tensors would be another model.
     void require_expressed(const ModelHeader& header) const {
+        const bool may_ignore = header.source_format.starts_with("Megatron");
         for (const auto& [name, value] : header.unexpressed)
             if (!expresses(header, name))
                 throw Error(text(
-                    "the source states ", name, " ", value,
-                    ", which the target cannot express; to convert as if it were not stated, give --ignore ", name));
+                    "the source states ", name, " ", value, ", which the target cannot express",
+                    may_ignore ? text("; to convert as if it were not stated, give --ignore ", name) : std::string()));
     }
 
     void require_header() const {

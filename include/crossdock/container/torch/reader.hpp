@@ -212,7 +212,7 @@ public:
     Flatten(std::string file, TensorDict& out) : file_(std::move(file)), out_(out) {}
 
     void visit(const pickle::Value& value, const std::string& name) {
-        constexpr std::size_t a_step = 16, a_tensor = 512;  // what they cost in bytes and time, generously
+        constexpr std::size_t a_step = 64, a_tensor = 512;  // what they cost in bytes and time, generously
         charge(name.size() + a_step);
         if (const auto* tensor = value.get<Tensor>()) {
             charge(a_tensor);
