@@ -167,6 +167,47 @@ inline void reorder_qkv(std::vector<StageTensors>& stages, double version, const
     }
 }
 
+/// Opens the stages under the names of the dialect's table, and places their layers.
+inline void open_stages(const MegatronContent& content, const MegatronDialect& dialect, const MegatronFiles& files,
+                        OpenCheckpoint& open) {
+    for (const auto& stage : content.stages) {
+        std::vector<TensorDict> ranks;
+        for (const TensorDict& rank : stage)
+            ranks.push_back(within(files.directory.string(), [&] { return in_latest_spelling(rank, dialect); }));
+        open.stages.emplace_back(std::move(ranks));
+    }
+    open.first.prefix = chunk_prefix(content.chunks.front(), '/');
+    open.last.prefix = chunk_prefix(content.chunks.back(), '/');
+    open.layers = place_layers(open.stages, content.chunks, dialect.table);
+    if (open.layers.empty()) throw Error(text(files.directory.string(), ": holds no transformer layers"));
+}
+
+/// Sizes that the tensors tell, and rows of q, k and v in the order that follows from them.
+inline void complete_from_tensors(const MegatronContent& content, const MegatronDialect& dialect,
+                                  const MegatronFiles& files, const MegatronSizeOptions& options,
+                                  OpenCheckpoint& open) {
+    ModelHeader& header = open.header;
+    const std::string where = text("args of ", files.directory.string());
+    const TensorSizes sizes(open, files.directory);
+    require_all_ranks(files, content.args, sizes.ffn_columns(), open.layers.size());
+    if (header.num_layers != 0 && header.num_layers != open.layers.size())
+        throw Error(text(where, ": say ", header.num_layers, " layers, the files hold ", open.layers.size()));
+    header.num_layers = open.layers.size();
+    find_sizes(sizes, content.has_args, where, header);
+    reorder_qkv(open.stages, qkv_version(options, content, dialect), header, files.directory);
+}
+
+/// What the user is told of the files.
+inline void add_notices(const MegatronContent& content, const MegatronFiles& files,
+                        const std::vector<std::string>& ignored, std::vector<std::string>& notices) {
+    notices.insert(notices.end(), ignored.begin(), ignored.end());
+    if (!content.left_args.empty())
+        notices.push_back(
+            text("arguments that hold objects of Python classes are not kept: ", joined(content.left_args)));
+    notices.insert(notices.end(), content.notices.begin(), content.notices.end());
+    notices.insert(notices.end(), files.notices.begin(), files.notices.end());
+}
+
 }  // namespace detail
 
 /// Opens a Megatron checkpoint of any dialect, size and age.
@@ -180,24 +221,8 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     ModelHeader& header = open.header;
     const std::string where = text("args of ", files.directory.string());
     detail::apply_sizes(options.sizes, header);
-    for (const auto& stage : content.stages) {
-        std::vector<TensorDict> ranks;
-        for (const TensorDict& rank : stage)
-            ranks.push_back(
-                within(files.directory.string(), [&] { return detail::in_latest_spelling(rank, dialect); }));
-        open.stages.emplace_back(std::move(ranks));
-    }
-    open.first.prefix = detail::chunk_prefix(content.chunks.front(), '/');
-    open.last.prefix = detail::chunk_prefix(content.chunks.back(), '/');
-    open.layers = detail::place_layers(open.stages, content.chunks, dialect.table);
-    if (open.layers.empty()) throw Error(text(files.directory.string(), ": holds no transformer layers"));
-    const detail::TensorSizes sizes(open, files.directory);
-    detail::require_all_ranks(files, content.args, sizes.ffn_columns(), open.layers.size());
-    if (header.num_layers != 0 && header.num_layers != open.layers.size())
-        throw Error(text(where, ": say ", header.num_layers, " layers, the files hold ", open.layers.size()));
-    header.num_layers = open.layers.size();
-    detail::find_sizes(sizes, content.has_args, where, header);
-    detail::reorder_qkv(open.stages, detail::qkv_version(options.sizes, content, dialect), header, files.directory);
+    detail::open_stages(content, dialect, files, open);
+    detail::complete_from_tensors(content, dialect, files, options.sizes, open);
     detail::TensorEvidence(open).apply(files.directory);
     detail::note_given(options, header);
     detail::assume_defaults(content.has_args || std::filesystem::exists(files.root / sidecar_name), where, header,
@@ -219,12 +244,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     header.source_directory = options.load_dir;
     header.companions = find_companions(files.root, open.notices);
     open.description = where;
-    open.notices.insert(open.notices.end(), ignored.begin(), ignored.end());
-    if (!content.left_args.empty())
-        open.notices.push_back(
-            text("arguments that hold objects of Python classes are not kept: ", joined(content.left_args)));
-    open.notices.insert(open.notices.end(), content.notices.begin(), content.notices.end());
-    open.notices.insert(open.notices.end(), files.notices.begin(), files.notices.end());
+    detail::add_notices(content, files, ignored, open.notices);
     if (!options.megatron_path.empty())
         open.notices.push_back("--megatron_path has no effect: Megatron's code is not needed");
     return open;
