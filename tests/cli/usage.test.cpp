@@ -83,7 +83,21 @@ TEST_CASE("an unknown option is named with the nearest one", "[cli]") {
           "--target_tensor_parallel_size?\n");
     CHECK(usage_error({"verify", "--zzzzzzzzzzzzzzz", "a", "b"}) ==
           "crossdock: --zzzzzzzzzzzzzzz is no option of crossdock verify; see crossdock verify --help\n");
+    CHECK(usage_error({"convert", "--hidden_size", "4096"}) ==
+          "crossdock: --hidden_size is no option of crossdock convert; see crossdock convert --help\n");
+    CHECK(usage_error({"convert", "--save", "x"}) ==  // how several begin
+          "crossdock: --save is no option of crossdock convert; see crossdock convert --help\n");
     CHECK_THAT(usage_error({"convert", "-x"}), ContainsSubstring("-x is no option of crossdock convert"));
+}
+
+TEST_CASE("an error is no longer than a screen, and loses its middle between characters", "[cli]") {
+    std::string name = "--";
+    while (name.size() < 100'000) name += "größe";
+    const std::string error = usage_error({"convert", name});
+    CHECK(error.size() <= 1501);
+    CHECK_THAT(error, ContainsSubstring(" … "));
+    CHECK(error.ends_with("; see crossdock convert --help\n"));
+    CHECK_THAT(error, ContainsSubstring("crossdock: --größegröße"));
 }
 
 TEST_CASE("an option must have its value, a flag none", "[cli]") {
@@ -152,9 +166,9 @@ TEST_CASE("an option that the chosen plugins do not know is refused", "[cli]") {
         arguments.insert(arguments.end(), more.begin(), more.end());
         return usage_error(arguments);
     };
-    CHECK(convert({"--load_iters", "2", "--make_vocab_size_divisible_by", "64"}) ==
-          "crossdock: --make_vocab_size_divisible_by is an option of neither the loader 'llama' nor the saver 'llama'; "
-          "see crossdock plugins\n");
+    CHECK(convert({"--load_iters", "2", "--num_layers_in_first_pipeline_stage", "1"}) ==
+          "crossdock: --num_layers_in_first_pipeline_stage is an option of neither the loader 'llama' nor the saver "
+          "'llama'; see crossdock plugins\n");
     CHECK_THAT(convert({"--dialect", "llm"}),
                ContainsSubstring("--dialect is an option of neither the loader 'llama' nor the saver 'llama'"));
     CHECK_THAT(usage_error({"verify", hf, hf, "--load_iters", "3"}),

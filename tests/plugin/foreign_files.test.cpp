@@ -103,7 +103,7 @@ TEST_CASE("a folder that is something else is called what it is, with what to do
     says({{"models--x--y/snapshots/a/config.json", "{}"}}, "there is one in models--x--y/snapshots/a");
     says({{"model.Q4_K_M.gguf", "GGUF"}}, "holds a GGUF file of llama.cpp");
     says({{"iter_1.distcp", ""}, {".metadata", ""}}, "is a distributed checkpoint");
-    says({{"zero_to_fp32.py", ""}, {"global_step5/mp_rank_00_model_states.pt", ""}}, "is a DeepSpeed checkpoint; run");
+    says({{"zero_to_fp32.py", ""}, {"global_step5/mp_rank_00_model_states.pt", ""}}, "zero_to_fp32.py");
     says({{"model_index.json", "{}"}, {"unet/config.json", "{}"}}, "is a pipeline of diffusers");
     says({{"tf_model.h5", ""}}, "holds weights of TensorFlow");
     says({{"flax_model.msgpack", ""}}, "holds weights of Flax");

@@ -79,7 +79,7 @@ TEST_CASE("a tied model's copy of its embeddings on the last stage is that of th
                            NamedTensor& entry = rank.tensor("output_layer.weight");
                            entry.tensor = changed(entry.tensor);
                        }),
-               ContainsSubstring("'output_layer.weight' of the last stage differs from the word embeddings"));
+               ContainsSubstring("'output_layer.weight' differs from the word embeddings"));
 }
 
 TEST_CASE("ranks that state different things are refused", "[plugin][megatron]") {

@@ -50,7 +50,8 @@ TEST_CASE("without args sizes follow from the tensors, and one is asked for", "[
         CHECK(header.activation == Activation::silu);
         CHECK(header.assumed.contains("rope_theta"));
         const std::string told = joined(loader->notices());
-        for (const char* option : {"(--norm_epsilon)", "(--rope_theta)", "(--position_embedding_type)"})
+        for (const char* option :
+             {"(--norm_epsilon)", "(--rope_theta)", "(--position_embedding_type)", "(--activation)"})
             CHECK_THAT(told, ContainsSubstring(option));
     }
     CHECK_THAT(refusal([&] {

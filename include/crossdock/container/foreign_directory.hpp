@@ -109,7 +109,9 @@ inline constexpr std::array foreign_marks{
     ForeignMark{"*.incomplete", "holds a download that did not finish; run it again"},
     ForeignMark{"*.zip", archive},
     ForeignMark{"*.tar", archive},
-    ForeignMark{"*.tar.*", archive},
+    ForeignMark{"*.gz", archive},
+    ForeignMark{"*.xz", archive},
+    ForeignMark{"*.zst", archive},
     ForeignMark{"*.tgz", archive},
     ForeignMark{"*.7z", archive},
 };
@@ -208,10 +210,9 @@ inline void require_directory(const std::filesystem::path& path) {
     const bool is_missing = status.type() == std::filesystem::file_type::not_found;
     if (failure && !is_missing) throw Error(text(path.string(), ": cannot be read: ", failure.message()));
     if (std::filesystem::is_directory(status)) {
-        static_cast<void>(detail::names_in(path));
-        static_cast<void>(std::filesystem::status(path / ".", failure));
-        if (failure)  // may be listed but not entered
-            throw Error(text(path.string(), ": cannot be read: ", failure.message()));
+        detail::names_in(path);
+        const bool is_open = std::filesystem::exists(path / ".", failure);  // it may be listed but not entered
+        if (!is_open) throw Error(text(path.string(), ": cannot be read: ", failure.message()));
         return;
     }
     if (!std::filesystem::is_regular_file(status)) throw Error(text(path.string(), ": is not a directory"));

@@ -67,10 +67,13 @@ inline std::string lower_case(std::string_view text) {
     return out;
 }
 
-/// The known name nearest to what was asked for, whatever the case; empty when none is near.
+/// The known name nearest to what was asked for, whatever the case; empty when none is near, or when what was asked
+/// for is how several begin.
 inline std::string_view nearest_name(std::string_view asked, std::span<const std::string> known) {
     std::string_view best;
-    std::size_t best_distance = std::max<std::size_t>(2, asked.size() / 2) + 1;
+    std::size_t best_distance = std::max<std::size_t>(1, asked.size() / 3) + 1;
+    const auto begins = [&](const std::string& name) { return name.size() > asked.size() && name.starts_with(asked); };
+    if (std::count_if(known.begin(), known.end(), begins) > 1) return best;
     for (const std::string& name : known) {
         const std::size_t distance = edit_distance(lower_case(asked), lower_case(name));
         if (distance < best_distance) best = name, best_distance = distance;

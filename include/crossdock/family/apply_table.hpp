@@ -159,7 +159,8 @@ void gather_row(const Row<Message>& row, Message& message, StageTensors& stage, 
     for (std::size_t rank = 0; rank < stage.size(); ++rank) {
         const Parts expected = row.arrangement.split(cut_fields(blanks, row.cut, rank, stage.size()), header);
         const Parts fields = row.arrangement.join(take_stored(row, expected, stage, rank, scope, sizes, mixed), header);
-        for (std::size_t i = 0; i < fields.size(); ++i) shards[i].push_back(fields[i]);
+        const bool is_replica = row.cut == Cut::none && rank > 0;  // compared later, and not sent
+        for (std::size_t i = 0; i < fields.size() && !is_replica; ++i) shards[i].push_back(fields[i]);
     }
     if (row.cut == Cut::none)
         for (std::size_t i = 0; i < row.names.size() && !row.names[i].empty(); ++i)

@@ -208,6 +208,17 @@ inline void find_llama_type(ModelHeader& header, Cut cut) {
                          cut == Cut::rows ? "rows, as Llama 3" : "columns, as Llama 1 and 2", " does"));
 }
 
+/// The factor of a scaled rope where params.json has none: of untied models the one in Meta's code.
+inline void find_rope_factor(ModelHeader& header, std::vector<std::string>& notices) {
+    if (!header.tied_embeddings) header.assumed.erase("rope_scaling");
+    if (!header.assumed.contains("rope_scaling")) return;
+    header.rope_scaling->factor = usual_rope_factor(header);
+    if (!header.given.contains("rope_scaling"))
+        notices.push_back(
+            "params.json has no rope_scaling_factor; 32 is taken, as for Llama 3.2: the head equals the "
+            "embeddings (Meta's own code takes 8)");
+}
+
 /// What only the tensors, or nothing, tells.
 inline std::vector<std::string> read_llama_tensors(ModelHeader& header, std::span<const TensorDict> parts) {
     const Cut cut = parts.size() == 1 ? Cut::none
@@ -216,21 +227,15 @@ inline std::vector<std::string> read_llama_tensors(ModelHeader& header, std::spa
     read_llama_sizes(header, parts, cut);
     std::vector<std::string> notices;
     if (!header.rope_theta && *header.true_vocab_size >= 128000)
-        notices.push_back(assume(header, &ModelHeader::rope_theta, "rope_theta", 5e5,
-                                 "500000 is taken, as the vocabulary is Llama 3's"));
+        assume(header, &ModelHeader::rope_theta, "rope_theta", 5e5, "500000 is taken, as the vocabulary is Llama 3's",
+               notices);
     if (!header.rope_theta) header.rope_theta = 1e4;  // Llama 1 and 2 have no such parameter
     find_llama_type(header, cut);
-    if (!header.tied_embeddings) header.assumed.erase("rope_scaling");  // the factor in Meta's code is the model's
-    if (header.assumed.contains("rope_scaling")) {
-        header.rope_scaling->factor = usual_rope_factor(header);
-        notices.push_back(
-            "params.json has no rope_scaling_factor; 32 is taken, as for Llama 3.2: the head equals the "
-            "embeddings (Meta's own code takes 8)");
-    }
+    find_rope_factor(header, notices);
     if (!header.max_position_embeddings) {
         const std::uint64_t context = meta_context(header.model_type, header);
-        notices.push_back(assume(header, &ModelHeader::max_position_embeddings, "max_position_embeddings", context,
-                                 text(context, " is taken, as the model looks like ", header.model_type)));
+        assume(header, &ModelHeader::max_position_embeddings, "max_position_embeddings", context,
+               text(context, " is taken, as the model looks like ", header.model_type), notices);
     }
     return notices;
 }

@@ -72,8 +72,8 @@ inline bool causal_window(const Json& value, const Json&, const ModelHeader&) {
     return is_number(value[1], 0) || (is_number(value[0], -1) && is_number(value[1], -1));
 }
 /// A window on every layer: none is skipped.
-inline bool every_layer(const Json& value, const Json& args, const ModelHeader&) {
-    if (value.is_null() || is_off(argument(args, "window_size"))) return true;
+inline bool every_layer(const Json& value, const Json&, const ModelHeader& header) {
+    if (value.is_null() || header.sliding_window.value_or(0) == 0) return true;
     return value.is_array() && std::none_of(value.begin(), value.end(), [](const Json& item) { return is_off(item); });
 }
 inline bool one_scaling(const Json& value, const Json& args, const ModelHeader&) {
@@ -92,8 +92,9 @@ inline bool usual_layers(const Json& value, const Json&, const ModelHeader&) {
 }  // namespace detail
 
 /// NVIDIA/Megatron-LM@d98e8a6 megatron/training/arguments.py and megatron/core/transformer/transformer_config.py, and
-/// older releases back to 2.0; what of them is missing here is in the header, decides which tensors there are, or is
-/// about training, speed and rounding (apply_query_key_layer_scaling divides by what the softmax multiplies again).
+/// older releases back to 2.0, with a few names of forks and of Megatron-Bridge. What of NVIDIA's is missing here is in
+/// the header, decides which tensors there are, or is about training, speed and rounding (apply_query_key_layer_scaling
+/// divides by what the softmax multiplies again).
 inline const std::vector<OtherArgument>& megatron_other_args() {
     namespace is = detail::neutral;
     static const std::vector<OtherArgument> table{
@@ -104,11 +105,10 @@ inline const std::vector<OtherArgument>& megatron_other_args() {
         {"nope_layer_interval", "layers without rotary positions", is::off_or_not_rotary},
         {"rotary_interleaved", "rotary rows in pairs, which Megatron-LM's own model code does not have", is::off, "lm"},
         {"rotary_seq_len_interpolation_factor", "two scalings of rotary positions at once", is::one_scaling},
-        {"rotary_base_local", "another rotary base on some layers", is::off_or_not_rotary},
         // Attention.
         {"window_size", "an attention window that looks ahead", is::causal_window},
         {"window_attn_skip_freq", "an attention window on some layers only", is::every_layer},
-        {"chunk_attention_size", "attention in chunks", is::off},
+        {"attention_chunk_size", "attention in chunks", is::off},
         {"softmax_type", "attention with a sink", is::vanilla_softmax},
         {"softmax_scale", "scores scaled by another factor than 1 / sqrt(kv_channels)", is::usual_scale},
         {"attn_logit_softcapping", "capped attention scores", is::off},
@@ -124,11 +124,11 @@ inline const std::vector<OtherArgument>& megatron_other_args() {
         {"activation_func_clamp_value", "clamped activations", is::off},
         {"glu_linear_offset", "an offset in the gated MLP", is::off},
         {"num_experts", "a mixture of experts", is::off},
+        {"glu_activation", "a gate of a fork", is::off, "lm"},
         // Norms, residuals and scales.
         {"apply_residual_connection_post_layernorm", "the residual taken behind the norm", is::off, "lm"},
         {"apply_residual_connection_post_layernorm", "the residual taken behind the norm", is::off, "llm"},
         {"enable_mhc_connections", "several residual streams", is::off},
-        {"enable_hyper_connections", "several residual streams", is::off},
         {"use_mup", "embeddings, scores and logits scaled by muP", is::off},
         {"mup_embedding_mult", "scaled embeddings", is::without_mup},
         {"mup_output_mult", "scaled logits", is::without_mup},

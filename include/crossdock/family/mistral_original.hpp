@@ -97,13 +97,13 @@ inline std::vector<std::string> read_mistral_tensors(ModelHeader& header, std::s
     header.rope_scaling = RopeScaling{};
     const bool has_window = header.sliding_window.value_or(0) > 0;
     if (!header.max_position_embeddings)
-        notices.push_back(assume(header, &ModelHeader::max_position_embeddings, "max_position_embeddings",
-                                 std::uint64_t{32768}, "32768 is taken, as in most of mistralai's models"));
+        assume(header, &ModelHeader::max_position_embeddings, "max_position_embeddings", std::uint64_t{32768},
+               "32768 is taken, as in most of mistralai's models", notices);
     if (!header.rope_theta)
-        notices.push_back(
-            assume(header, &ModelHeader::rope_theta, "rope_theta", has_window ? 1e4 : 1e6,
-                   text(has_window ? "10000" : "1000000", " is taken, as mistral-inference did for models with",
-                        has_window ? "" : "out", " a sliding window")));
+        assume(header, &ModelHeader::rope_theta, "rope_theta", has_window ? 1e4 : 1e6,
+               text(has_window ? "10000" : "1000000", " is taken, as mistral-inference did for models with",
+                    has_window ? "" : "out", " a sliding window"),
+               notices);
     return notices;
 }
 

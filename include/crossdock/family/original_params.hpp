@@ -52,7 +52,7 @@ inline void note_unknown_params(const OriginalFormat& format, const Json& params
                std::any_of(format.params.begin(), format.params.end(), has_key);
     };
     for (const auto& [key, value] : params.items()) {
-        if (!asks_for_nothing(value) && !is_known(key)) header.unexpressed[key] = text(key, ": ", json_shown(value));
+        if (!asks_for_nothing(value) && !is_known(key)) header.unexpressed[key] = json_shown(value);
     }
 }
 
@@ -80,13 +80,13 @@ inline bool head_is_embeddings(std::span<const TensorDict> parts, Cut embeddings
     return word && head && same_bytes(*word, *head);
 }
 
-/// Fills a field that no file states, and says so.
+/// Fills a field that no file states, and says so unless the user states it.
 template <class T>
-std::string assume(ModelHeader& header, std::optional<T> ModelHeader::*field, std::string_view name, T value,
-                   std::string_view taken) {
+void assume(ModelHeader& header, std::optional<T> ModelHeader::*field, std::string_view name, T value,
+            std::string_view taken, std::vector<std::string>& notices) {
     header.*field = value;
     header.assumed.emplace(name);
-    return text("params.json has no ", name, "; ", taken);
+    if (!header.given.contains(std::string(name))) notices.push_back(text("params.json has no ", name, "; ", taken));
 }
 
 }  // namespace crossdock::detail

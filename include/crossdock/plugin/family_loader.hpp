@@ -16,15 +16,20 @@
 #include <vector>
 
 #include "crossdock/container/sharded/reader.hpp"
+#include "crossdock/core/chained.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub_checks.hpp"
 #include "crossdock/family/hub_config.hpp"
 #include "crossdock/family/original_params.hpp"
+#include "crossdock/plugin/companions.hpp"
+#include "crossdock/plugin/family_description.hpp"
+#include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/hub_head.hpp"
 #include "crossdock/plugin/hub_names.hpp"
 #include "crossdock/plugin/ignored_statements.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
+#include "crossdock/plugin/original_tensors.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 
@@ -35,15 +40,23 @@ struct FamilyLoaderOptions {
     std::filesystem::path load_dir{};
     std::string model_type{};  ///< checked against the source where given
     std::optional<std::uint64_t> true_vocab_size{};
+    std::string checkpoint_type{};  ///< hf or meta, where a directory holds both; empty: hf if it is there
+    HeaderOverrides overrides{};
     std::vector<std::string> ignore{};  ///< names of statements to be taken as not made
 };
 
 namespace detail {
 
+/// The reference's GPT is any decoder, NVIDIA's tool knows no other name for one.
+inline bool is_any_decoder(const Family& family, std::string_view model_type) {
+    return model_type == "GPT" && family.model_types.front() != "BERT";
+}
+
 /// Throws Error when `model_type` (the reference's) is not one of this family's.
 inline void check_model_type(const Family& family, const std::string& model_type) {
-    const bool fits = model_type.empty() || std::find(family.model_types.begin(), family.model_types.end(),
-                                                      model_type) != family.model_types.end();
+    const bool fits =
+        model_type.empty() || is_any_decoder(family, model_type) ||
+        std::find(family.model_types.begin(), family.model_types.end(), model_type) != family.model_types.end();
     if (!fits)
         throw Error(text("model_type '", model_type, "' contradicts the loader '", family.name, "', which reads ",
                          joined(family.model_types)));
@@ -96,18 +109,10 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
     find_biases(table, stage, open.layers.front().scope, open.header);
     open.header.params_dtype = prevailing_dtype(stage);
     open.header.source_directory = description.parent_path();
-    open.header.companions = find_companions(description.parent_path());
+    open.header.companions = find_companions(description.parent_path(), open.notices);
     open.description = where;
     open.stages.push_back(std::move(stage));
     return open;
-}
-
-inline void read_generation_config(const std::filesystem::path& directory, ModelHeader& header) {
-    const auto path = directory / "generation_config.json";
-    if (!std::filesystem::exists(path)) return;
-    std::string content = read_text(path);
-    parse_json(content, path.string());
-    header.carried["generation_config.json"] = std::move(content);
 }
 
 /// The one part of a checkpoint as a stage.
@@ -123,7 +128,8 @@ inline ModelHeader begun_header(const Family& family, const FamilyLoaderOptions&
     family.before_config(header);
     read_sidecar(options.load_dir, header);
     header.family = family.name;
-    if (!options.model_type.empty()) header.model_type = options.model_type;
+    if (!options.model_type.empty() && !is_any_decoder(family, options.model_type))
+        header.model_type = options.model_type;
     header.source_format = std::move(source_format);
     header.true_vocab_size.reset();
     return header;
@@ -140,10 +146,10 @@ inline ModelHeader hub_header(const Family& family, const FamilyLoaderOptions& o
     ModelHeader header = begun_header(family, options, text("Hugging Face (", family.name, ")"));
     notices = read_hub_config(family, config, header, file.string());
     header.carried["config.json"] = config_text;
-    read_generation_config(options.load_dir, header);
     if (!header.true_vocab_size) throw Error(text(file.string(), ": has no vocab_size"));
     header.vocab_rows = *header.true_vocab_size;
     if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
+    apply_overrides(options.overrides, header);
     complete_sizes(header, file.string());
     return header;
 }
@@ -197,25 +203,15 @@ inline OpenCheckpoint open_hub(const Family& family, const FamilyLoaderOptions& 
     within(options.load_dir.string(), [&] { check_biases(table, stage, header); });
     OpenCheckpoint open = single_stage(std::move(header), table, std::move(stage), file);
     open.keeps_differing_head = true;
-    open.notices = std::move(notices);
+    open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
     return open;
 }
 
-/// What a config.json beside params.json says more of the same model.
-inline void read_config_beside(const Family& family, const std::filesystem::path& directory, ModelHeader& header) {
-    const auto file = directory / "config.json";
-    if (!std::filesystem::exists(file)) return;
-    const std::string config_text = read_text(file);
-    const Json config = parse_json(config_text, file.string());
-    if (!has_hub_type(family, config) || config.contains("quantization_config")) return;
-    header.carried["config.json"] = config_text;
-    within(file.string(), [&] {
-        read_parameter(config, "max_position_embeddings", header.max_position_embeddings);
-        read_parameter(config, "rope_theta", header.rope_theta);
-        if (const auto rope = config.find("rope_parameters"); rope != config.end() && rope->is_object())
-            read_parameter(*rope, "rope_theta", header.rope_theta);
-    });
-    read_generation_config(directory, header);
+/// The user's word, which leaves nothing to guess.
+inline void override_header(const FamilyLoaderOptions& options, ModelHeader& header) {
+    if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
+    apply_overrides(options.overrides, header);
+    for (const std::string& field : header.given) header.assumed.erase(field);
 }
 
 /// Opens a directory in the family's original layout.
@@ -229,77 +225,32 @@ inline OpenCheckpoint open_original(const Family& family, const FamilyLoaderOpti
     note_unknown_params(format, params, header);
     std::vector<std::string> notices = within(file.string(), [&] { return format.after_params(header, params); });
     header.carried["params.json"] = json_text(params, 0);
-    const auto add = [&](const std::vector<std::string>& more) {
-        notices.insert(notices.end(), more.begin(), more.end());
-    };
-    OriginalContents contents = read_original_parts(options.load_dir);
-    for (TensorDict& part : contents.parts) {
-        std::vector<std::string> taken_off;
-        part = unwrapped(part, taken_off);
-        require_floating(part, format.table(header));
-        if (&part == &contents.parts.front()) add(taken_off);
-    }
-    add(contents.warnings);
-    within(options.load_dir.string(), [&] {
-        check_part_count(contents.parts, header);
-        add(format.from_tensors(header, contents.parts));
-    });
-    if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
+    header.given = given_fields(options.overrides);
+    std::vector<TensorDict> parts = original_tensors(format, options.load_dir, header, notices);
+    override_header(options, header);
     complete_sizes(header, file.string());
     const TensorTable& table = format.table(header);
     std::vector<std::string> mixed;
-    TensorDict whole = within(options.load_dir.string(),
-                              [&] { return merge_original_parts(std::move(contents.parts), table, header, mixed); });
+    TensorDict whole =
+        within(options.load_dir.string(), [&] { return merge_original_parts(std::move(parts), table, header, mixed); });
     OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(whole)), file);
+    open.notices.insert(open.notices.begin(), notices.begin(), notices.end());
     open.mixed = std::move(mixed);
-    open.notices = std::move(notices);
     return open;
 }
 
-/// The file that describes the model, and what to say of the choice.
-struct Description {
-    bool is_original = false;
-    std::vector<std::string> notices{};
-};
-
-inline bool says_hub_type(const std::filesystem::path& directory) {
-    const auto file = directory / "config.json";
-    return std::filesystem::exists(file) && !hub_type_of(read_json_object(file)).empty();
-}
-
-/// Hugging Face where config.json says what the model is, unless only the original weights are there.
-inline Description find_description(const Family& family, const std::filesystem::path& directory) {
-    const bool has_params = family.original && std::filesystem::exists(directory / "params.json");
-    const bool has_config = std::filesystem::exists(directory / "config.json");
-    if (!has_params || !has_config) return {.is_original = has_params};
-    if (!says_hub_type(directory)) return {.is_original = true};
-    if (!holds_original_weights(directory)) return {};
-    const std::string where = directory.string();
-    if (sharded::holds_weights(directory))
-        return {.notices = {text(where,
-                                 ": also holds params.json and its consolidated files, not read; config.json "
-                                 "and the files of Hugging Face come first")}};
-    return {.is_original = true,
-            .notices = {text(where,
-                             ": holds none of the weights that belong to config.json; params.json and its "
-                             "consolidated files are read")}};
-}
-
-/// What lies beside the model and is not read, or is not what its name says.
-inline std::vector<std::string> notices_beside(const OpenCheckpoint& open, const std::filesystem::path& directory) {
-    std::vector<std::string> notices;
-    for (const std::string& name : names_in(directory))
-        if (matches(name, "adapter_config.json") || matches(name, "adapter_model*"))
-            notices.push_back(text((directory / name).string(),
-                                   ": the adapter beside the model is not applied; merge it "
-                                   "first (peft: merge_and_unload()) if it should be"));
-    if (notices.size() > 1) notices.resize(1);
-    for (const Companion& companion : open.header.companions) {
-        const FileSource file(companion.file);
-        if (const std::string what = foreign_content(file); what.find("Git LFS") != what.npos || file.size() == 0)
-            notices.push_back(text(file.name(), ": ", what, "; it is copied as it is"));
-    }
-    return notices;
+/// Throws Error where the directory does not hold the layout that --checkpoint_type names.
+inline void check_checkpoint_type(const Family& family, const FamilyLoaderOptions& options) {
+    const std::string& type = options.checkpoint_type;
+    if (type.empty()) return;
+    if (type != "hf" && type != "meta")
+        throw UsageError(text("--checkpoint_type is '", type, "', expected hf or meta"));
+    if (type == "meta" && !family.original)
+        throw Error(text("--checkpoint_type meta: ", family.name, " has no layout but Hugging Face's"));
+    const std::string_view file = type == "hf" ? "config.json" : "params.json";
+    if (!std::filesystem::exists(options.load_dir / file))
+        throw Error(text(options.load_dir.string(), ": --checkpoint_type ", type, " asks for a ", file,
+                         ", which is not there"));
 }
 
 }  // namespace detail
@@ -309,7 +260,10 @@ inline std::vector<std::string> notices_beside(const OpenCheckpoint& open, const
 inline OpenCheckpoint open_family(const Family& family, const FamilyLoaderOptions& options) {
     detail::check_model_type(family, options.model_type);
     require_directory(options.load_dir);
-    const auto [is_original, notices] = detail::find_description(family, options.load_dir);
+    detail::check_checkpoint_type(family, options);
+    const auto [is_original, notices] = options.checkpoint_type.empty()
+                                            ? detail::find_description(family, options.load_dir)
+                                            : detail::Description{.is_original = options.checkpoint_type == "meta"};
     if (!is_original && !std::filesystem::exists(options.load_dir / "config.json")) {
         if (const std::string what = foreign_directory(options.load_dir); !what.empty())
             throw Error(text(options.load_dir.string(), ": ", what));
@@ -350,13 +304,16 @@ public:
                family().original->recognises(read_params(params));
     }
     static std::vector<OptionSpec<Options>> options() {
-        return {
-            option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir),
-            option<Options>("model_type", "T", text("one of ", joined(family().model_types)), &Options::model_type),
-            option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
-                            &Options::true_vocab_size),
-            option<Options>("ignore", "NAME,…", "statements to be taken as not made, where the target cannot say them",
-                            &Options::ignore)};
+        return chained<OptionSpec<Options>>(
+            {option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir),
+             option<Options>("model_type", "T", text("one of ", joined(family().model_types)), &Options::model_type),
+             option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
+                             &Options::true_vocab_size),
+             option<Options>("checkpoint_type", "hf|meta", "which layout to read where a directory holds both",
+                             &Options::checkpoint_type),
+             option<Options>("ignore", "NAME,…", "statements to be taken as not made, where the target cannot say them",
+                             &Options::ignore)},
+            override_options(&Options::overrides));
     }
 };
 

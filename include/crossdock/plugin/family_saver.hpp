@@ -13,9 +13,13 @@
 
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/container/sharded/writer.hpp"
+#include "crossdock/core/chained.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub_config.hpp"
+#include "crossdock/plugin/companions.hpp"
+#include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/hub_head.hpp"
+#include "crossdock/plugin/hub_reference.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/original_files.hpp"
 #include "crossdock/plugin/table_saver.hpp"
@@ -29,6 +33,8 @@ struct FamilySaverOptions {
     std::string layout = "hf";                           ///< "hf" or "original"
     std::optional<std::string> max_shard_size{};         ///< Hugging Face layout
     std::optional<std::uint64_t> model_parallel_size{};  ///< original layout
+    std::filesystem::path config{};                      ///< a Hugging Face folder that says what the source does not
+    HeaderOverrides overrides{};
 };
 
 namespace detail {
@@ -47,10 +53,18 @@ inline std::size_t header_capacity(const TensorTable& table, const ModelHeader& 
     return bytes;
 }
 
+/// What config.json says of a tokenizer, whatever the model is.
+inline Json token_ids(const Json& config) {
+    Json ids = Json::object();
+    for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"})
+        if (const auto found = config.find(key); found != config.end()) ids[key] = *found;
+    return ids;
+}
+
 /// config.json: the source's own where the family is the same, with the header's fields written over it.
 inline Json hub_config(const Family& family, const ModelHeader& header) {
     Json config = carried_config(header);
-    if (!has_hub_type(family, config)) config = Json::object();
+    if (!has_hub_type(family, config)) config = token_ids(config);
     config.erase("auto_map");  // code that stood beside the source's weights
     const std::string architecture = family.architecture(header);
     config["architectures"] = {header.headless ? headless_architecture(architecture) : architecture};
@@ -66,7 +80,7 @@ inline Json hub_config(const Family& family, const ModelHeader& header) {
 class FamilySaverBase : public TableSaver {
 public:
     FamilySaverBase(const Family& family, FamilySaverOptions options)
-        : TableSaver(options.save_dir, options.overwrite),
+        : TableSaver(options.save_dir, options.overwrite, options.overrides),
           family_(family),
           options_(std::move(options)) {
         if (options_.layout != "hf" && options_.layout != "original")
@@ -83,8 +97,9 @@ public:
 protected:
     void prepare(const ModelHeader& header) override {
         header_ = header;
-        if (header.true_vocab_size)
-            header_.vocab_rows = *header.true_vocab_size;
+        if (!options_.config.empty()) take_reference();
+        if (header_.true_vocab_size)
+            header_.vocab_rows = *header_.true_vocab_size;
         else
             notice(text("the true vocabulary size is not known; all ", header.vocab_rows, " rows are kept"));
         const std::string format = text("a ", family_.name, " checkpoint");
@@ -93,6 +108,7 @@ protected:
         table_ = family_.hub_table(header_);
         require_rows(table_, header_, format);
         if (family_.add_twins) family_.add_twins(table_, header_);
+        warn_of_token_ids();
         const OtherSpellings& spellings = family_.spellings;
         const bool stands_alone = spellings.stands_alone && spellings.stands_alone(header_);
         if (stands_alone || header_.headless) table_ = renamed(table_, spellings.base, "");
@@ -131,13 +147,38 @@ protected:
             write_text(directory / "params.json", json_text(params) + "\n");
         } else {
             write_text(directory / "config.json", json_text(detail::hub_config(family_, header_)) + "\n");
-            if (const auto found = header_.carried.find("generation_config.json"); found != header_.carried.end())
-                write_text(directory / "generation_config.json", found->second);
+            write_generation_config(directory);
         }
         write_sidecar(directory, header_, {});
     }
 
 private:
+    void take_reference() {
+        const auto directory =
+            std::filesystem::is_directory(options_.config) ? options_.config : options_.config.parent_path();
+        for (std::string& line : apply_hub_reference(family_, options_.config, header_)) notice(std::move(line));
+        require_separate(directory.empty() ? "." : directory, options_.save_dir);
+    }
+
+    /// Earlier versions kept it in crossdock.json; it is a file beside the weights now.
+    void write_generation_config(const std::filesystem::path& directory) const {
+        const auto found = header_.carried.find("generation_config.json");
+        if (found != header_.carried.end() && !find_companion(header_, found->first))
+            write_text(directory / found->first, found->second);
+    }
+
+    /// Megatron's and Meta's formats hold no token ids; what config.json does not say, transformers takes from its
+    /// defaults.
+    void warn_of_token_ids() {
+        const Json config = detail::carried_config(header_);
+        if (has_hub_type(family_, config) || !detail::token_ids(config).empty()) return;
+        const std::string_view ids =
+            family_.name == "bert" ? "pad_token_id" : "bos_token_id, eos_token_id, pad_token_id";
+        notice(text("no source states ", ids,
+                    "; config.json is written without, which means transformers' defaults for ", family_.name,
+                    "; give --config DIR, the Hugging Face folder that the model comes from"));
+    }
+
     void prepare_original() {
         const OriginalFormat& original = *family_.original;
         const std::string format = text("the original ", family_.name, " layout");
@@ -176,11 +217,14 @@ public:
                     family().original ? " or the original release layout" : "");
     }
     static std::vector<OptionSpec<Options>> options() {
-        std::vector<OptionSpec<Options>> specs{
-            option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
-            option<Options>("overwrite", "", "replace an existing target once the new one is complete",
-                            &Options::overwrite),
-            option<Options>("max_shard_size", "SIZE", "largest file, 5GB unless given", &Options::max_shard_size)};
+        auto specs = chained<OptionSpec<Options>>(
+            {option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
+             option<Options>("overwrite", "", "replace an existing target once the new one is complete",
+                             &Options::overwrite),
+             option<Options>("config", "DIR", "a Hugging Face folder or its config.json: says what the source does not",
+                             &Options::config),
+             option<Options>("max_shard_size", "SIZE", "largest file, 5GB unless given", &Options::max_shard_size)},
+            override_options(&Options::overrides));
         if (family().original) {
             specs.push_back(option<Options>("layout", "hf|original", "hf unless given", &Options::layout));
             if (!family().original->safetensors)

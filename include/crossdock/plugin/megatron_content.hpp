@@ -60,7 +60,7 @@ inline std::optional<Iteration> stored_iteration(const pickle::Value& root) {
         if (!value->is_string())
             return within(text("'", key, "'"), [&] { return Iteration{json_as<std::uint64_t>(*value), false}; });
         const auto iteration = parse_iteration(value->get_ref<const std::string&>());
-        if (!iteration) throw Error(text("'", key, "' is ", value->dump(), ", expected a number or release"));
+        if (!iteration) throw Error(text("'", key, "' is ", json_shown(*value), ", expected a number or release"));
         return iteration;
     }
     return std::nullopt;
@@ -118,6 +118,7 @@ inline MegatronContent read_megatron_files(const MegatronFiles& files) {
             }
             if (!content.checkpoint_version) content.checkpoint_version = statement.checkpoint_version;
             if (!content.iteration) content.iteration = statement.iteration;
+            statement.args.kept = nullptr;  // that of one rank is enough
             content.statements.back().push_back(std::move(statement));
             content.stages.back().push_back(model_tensors(root, content.chunks, file.string()));
         }

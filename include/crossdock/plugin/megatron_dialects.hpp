@@ -28,7 +28,7 @@ inline std::string first_names(const MegatronContent& content) {
     const auto& entries = content.stages.front().front().entries();
     std::vector<std::string> names;
     for (const NamedTensor& entry : entries)
-        if (names.size() < shown) names.push_back(text("'", entry.name, "'"));
+        if (names.size() < shown) names.push_back(text("'", shortened(entry.name), "'"));
     if (names.empty()) return "; it has no tensors";
     return text("; its tensors are ", joined(names), entries.size() > shown ? ", …" : "");
 }
@@ -51,7 +51,7 @@ inline bool is_gated(const MegatronContent& content) {
 
 /// Megatron-Core's spelling: whose layers, and whether its BERT's.
 inline const MegatronDialect& choose_core(const MegatronContent& content) {
-    const bool is_bert = any_name(content, contains(".encoder.layers."));
+    const bool is_bert = any_name(content, contains("encoder.layers."));
     return any_name(content, contains("linear_qkv.layer_norm_weight")) ? megatron_core_te(is_bert)
                                                                        : megatron_core_local(is_bert);
 }
@@ -60,8 +60,8 @@ inline const MegatronDialect& choose_core(const MegatronContent& content) {
 /// norm names and arguments).
 inline const MegatronDialect& detect_dialect(const MegatronContent& content, const std::filesystem::path& directory) {
     if (!any_name(content, contains("language_model."))) {
-        const bool has_decoder = any_name(content, contains(".decoder.layers."));
-        if (has_decoder == any_name(content, contains(".encoder.layers.")))
+        const bool has_decoder = any_name(content, contains("decoder.layers."));
+        if (has_decoder == any_name(content, contains("encoder.layers.")))
             throw Error(text(
                 directory.string(),
                 has_decoder ? std::string(": the model has an encoder and a decoder; only one of the two is supported")

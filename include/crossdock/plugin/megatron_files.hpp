@@ -124,7 +124,8 @@ inline void refuse_other_formats(const std::filesystem::path& directory) {
         if (entry.path().filename().string().ends_with("model_states.pt"))
             throw Error(text(entry.path().string(),
                              ": is DeepSpeed's, whose files are not read; convert the checkpoint with "
-                             "Megatron-DeepSpeed's tools/convert_checkpoint/deepspeed_to_megatron.py first"));
+                             "Megatron-DeepSpeed's tools/convert_checkpoint/deepspeed_to_megatron.py first, or run "
+                             "the zero_to_fp32.py that lies beside that of a Hugging Face model"));
     refuse_distributed("torch_dcp, as of FSDP, or one whose metadata.json is missing");
 }
 

@@ -90,8 +90,8 @@ inline Json source_args(const MegatronDialect& target, const ModelHeader& header
     return args;
 }
 
-/// The target's args: what the dialect's table says of the header, over what the source states. Where the source's word
-/// comes to the same, it stays as it is.
+/// The target's args: what the dialect's table says of the header, over what the source states. Where the word of the
+/// same code comes to the same, it stays as it is.
 inline Json combined_args(const MegatronDialect& target, const ModelHeader& header, std::uint64_t ranks,
                           std::uint64_t stages) {
     Json args = source_args(target, header), plain = Json::object();
@@ -102,12 +102,14 @@ inline Json combined_args(const MegatronDialect& target, const ModelHeader& head
     Json before = Json::object(), now = Json::object();
     write_config(target.args, said, before);
     write_config(target.args, header, now);
+    const bool is_same_code = source_dialect(header) == target.name;
     for (const auto& [name, value] : now.items()) {
-        const bool is_right =
-            args.contains(name) && !describes_files(name) && before.contains(name) && before.at(name) == value;
+        const bool is_right = is_same_code && args.contains(name) && !describes_files(name) && before.contains(name) &&
+                              before.at(name) == value;
         if (!is_right) args[name] = kept_of_plain(value);
     }
-    const Json layout = layout_args(ranks, stages);
+    Json layout = layout_args(ranks, stages);
+    if (!is_same_code) layout["use_legacy_models"] = target.name == "lm";
     for (const auto& [name, value] : layout.items())
         if (args.contains(name)) args[name] = value;
     return args;

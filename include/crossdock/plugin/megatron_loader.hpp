@@ -12,8 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/chained.hpp"
 #include "crossdock/family/megatron.hpp"
+#include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/family_loader.hpp"
+#include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/megatron_content.hpp"
 #include "crossdock/plugin/megatron_dialects.hpp"
 #include "crossdock/plugin/megatron_evidence.hpp"
@@ -40,14 +43,32 @@ struct MegatronLoaderOptions {
     std::optional<std::uint64_t> true_vocab_size{};
     MegatronSizeOptions sizes{};
     std::vector<std::string> ignore{};  ///< names of arguments to be taken as not stated
+    HeaderOverrides overrides{};
 };
 
 namespace detail {
 
-inline std::uint64_t count_lines(const std::filesystem::path& file) {
+/// The words in a vocabulary: the entries of a JSON object or array, or else the lines.
+inline std::uint64_t count_words(const std::filesystem::path& file) {
     const std::string content = read_text(file);
+    const std::size_t begin = std::min(content.find_first_not_of(" \t\r\n"), content.size());
+    if (begin < content.size() && (content[begin] == '{' || content[begin] == '['))
+        return parse_json(content, file.string()).size();
     const auto lines = static_cast<std::uint64_t>(std::count(content.begin(), content.end(), '\n'));
     return lines + (!content.empty() && content.back() != '\n' ? 1 : 0);
+}
+
+/// Notes which fields no description states, but a default of the tool.
+inline void mark_assumed(const MegatronDialect& dialect, const Json& args, const MegatronFiles& files,
+                         ModelHeader& header) {
+    ModelHeader stated;
+    dialect.constants(stated);
+    read_config(without_defaults(dialect.args), args, stated, "args");
+    read_sidecar(files.root, stated);
+    for_each_header_field(header_fields, [&](std::string_view name, auto member) {
+        if constexpr (requires { (header.*member).has_value(); })
+            if (header.*member && !(stated.*member)) header.assumed.emplace(name);
+    });
 }
 
 /// What the checkpoint states, in the order of trust: its args, then crossdock.json, then the defaults of the tool.
@@ -65,17 +86,30 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     header.release = iteration && iteration->release;
     if (iteration && !iteration->release) header.iteration = iteration->number;
     header.carried["args"] = json_text(content.kept_args, 0);
+    mark_assumed(dialect, content.args, files, header);
     return header;
 }
 
 inline void apply_options(const MegatronLoaderOptions& options, ModelHeader& header) {
-    if (options.true_vocab_size)
-        header.true_vocab_size = options.true_vocab_size;
-    else if (!options.vocab_file.empty())
-        header.true_vocab_size = count_lines(options.vocab_file);
+    if (options.true_vocab_size) header.true_vocab_size = options.true_vocab_size;
+    if (!options.vocab_file.empty()) {
+        const std::uint64_t words = count_words(options.vocab_file);
+        if (options.true_vocab_size && options.true_vocab_size != words)
+            throw Error(text(options.vocab_file.string(), ": holds ", words, " words, --true_vocab_size says ",
+                             *options.true_vocab_size, "; give one of them"));
+        header.true_vocab_size = words;
+    }
     if (!options.position_embedding_type.empty())
         within("--position_embedding_type", [&] { read_positions(options.position_embedding_type, header); });
-    if (!options.model_type.empty()) header.model_type = options.model_type;
+    const bool is_any_decoder = options.model_type == "GPT" && !header.model_type.empty();
+    if (!options.model_type.empty() && !is_any_decoder) header.model_type = options.model_type;
+    apply_overrides(options.overrides, header);
+}
+
+/// Which fields the options state, before their values are taken.
+inline void note_given(const MegatronLoaderOptions& options, ModelHeader& header) {
+    header.given = given_fields(options.overrides);
+    if (!options.position_embedding_type.empty()) header.given.insert("positions");
 }
 
 /// Throws Error when --model_type is unknown, or speaks of a model that the tensors are not of.
@@ -153,9 +187,13 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::find_sizes(sizes, content.has_args, where, header);
     detail::reorder_qkv(open.stages, detail::qkv_version(options.sizes, content, dialect), header, files.directory);
     detail::TensorEvidence(open).apply(files.directory);
+    detail::note_given(options, header);
     detail::assume_defaults(content.has_args || std::filesystem::exists(files.root / sidecar_name), where, header,
                             open.notices);
-    if (!header.gated_mlp && !header.activation) header.activation = Activation::gelu_erf;  // unless told otherwise
+    if (!header.gated_mlp && !header.activation) {  // unless told otherwise
+        header.activation = Activation::gelu_erf;
+        header.assumed.insert("activation");
+    }
     detail::forget_ungated_activation(content.args, dialect.name, files.root, header);
     if (options.position_embedding_type.empty())
         detail::Contradictions(content.args, dialect.name, where).check_positions(header);
@@ -167,7 +205,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     header.previous_tensor_parallel_size = open.stages.front().size();
     header.previous_pipeline_parallel_size = open.stages.size();
     header.source_directory = options.load_dir;
-    header.companions = find_companions(files.root);
+    header.companions = find_companions(files.root, open.notices);
     open.description = where;
     open.notices.insert(open.notices.end(), ignored.begin(), ignored.end());
     if (!content.left_args.empty())
@@ -187,13 +225,21 @@ public:
 
     explicit MegatronLoaderBase(const Options& options) : TableLoader(open_megatron(options)) {}
 
-    /// Whether the directory is laid out as Megatron's checkpoints are.
+    /// Whether the directory is laid out as Megatron's checkpoints are. Folders of steps may stand in others' too: what
+    /// transformers trains with DeepSpeed has a config.json beside them.
     static bool recognises(const std::filesystem::path& directory) {
-        return std::filesystem::exists(directory / detail::tracker_name) || detail::is_iteration_directory(directory) ||
-               !detail::iteration_folders(directory).empty() || detail::weights_in(directory) ||
-               detail::is_other_format(directory);
+        if (std::filesystem::exists(directory / detail::tracker_name) || detail::is_iteration_directory(directory) ||
+            detail::weights_in(directory))
+            return true;
+        return !std::filesystem::exists(directory / "config.json") &&
+               (!detail::iteration_folders(directory).empty() || detail::is_other_format(directory));
     }
     static std::vector<OptionSpec<Options>> options() {
+        return chained(own_options(), override_options(&Options::overrides));
+    }
+
+private:
+    static std::vector<OptionSpec<Options>> own_options() {
         return {
             option<Options>("load_dir", "DIR", "the checkpoint: its root or the directory of an iteration",
                             &Options::load_dir),
@@ -204,7 +250,7 @@ public:
                             &Options::source_dialect),
             option<Options>("true_vocab_size", "N", "words in the vocabulary, without padding",
                             &Options::true_vocab_size),
-            option<Options>("vocab_file", "FILE", "a vocabulary with a word a line, to be counted",
+            option<Options>("vocab_file", "FILE", "a vocabulary whose words are counted: JSON, or one a line",
                             &Options::vocab_file),
             size("kv_channels", "N", "rows of one attention head", &MegatronSizeOptions::kv_channels),
             size("num_attention_heads", "N", "where args do not state them", &MegatronSizeOptions::num_attention_heads),
@@ -219,7 +265,6 @@ public:
             option<Options>("megatron_path", "DIR", "accepted, has no effect", &Options::megatron_path)};
     }
 
-private:
     static OptionSpec<Options> size(std::string name, std::string value, std::string help,
                                     std::optional<std::uint64_t> MegatronSizeOptions::*member) {
         auto inner = option<MegatronSizeOptions>(std::move(name), std::move(value), std::move(help), member);

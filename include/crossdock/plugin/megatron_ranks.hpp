@@ -27,13 +27,18 @@ inline constexpr std::array<std::string_view, 9> own_arguments{"rank",
                                                                "consumed_train_samples",
                                                                "consumed_valid_samples"};
 
+/// What a rank says of an argument; None, as in Python, where it does not.
+inline Json stated(const MegatronArgs& args, std::string_view name) {
+    const auto found = args.values.find(std::string(name));
+    return found == args.values.end() ? Json(nullptr) : *found;
+}
+
 /// The first argument of the table that two ranks state differently; empty when there is none.
 inline std::string_view differing_argument(const ConfigTable& table, const MegatronArgs& a, const MegatronArgs& b) {
     for (const ConfigEntry& line : table)
         for (const std::string_view key : line.keys) {
             if (std::find(own_arguments.begin(), own_arguments.end(), key) != own_arguments.end()) continue;
-            const auto in_a = a.values.find(std::string(key)), in_b = b.values.find(std::string(key));
-            if (in_a != a.values.end() && in_b != b.values.end() && *in_a != *in_b) return key;
+            if (stated(a, key) != stated(b, key)) return key;
         }
     return {};
 }
@@ -61,8 +66,8 @@ inline void require_agreement(const MegatronContent& content, const ConfigTable&
             if (!with_args) with_args = &other;
             const std::string key(differing_argument(table, with_args->args, other.args));
             if (!key.empty())
-                disagree(key, *with_args, json_shown(with_args->args.values[key]), other,
-                         json_shown(other.args.values[key]));
+                disagree(key, *with_args, json_shown(stated(with_args->args, key)), other,
+                         json_shown(stated(other.args, key)));
         }
 }
 

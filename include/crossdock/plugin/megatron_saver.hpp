@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "crossdock/container/torch/writer.hpp"
+#include "crossdock/core/chained.hpp"
 #include "crossdock/family/megatron.hpp"
 #include "crossdock/layout/tensor_parallel.hpp"
+#include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/megatron_files.hpp"
 #include "crossdock/plugin/megatron_flags.hpp"
 #include "crossdock/plugin/megatron_kept_args.hpp"
@@ -36,6 +38,7 @@ struct MegatronSaverOptions {
     std::string iteration{};                                      ///< a number or release; empty: the source's
     std::string dialect{};                                        ///< llm or lm
     std::string transformer_impl = "transformer_engine";          ///< or local; Megatron-Core only
+    HeaderOverrides overrides{};
 };
 
 namespace detail {
@@ -73,7 +76,7 @@ public:
     using Options = MegatronSaverOptions;
 
     explicit MegatronSaverBase(Options options)
-        : TableSaver(options.save_dir, options.overwrite),
+        : TableSaver(options.save_dir, options.overwrite, options.overrides),
           options_(std::move(options)) {}
 
 protected:
@@ -139,19 +142,21 @@ protected:
     }
 
     static std::vector<OptionSpec<Options>> common_options() {
-        return {option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
-                option<Options>("overwrite", "", "replace an existing target once the new one is complete",
-                                &Options::overwrite),
-                option<Options>("target_tensor_parallel_size", "N", "the source's unless given, else 1",
-                                &Options::target_tensor_parallel_size),
-                option<Options>("target_pipeline_parallel_size", "N", "the source's unless given, else 1",
-                                &Options::target_pipeline_parallel_size),
-                option<Options>("target_virtual_pipeline_parallel_size", "N",
-                                "chunks of each pipeline stage, 1 unless given",
-                                &Options::target_virtual_pipeline_parallel_size),
-                option<Options>("make_vocab_size_divisible_by", "N", "the source's unless given, else 128",
-                                &Options::make_vocab_size_divisible_by),
-                option<Options>("iteration", "N|release", "the source's unless given", &Options::iteration)};
+        return chained<OptionSpec<Options>>(
+            {option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
+             option<Options>("overwrite", "", "replace an existing target once the new one is complete",
+                             &Options::overwrite),
+             option<Options>("target_tensor_parallel_size", "N", "the source's unless given, else 1",
+                             &Options::target_tensor_parallel_size),
+             option<Options>("target_pipeline_parallel_size", "N", "the source's unless given, else 1",
+                             &Options::target_pipeline_parallel_size),
+             option<Options>("target_virtual_pipeline_parallel_size", "N",
+                             "chunks of each pipeline stage, 1 unless given",
+                             &Options::target_virtual_pipeline_parallel_size),
+             option<Options>("make_vocab_size_divisible_by", "N", "the source's unless given, else 128",
+                             &Options::make_vocab_size_divisible_by),
+             option<Options>("iteration", "N|release", "the source's unless given", &Options::iteration)},
+            override_options(&Options::overrides));
     }
 
 private:

@@ -114,13 +114,13 @@ inline void assume_defaults(bool has_statements, std::string_view where, ModelHe
     const auto assume = [&](const char* field, const std::string& value, const char* option) {
         if (header.given.contains(field)) return;
         header.assumed.insert(field);
-        assumed.push_back(text(field, " ", value, option[0] ? text(" (--", option, ")") : std::string()));
+        assumed.push_back(text(field, " ", value, " (--", option, ")"));
     };
     if (!header.activation)
         header.activation = header.gated_mlp  ? Activation::silu
                             : header.fc1_bias ? Activation::gelu_tanh  // bias_gelu_fusion, on by default
                                               : Activation::gelu_erf;
-    assume("activation", std::string(enum_name(*header.activation)), "");
+    assume("activation", std::string(enum_name(*header.activation)), "activation");
     if (header.norm_epsilon) assume("norm_epsilon", Json(*header.norm_epsilon).dump(), "norm_epsilon");
     if (header.positions == PositionKind::rope) {
         assume("positions", "rope", "position_embedding_type");
@@ -128,6 +128,7 @@ inline void assume_defaults(bool has_statements, std::string_view where, ModelHe
     }
     if (!header.max_position_embeddings && !header.given.contains("max_position_embeddings"))
         assumed.emplace_back("no max_position_embeddings (--max_position_embeddings)");
+    if (assumed.empty()) return;
     notices.push_back(text(where, " are missing: taken from the tensors is what they tell, assumed is ",
                            joined(assumed), "; give the options where the model was trained with other values"));
 }

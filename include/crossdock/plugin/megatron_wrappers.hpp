@@ -41,7 +41,8 @@ inline std::vector<std::string> chunk_keys(const pickle::Value& root, const std:
     std::vector<std::string> names;
     if (entries)
         for (const pickle::Entry& entry : *entries)
-            if (const std::string* name = entry.key.as_string(); name && names.size() < 5) names.push_back(*name);
+            if (const std::string* name = entry.key.as_string(); name && names.size() < 5)
+                names.push_back(shortened(*name));
     throw Error(text(file, ": holds neither 'model' nor 'model0'; it is no Megatron checkpoint; it is ",
                      root.describe(), names.empty() ? "" : " of ", joined(names)));
 }
@@ -71,11 +72,11 @@ inline std::size_t wrapper_length(const TensorDict& dict) {
 inline void refuse_foreign(const std::string& name, const std::string& file) {
     const auto holds = [&](std::string_view part) { return name.find(part) != std::string::npos; };
     if (holds(".lora_") || holds(".base_layer.") || holds(".adapter.") || holds(".to_wrap."))
-        throw Error(text(file, ": tensor '", name,
+        throw Error(text(file, ": tensor '", shortened(name),
                          "' belongs to an adapter (LoRA), which is not read; merge it into the "
                          "weights with the program that trained it, and convert the result"));
     if (holds(".self_attention.key_value.") || holds(".attention.key_value."))
-        throw Error(text(file, ": tensor '", name,
+        throw Error(text(file, ": tensor '", shortened(name),
                          "': query and key_value are stored apart, as multi-query attention of "
                          "bigcode-project/Megatron-LM is; that is not read, only query_key_value in one"));
 }

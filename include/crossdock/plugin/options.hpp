@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <locale>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,6 +44,18 @@ inline std::uint64_t parse_number(std::string_view value) {
     return number;
 }
 
+/// "1e-05", "500000", "0.5"; never infinite, and the same in every locale.
+inline double parse_decimal(const std::string& value) {
+    std::istringstream in(value);
+    in.imbue(std::locale::classic());
+    double number = 0;
+    const bool begins_well = !value.empty() && value.find_first_not_of("+-.0123456789eE") == std::string::npos;
+    if (!begins_well || !(in >> number) || in.peek() != std::istringstream::traits_type::eof())
+        throw UsageError(text("'", value, "' is not a number"));
+    return number;
+}
+
+inline void parse_into(double& out, const std::string& value) { out = parse_decimal(value); }
 inline void parse_into(std::uint64_t& out, const std::string& value) { out = parse_number(value); }
 inline void parse_into(std::string& out, const std::string& value) { out = value; }
 inline void parse_into(std::filesystem::path& out, const std::string& value) { out = value; }
@@ -61,7 +75,7 @@ void parse_into(std::optional<T>& out, const std::string& value) {
 
 }  // namespace detail
 
-/// An option that sets a member: a number, a string, a path, an optional of these, or a flag.
+/// An option that sets a member: a whole number, a decimal one, a string, a path, an optional of these, or a flag.
 template <class Options, class Base, class T>
 OptionSpec<Options> option(std::string name, std::string value, std::string help, T Base::*member) {
     auto set = [name, member](Options& options, const std::string& given) {

@@ -97,7 +97,8 @@ private:
         if (instance.module == "torch" && instance.name == "Size") return read(args->front(), depth + 1);
         if (instance.module == "torch" && instance.name == "device") return joined_texts(*args, ":");
         if (instance.module.starts_with("pathlib")) return path(*args);
-        if (instance.module == "builtins" || args->size() != 1) return std::nullopt;
+        // Exceptions and ranges, which old protocols spell as Python 2 did, are not their argument.
+        if (instance.module == "builtins" || instance.module == "exceptions" || args->size() != 1) return std::nullopt;
         // An enumeration's member, or an instance of a class that extends int, float or str.
         const bool is_made = instance.construction == pickle::Construction::new_instance;
         if (!instance.state.is_none() && !is_made) return std::nullopt;
@@ -120,7 +121,7 @@ private:
 
     std::optional<Json> path(const std::vector<pickle::Value>& parts) { return joined_texts(parts, "/"); }
 
-    std::size_t budget_ = std::size_t{1} << 20;
+    std::size_t budget_ = std::size_t{1} << 17;
 };
 
 /// What a value is, for errors: "a numpy.random._pickle object", "the number inf".

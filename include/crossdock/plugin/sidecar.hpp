@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "crossdock/container/output_file.hpp"
@@ -62,32 +59,6 @@ inline void write_sidecar(const std::filesystem::path& directory, const ModelHea
     if (!flags.empty()) json["flags"] = flags;
     json["carried"] = header.carried;
     write_text(directory / sidecar_name, json_text(json) + "\n");
-}
-
-/// The tokenizer's files in a directory, by the names that Hugging Face, Meta and mistralai give them.
-inline std::vector<Companion> find_companions(const std::filesystem::path& directory) {
-    constexpr std::array beginnings{"tokenizer", "chat_template"};
-    constexpr std::array names{
-        "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "tekken.json"};
-    std::vector<Companion> found;
-    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-        const std::string name = entry.path().filename().string();
-        const bool wanted =
-            std::any_of(beginnings.begin(), beginnings.end(), [&](const char* b) { return name.starts_with(b); }) ||
-            std::any_of(names.begin(), names.end(), [&](const char* n) { return name == n; });
-        if (wanted && entry.is_regular_file()) found.push_back({entry.path(), name});
-    }
-    std::sort(found.begin(), found.end(), [](const Companion& a, const Companion& b) { return a.name < b.name; });
-    return found;
-}
-
-/// Copies the tokenizer's files byte for byte. Throws Error where the disk refuses.
-inline void copy_companions(const ModelHeader& header, const std::filesystem::path& directory) {
-    for (const auto& [file, name] : header.companions) {
-        std::error_code error;
-        std::filesystem::copy_file(file, directory / name, error);
-        if (error) throw Error(text(file.string(), ": cannot be copied: ", error.message()));
-    }
 }
 
 }  // namespace crossdock

@@ -45,7 +45,7 @@ inline std::string describe_sizes(const ModelHeader& header, std::string_view wh
     return text(where, " says num_layers ", header.num_layers, ", hidden_size ", header.hidden_size,
                 ", num_attention_heads ", header.num_attention_heads, ", key/value heads ", header.num_query_groups,
                 ", head size ", header.kv_channels, ", ffn size ", header.ffn_hidden_size, ", vocabulary rows ",
-                header.vocab_rows);
+                header.vocab_rows, header.given.empty() ? "" : "; the user gave ", joined(header.given));
 }
 
 /// Sends any checkpoint that a table describes. The constructor goes over all tensors once, without content: what is
@@ -176,10 +176,12 @@ private:
     static void check_replica(const StageTensors& stage, const std::string& name, std::size_t rank) {
         const NamedTensor *first = stage.find(0, name), *other = stage.find(rank, name);
         if (!first || !other || same_bytes(first->tensor, other->tensor)) return;
+        const auto type_of = [](const NamedTensor& entry) { return crossdock::name(entry.tensor.dtype()); };
+        const bool is_cast = first->tensor.dtype() != other->tensor.dtype();
         throw Error(text("tensor '", first->name, "' differs between tensor-parallel ranks 0 and ", rank, " (",
-                         first->file, ", ", other->file,
-                         "), which both hold all of it; the files are of different checkpoints, or "
-                         "one is damaged"));
+                         first->file, ", ", other->file, "), which both hold all of it",
+                         is_cast ? text(" and have it as ", type_of(*first), " and ", type_of(*other)) : "",
+                         "; the files are of different checkpoints, or one is damaged"));
     }
 
     /// A tied model's second copy of its embeddings is dropped where it repeats them.

@@ -17,6 +17,8 @@
 #include "crossdock/container/transfer.hpp"
 #include "crossdock/core/chained.hpp"
 #include "crossdock/family/apply_table.hpp"
+#include "crossdock/plugin/companions.hpp"
+#include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/saver.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
@@ -59,17 +61,19 @@ inline void require_checkpoint(const std::filesystem::path& directory) {
 /// Writes any checkpoint that a table describes, into a staging directory that becomes the target in finish().
 class TableSaver : public Saver {
 public:
-    TableSaver(std::filesystem::path save_dir, bool overwrite)
+    TableSaver(std::filesystem::path save_dir, bool overwrite, HeaderOverrides overrides = {})
         : save_dir_(std::move(save_dir)),
-          overwrite_(overwrite) {}
+          overwrite_(overwrite),
+          overrides_(std::move(overrides)) {}
 
     void begin(const SaverContext& context) override { context_ = context; }
 
     void write(const ModelHeader& header) override {
         if (save_dir_.empty()) throw UsageError("the saver needs to know where to save (--save_dir)");
         if (!header.source_directory.empty()) require_separate(header.source_directory, save_dir_);
-        require_expressed(header);
-        prepare(header);
+        const ModelHeader stated = with_overrides(header);
+        require_expressed(stated);
+        prepare(stated);
         if (overwrite_) require_checkpoint(save_dir_);
         staged_.emplace(save_dir_, overwrite_);
         target_ = open(staged_->path());
@@ -123,13 +127,24 @@ protected:
     void notice(std::string line) { notices_.push_back(std::move(line)); }
 
 private:
+    /// The header as the user has it. Throws Error where the tensors that are sent would not fit it any more.
+    ModelHeader with_overrides(ModelHeader header) const {
+        const auto positions = header.max_position_embeddings;
+        apply_overrides(overrides_, header);
+        if (header.positions == PositionKind::learned && header.max_position_embeddings != positions)
+            throw Error(text("--max_position_embeddings ", header.max_position_embeddings.value_or(0),
+                             " contradicts the model's table of ", positions.value_or(0), " positions"));
+        return header;
+    }
+
     /// Throws Error naming what the source states and the target cannot: the same tensors would be another model.
     void require_expressed(const ModelHeader& header) const {
+        const bool may_ignore = header.source_format.starts_with("Megatron");
         for (const auto& [name, value] : header.unexpressed)
             if (!expresses(header, name))
                 throw Error(text(
-                    "the source states ", name, " ", value,
-                    ", which the target cannot express; to convert as if it were not stated, give --ignore ", name));
+                    "the source states ", name, " ", value, ", which the target cannot express",
+                    may_ignore ? text("; to convert as if it were not stated, give --ignore ", name) : std::string()));
     }
 
     void require_header() const {
@@ -175,6 +190,7 @@ private:
 
     std::filesystem::path save_dir_;
     bool overwrite_;
+    HeaderOverrides overrides_;
     SaverContext context_;
     std::optional<StagedDirectory> staged_;
     TargetCheckpoint target_;

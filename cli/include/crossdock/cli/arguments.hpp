@@ -147,6 +147,15 @@ private:
     std::vector<std::string> out_;
 };
 
+/// A list ("ARG,…") collects what all its mentions give; of anything else the last one counts.
+inline std::string value_of(const cxxopts::ParseResult& result, const OptionInfo& option) {
+    if (!option.value.ends_with("…")) return result[option.name].as<std::string>();
+    std::string all;
+    for (const auto& mention : result.arguments())
+        if (mention.key() == option.name) all += all.empty() ? mention.value() : "," + mention.value();
+    return all;
+}
+
 inline void check_positional(const Syntax& syntax, const std::vector<std::string>& found) {
     const auto words = [](std::string_view list) {
         return list.empty() ? 0 : static_cast<std::size_t>(std::count(list.begin(), list.end(), ' ')) + 1;
@@ -174,7 +183,7 @@ inline Arguments parse(const Syntax& syntax, const std::vector<std::string>& giv
     for (const OptionGroup& group : syntax.groups)
         for (const OptionInfo& option : group.options)
             if (result.count(option.name) > 0)
-                arguments.options[option.name] = option.value.empty() ? "" : result[option.name].as<std::string>();
+                arguments.options[option.name] = option.value.empty() ? "" : detail::value_of(result, option);
     arguments.positional = result.unmatched();
     detail::check_positional(syntax, arguments.positional);
     return arguments;

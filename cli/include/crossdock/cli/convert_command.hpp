@@ -19,6 +19,7 @@
 #include "crossdock/cli/stop_on_signal.hpp"
 #include "crossdock/container/staged_directory.hpp"
 #include "crossdock/pipeline/convert.hpp"
+#include "crossdock/plugin/sidecar.hpp"
 
 namespace crossdock::cli {
 
@@ -36,6 +37,8 @@ inline std::vector<OptionInfo> convert_options() {
             {"save_dir", "DIR", "the target; complete or not there at all"},
             {"dtype", "f32|bf16|f16", "casts floating tensors; each keeps its own type unless given"},
             {"bf16", "", "the same as --dtype bf16"},
+            {"fp16", "", "the same as --dtype f16"},
+            {"params_dtype", "T", "the same as --dtype, also as fp32, float16 or torch.bfloat16"},
             {"no_checking", "", "does not compare tensors with the header"},
             {"max_queue_size", "N", "messages between loader and saver, 50 unless given"},
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
@@ -44,7 +47,8 @@ inline std::vector<OptionInfo> convert_options() {
 
 /// Options that are the program's own; all others go to the plugins.
 inline bool is_own_option(std::string_view name) {
-    constexpr std::array own{"loader", "saver", "dtype", "bf16", "no_checking", "max_queue_size", "threads", "quiet"};
+    constexpr std::array own{"loader",       "saver",       "dtype",          "bf16",    "fp16",
+                             "params_dtype", "no_checking", "max_queue_size", "threads", "quiet"};
     return std::find(own.begin(), own.end(), name) != own.end();
 }
 
@@ -54,15 +58,30 @@ inline bool is_of_reference(std::string_view name) {
     return std::find(always.begin(), always.end(), name) != always.end();
 }
 
+/// --dtype, --bf16, --fp16 and --params_dtype: four words for one thing, which must not contradict each other.
 inline std::optional<DType> asked_dtype(const Arguments& arguments) {
-    const std::string asked = arguments.value("dtype");
+    const std::string asked = arguments.value("dtype"), params = arguments.value("params_dtype");
     const std::vector<std::string> known{"f32", "bf16", "f16"};
-    const std::optional<DType> dtype = parse_dtype(asked);
-    if (!asked.empty() && (!dtype || std::find(known.begin(), known.end(), name(*dtype)) == known.end()))
+    const auto is_known = [&](const std::optional<DType>& dtype) {
+        return dtype && std::find(known.begin(), known.end(), name(*dtype)) != known.end();
+    };
+    std::optional<DType> dtype = parse_dtype(asked);
+    std::string said = text("--dtype ", asked);
+    if (!asked.empty() && !is_known(dtype))
         throw UsageError(text("--dtype cannot be '", asked, "'", known_names(asked, known)));
-    if (!arguments.has("bf16")) return dtype;
-    if (dtype && *dtype != DType::bf16) throw UsageError(text("--bf16 contradicts --dtype ", asked));
-    return DType::bf16;
+    const auto agree = [&](const std::string& option, const std::optional<DType>& other) {
+        if (dtype && dtype != other) throw UsageError(text(option, " contradicts ", said));
+        dtype = other;
+        said = option;
+    };
+    if (arguments.has("params_dtype")) {
+        if (!is_known(params_dtype(params)))
+            throw UsageError(text("--params_dtype cannot be '", params, "'", known_names(params, known)));
+        agree(text("--params_dtype ", params), params_dtype(params));
+    }
+    if (arguments.has("bf16")) agree("--bf16", DType::bf16);
+    if (arguments.has("fp16")) agree("--fp16", DType::f16);
+    return dtype;
 }
 
 inline void check_model_type(const std::string& asked) {
@@ -74,7 +93,7 @@ inline void check_model_type(const std::string& asked) {
 struct PluginPair {
     std::string loader, saver;
     OptionValues loader_values{}, saver_values{};
-    std::vector<std::string> without_effect{};
+    std::vector<std::string> notes{};  ///< what the user should know of the command line
 };
 
 /// Gives every option to the plugins that know it. Throws UsageError for one that neither knows.
@@ -89,7 +108,10 @@ inline void share_options(const OptionValues& given, const std::vector<OptionInf
         if (name == "dialect" && knows(loader_options, "source_dialect"))
             pair.loader_values["source_dialect"] = value;
         else if (is_of_reference(name))
-            pair.without_effect.push_back(name);
+            pair.notes.push_back(text("--", name, " has no effect with the loader '", pair.loader, "' and the saver '",
+                                      pair.saver, "'"));
+        else if (auto reason = reason_without_effect(name, value))
+            pair.notes.push_back(std::move(*reason));
         else {
             std::vector<OptionInfo> known = loader_options;
             known.insert(known.end(), saver_options.begin(), saver_options.end());
@@ -97,6 +119,70 @@ inline void share_options(const OptionValues& given, const std::vector<OptionInf
                                   pair.saver, "'", nearest_option(name, names_of(known), "plugins")));
         }
     }
+}
+
+/// The family that a Megatron checkpoint's crossdock.json remembers, or that its loader is of.
+inline std::string family_of_source(const std::string& loader, const std::filesystem::path& directory) {
+    if (!is_of_megatron(loader)) return loader;
+    ModelHeader header;
+    read_sidecar(directory, header);
+    return header.family;
+}
+
+/// The saver that is asked for, by our name or one of the reference's; `loader` is chosen by then.
+template <class Savers>
+std::string choose_saver(const std::string& asked, const std::string& loader, const std::filesystem::path& source) {
+    if (asked.empty()) return "megatron";  // the reference's default
+    const std::vector<std::string> names = Savers::names();
+    if (std::find(names.begin(), names.end(), asked) != names.end()) return asked;
+    if (std::string family = family_in(asked, names); !family.empty()) return family;
+    const ReferencePlugin* plugin = find_reference_plugin(asked);
+    if (!plugin) return asked;  // to be refused by name
+    refuse_unread("saver", *plugin);
+    if (!plugin->plugin.empty()) return std::string(plugin->plugin);
+    std::string family = family_of_source(loader, source);
+    if (std::find(names.begin(), names.end(), family) == names.end())
+        throw UsageError(text("--saver ", asked, ": the source does not say of which family its model is; name it: ",
+                              "--saver llama, for one (see crossdock plugins)"));
+    return family;
+}
+
+/// The options under our names.
+inline OptionValues in_our_words(OptionValues given, const std::vector<OptionInfo>& saver_options) {
+    const auto impl = given.find("saver_transformer_impl");
+    if (impl == given.end() || !knows(saver_options, "transformer_impl")) return given;
+    const auto [own, is_new] = given.emplace("transformer_impl", impl->second);
+    if (!is_new && own->second != impl->second)
+        throw UsageError(
+            text("--saver_transformer_impl ", impl->second, " contradicts --transformer_impl ", own->second));
+    given.erase(impl);
+    return given;
+}
+
+/// NVIDIA's tool means its own Megatron-LM by the saver `megatron`, which epfLLM's Megatron-LLM cannot be told from by
+/// this name; but the other names on its command lines are not known to epfLLM's.
+inline void choose_dialect(const std::string& asked_loader, const std::string& asked_saver, bool is_loader_ours,
+                           const std::vector<OptionInfo>& saver_options, PluginPair& pair) {
+    if (!knows(saver_options, "dialect") || pair.saver_values.contains("dialect")) return;
+    const bool is_loader_of_nvidia = !asked_loader.empty() && !is_loader_ours && pair.loader != "megatron";
+    if (asked_saver != "legacy" && !is_loader_of_nvidia) return;
+    pair.saver_values["dialect"] = "lm";
+    pair.notes.push_back(text("with ", asked_saver == "legacy" ? "--saver legacy" : text("--loader ", asked_loader),
+                              " as NVIDIA's tool has it, Megatron-LM is written; --dialect llm is epfLLM's"));
+}
+
+/// Options of the reference's tools that are none of a plugin's.
+inline std::vector<OptionInfo> other_options(const std::vector<OptionInfo>& elsewhere) {
+    std::vector<OptionInfo> options;
+    for (const ReferenceOption& option : reference_options())
+        if (!knows(elsewhere, option.info.name)) options.push_back(option.info);
+    return options;
+}
+
+template <class Plugins>
+bool is_named(const std::string& plugin) {
+    const std::vector<std::string> names = Plugins::names();
+    return std::find(names.begin(), names.end(), plugin) != names.end();
 }
 
 /// A plugin that has the option cannot do without it.
@@ -109,16 +195,18 @@ inline void require_directory(const Arguments& arguments, const std::vector<Opti
 template <class Loaders, class Savers>
 PluginPair choose_plugins(const Arguments& arguments) {
     check_model_type(arguments.value("model_type"));
+    const std::string source = arguments.value("load_dir");
     PluginPair pair{.loader = arguments.value("loader"), .saver = arguments.value("saver")};
-    if (pair.saver.empty()) pair.saver = "megatron";  // the reference's default
+    if (source.empty() && !is_named<Loaders>(pair.loader)) throw UsageError("--load_dir is missing: the source");
+    pair.loader = choose_loader<Loaders>(pair.loader, source);
+    pair.saver = choose_saver<Savers>(pair.saver, pair.loader, source);
     const std::vector<OptionInfo> saver_options = Savers::options(pair.saver);
-    if (pair.loader.empty() && arguments.value("load_dir").empty())
-        throw UsageError("--load_dir is missing: the source");
-    pair.loader = choose_loader<Loaders>(pair.loader, arguments.value("load_dir"));
     const std::vector<OptionInfo> loader_options = Loaders::options(pair.loader);
     require_directory(arguments, loader_options, "load_dir", "the source");
     require_directory(arguments, saver_options, "save_dir", "the target");
-    share_options(arguments.options, loader_options, saver_options, pair);
+    share_options(in_our_words(arguments.options, saver_options), loader_options, saver_options, pair);
+    const std::string asked = arguments.value("loader");
+    choose_dialect(asked, arguments.value("saver"), is_named<Loaders>(asked), saver_options, pair);
     return pair;
 }
 
@@ -135,10 +223,15 @@ Syntax convert_syntax() {
     std::vector<OptionInfo> elsewhere = general;
     const std::vector<OptionInfo> of_loaders = plugin_options<Loaders>(elsewhere);
     elsewhere.insert(elsewhere.end(), of_loaders.begin(), of_loaders.end());
+    const std::vector<OptionInfo> of_savers = plugin_options<Savers>(elsewhere);
+    elsewhere.insert(elsewhere.end(), of_savers.begin(), of_savers.end());
     return {.command = "convert",
             .summary = "Converts a checkpoint into another format or to other parallel sizes.",
             .arguments = "",
-            .groups = {{"general", general}, {"loader", of_loaders}, {"saver", plugin_options<Savers>(elsewhere)}}};
+            .groups = {{"general", general},
+                       {"loader", of_loaders},
+                       {"saver", of_savers},
+                       {"the reference's and NVIDIA's own", detail::other_options(elsewhere)}}};
 }
 
 template <class Loaders, class Savers>
@@ -150,8 +243,7 @@ int convert_command(const Arguments& arguments) {
     const detail::PluginPair pair = detail::choose_plugins<Loaders, Savers>(arguments);
     if (arguments.has("load_dir") && arguments.has("save_dir"))
         require_separate(arguments.value("load_dir"), arguments.value("save_dir"));
-    for (const std::string& name : pair.without_effect)
-        warn(text("--", name, " has no effect with the loader '", pair.loader, "' and the saver '", pair.saver, "'"));
+    for (const std::string& line : pair.notes) warn(line);
 
     const StopOnSignal signals;
     options.stop = signals.token();

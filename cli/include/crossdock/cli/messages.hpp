@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <cstddef>
 #include <iostream>
 #include <string>
 #include <string_view>

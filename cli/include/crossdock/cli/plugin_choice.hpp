@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
+#include "crossdock/cli/reference_names.hpp"
 #include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/plugin/loader.hpp"
 #include "crossdock/plugin/plugin_list.hpp"
@@ -46,13 +47,41 @@ std::vector<OptionInfo> plugin_options(const std::vector<OptionInfo>& elsewhere)
     return options;
 }
 
-/// The loader that is asked for, or else the one that recognises the directory. Throws Error when none does.
+/// Throws UsageError for a name of the reference's tools whose models nobody here reads.
+inline void refuse_unread(std::string_view option, const ReferencePlugin& plugin) {
+    if (!plugin.not_read.empty())
+        throw UsageError(text("--", option, " ", plugin.name, ": ", plugin.not_read, " are not converted"));
+}
+
+/// Whether a loader or saver reads or writes Megatron's checkpoints.
+inline bool is_of_megatron(std::string_view plugin) { return plugin == "megatron" || plugin == "mcore"; }
+
+/// The loader that recognises the directory. Throws Error when none does.
 template <class Loaders>
-std::string choose_loader(const std::string& asked, const std::filesystem::path& directory) {
-    if (!asked.empty()) return asked;
+std::string recognised_loader(const std::filesystem::path& directory) {
     require_directory(directory);
     std::string found = Loaders::recognise(directory);
     if (found.empty()) throw Error(why_unrecognised(directory, Loaders::hub_types(), Loaders::names()));
+    return found;
+}
+
+/// The loader that is asked for, by our name or one of the reference's; the one that recognises the directory where
+/// none is, or where the name tells the format alone.
+template <class Loaders>
+std::string choose_loader(const std::string& asked, const std::filesystem::path& directory) {
+    const std::vector<std::string> names = Loaders::names();
+    if (asked.empty()) return recognised_loader<Loaders>(directory);
+    if (std::find(names.begin(), names.end(), asked) != names.end()) return asked;
+    if (family_in(asked, names).empty()) {
+        const ReferencePlugin* plugin = find_reference_plugin(asked);
+        if (!plugin) return asked;  // to be refused by name
+        refuse_unread("loader", *plugin);
+        if (!plugin->plugin.empty()) return std::string(plugin->plugin);
+    }
+    std::string found = recognised_loader<Loaders>(directory);
+    if (is_of_megatron(found))
+        throw Error(text(directory.string(), ": is a Megatron checkpoint, --loader ", asked,
+                         " asks for Hugging Face's or an original format; give --loader ", found));
     return found;
 }
 

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/family/hub_config.hpp"
+#include "crossdock/family/hub_rope.hpp"
+#include "crossdock/family/json.hpp"
+#include "crossdock/plugin/options.hpp"
+#include "crossdock/protocol/model_header.hpp"
+
+namespace crossdock {
+
+/// Header fields that the user states, whatever the source's description says of them.
+struct HeaderOverrides {
+    std::optional<double> rope_theta{};
+    std::optional<std::string> rope_scaling{};  ///< Hugging Face's dictionary, as JSON
+    std::optional<double> rotary_percent{};
+    std::optional<double> norm_epsilon{};
+    std::optional<std::string> activation{};  ///< Hugging Face's name
+    std::optional<std::uint64_t> max_position_embeddings{};
+    std::optional<std::uint64_t> sliding_window{};
+    std::optional<double> attention_dropout{}, hidden_dropout{};
+};
+
+namespace detail {
+
+/// What each kind of rotary scaling knows beside what it needs (transformers 5.17, modeling_rope_utils.py).
+inline std::vector<std::string_view> further_rope_keys(std::string_view kind) {
+    if (kind == "dynamic") return {"original_max_position_embeddings"};
+    if (kind == "llama3") return {"original_max_position_embeddings"};
+    if (kind == "longrope") return {"factor", "attention_factor", "original_max_position_embeddings"};
+    if (kind == "yarn")
+        return {"factor",           "original_max_position_embeddings",
+                "attention_factor", "beta_fast",
+                "beta_slow",        "mscale",
+                "mscale_all_dim",   "truncate"};
+    return {};
+}
+
+/// Throws UsageError for a key that the kind does not know: a spelling mistake must not become a default.
+inline void check_rope_keys(const Json& scaling, const std::string& kind) {
+    std::vector<std::string_view> known = further_rope_keys(kind);
+    known.insert(known.end(), {"rope_type", "type", "rope_theta"});
+    for (const RopeKind& line : rope_kinds())
+        if (line.name == kind) known.insert(known.end(), line.needs.begin(), line.needs.end());
+    for (const auto& [key, value] : scaling.items())
+        if (std::find(known.begin(), known.end(), std::string_view(key)) == known.end())
+            throw UsageError(text("has a key '", key, "', which ", kind, " does not know"));
+}
+
+/// Hugging Face's dictionary as a scaling. Throws Error where a key is missing, unknown or of the wrong kind.
+inline void override_rope_scaling(const std::string& given, ModelHeader& header) {
+    const Json scaling = parse_json(given, "--rope_scaling");
+    if (!scaling.is_null() && !scaling.is_object())
+        throw UsageError("--rope_scaling: expected a JSON object, as in config.json, or null");
+    within("--rope_scaling", [&] {
+        if (scaling.is_object() && !scaling.contains("rope_type") && !scaling.contains("type"))
+            throw UsageError("has no rope_type, which says what kind it is");
+        read_rope(scaling, header);
+        if (scaling.is_object()) check_rope_keys(scaling, header.rope_scaling->type);
+        if (header.rope_scaling->factor && *header.rope_scaling->factor <= 0)
+            throw UsageError("has a factor that is not above 0");
+        auto& length = header.rope_scaling->original_max_position_embeddings;
+        if (header.rope_scaling->type == "llama3" && !length)
+            throw UsageError("has no original_max_position_embeddings, which llama3 needs");
+        if (has_original_length(header.rope_scaling->type) && !length) length = header.max_position_embeddings;
+    });
+    header.given.emplace("rope_scaling");
+    if (scaling.is_object() && scaling.contains("rope_theta")) header.given.emplace("rope_theta");
+}
+
+inline void require_positive(const std::optional<double>& value, std::string_view option) {
+    if (value && *value <= 0) throw UsageError(text("--", option, " must be a number above 0"));
+}
+
+/// Throws Error where an option speaks of rotary positions and the model has none.
+inline void require_rotary(const ModelHeader& header, std::string_view option) {
+    if (header.positions != PositionKind::rope)
+        throw Error(text("--", option, " contradicts the model, whose positions are not rotary but ",
+                         enum_name(header.positions)));
+}
+
+}  // namespace detail
+
+/// Writes what the user states over what the header says, and notes it in header.given. Throws Error where that
+/// cannot be said of the model.
+inline void apply_overrides(const HeaderOverrides& asked, ModelHeader& header) {
+    const auto take = [&header](std::string_view name, const auto& value, auto member) {
+        if (!value) return;
+        header.*member = *value;
+        header.given.emplace(name);
+    };
+    const auto is_share = [](const std::optional<double>& share) { return !share || (*share >= 0 && *share <= 1); };
+    detail::require_positive(asked.rope_theta, "rope_theta");
+    detail::require_positive(asked.norm_epsilon, "norm_epsilon");
+    detail::require_positive(asked.rotary_percent, "rotary_percent");
+    if (!is_share(asked.rotary_percent)) throw UsageError("--rotary_percent is a share of a head, at most 1");
+    if (!is_share(asked.attention_dropout)) throw UsageError("--attention_dropout is a share, from 0 to 1");
+    if (!is_share(asked.hidden_dropout)) throw UsageError("--hidden_dropout is a share, from 0 to 1");
+    if (asked.max_position_embeddings == 0U) throw UsageError("--max_position_embeddings is 0, expected at least 1");
+    if (asked.rope_theta) detail::require_rotary(header, "rope_theta");
+    if (asked.rotary_percent) detail::require_rotary(header, "rotary_percent");
+    take("max_position_embeddings", asked.max_position_embeddings, &ModelHeader::max_position_embeddings);
+    if (asked.rope_scaling) {
+        detail::require_rotary(header, "rope_scaling");
+        detail::override_rope_scaling(*asked.rope_scaling, header);
+    }
+    take("rope_theta", asked.rope_theta, &ModelHeader::rope_theta);
+    take("rotary_percent", asked.rotary_percent, &ModelHeader::rotary_percent);
+    take("norm_epsilon", asked.norm_epsilon, &ModelHeader::norm_epsilon);
+    take("sliding_window", asked.sliding_window, &ModelHeader::sliding_window);
+    take("attention_dropout", asked.attention_dropout, &ModelHeader::attention_dropout);
+    take("hidden_dropout", asked.hidden_dropout, &ModelHeader::hidden_dropout);
+    if (asked.activation) {
+        header.activation = within("--activation", [&] { return detail::hub_activation(Json(*asked.activation)); });
+        header.given.emplace("activation");
+    }
+}
+
+/// The names of the fields that the user states.
+inline std::set<std::string> given_fields(const HeaderOverrides& asked) {
+    ModelHeader header;
+    apply_overrides(asked, header);
+    return header.given;
+}
+
+/// The options that set the overrides in a plugin's Options, which every loader and saver offers.
+template <class Options>
+std::vector<OptionSpec<Options>> override_options(HeaderOverrides Options::*overrides) {
+    std::vector<OptionSpec<Options>> specs;
+    const auto add = [&](std::string name, std::string value, std::string help, auto member) {
+        auto spec = option<HeaderOverrides>(std::move(name), std::move(value), std::move(help), member);
+        auto set = [overrides, inner = std::move(spec.set)](Options& options, const std::string& given) {
+            inner(options.*overrides, given);
+        };
+        specs.push_back({std::move(spec.info), std::move(set)});
+    };
+    using H = HeaderOverrides;
+    add("rope_theta", "X", "base of the rotary frequencies, whatever the source says", &H::rope_theta);
+    add("rope_scaling", "JSON", "as in config.json: {\"rope_type\": \"linear\", \"factor\": 2}", &H::rope_scaling);
+    add("rotary_percent", "X", "share of each head that is rotated", &H::rotary_percent);
+    add("norm_epsilon", "X", "added to variances by the norms", &H::norm_epsilon);
+    add("activation", "NAME", "of the MLP, as config.json calls it: silu, gelu, gelu_pytorch_tanh …", &H::activation);
+    add("max_position_embeddings", "N", "longest input in tokens", &H::max_position_embeddings);
+    add("sliding_window", "N", "tokens that a token sees, itself included; 0: all", &H::sliding_window);
+    add("attention_dropout", "X", "in training", &H::attention_dropout);
+    add("hidden_dropout", "X", "in training", &H::hidden_dropout);
+    return specs;
+}
+
+}  // namespace crossdock
