@@ -106,7 +106,9 @@ TEST_CASE("JSON refuses texts that are none", "[container][json]") {
 
 TEST_CASE("JSON errors name the text and stay on a screen", "[container][json]") {
     CHECK_THROWS_WITH(parse_json("", "config.json"),
-                      "config.json: is not valid JSON at byte 0: expected a value, found the end");
+                      "config.json: is empty; the download did not finish, get it again");
+    CHECK_THROWS_WITH(parse_json("{", "config.json"),
+                      Catch::Matchers::StartsWith("config.json: is not valid JSON at byte 1: "));
     const std::string key(100'000, 'k');
     CHECK(refusal("{\"" + key + "\":1,\"" + key + "\":1}").size() < 200);
     CHECK(json_shown(Json(key)).size() < 200);
