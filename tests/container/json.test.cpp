@@ -25,7 +25,7 @@ std::string refusal(std::string_view json) {
 
 TEST_CASE("JSON is read as nlohmann's parser reads it", "[container][json]") {
     for (
-        const std::string json :
+        const std::string& json :
         {R"( {"a": [1, -2, 3.5, -0, 1e3, true, false, null, "é\n\u00e9\ud83d\ude00\"\\\/\b\f\r\t", {}], "b": {"a": []}} )"s,
          "3"s, "\"\""s, "[]"s, "\xEF\xBB\xBF{}"s, "18446744073709551615"s, "18446744073709551616"s,
          "-9223372036854775808"s, "-9223372036854775809"s, "[1E-7, 0.1, 123456789012345678901234567890]"s,

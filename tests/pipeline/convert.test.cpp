@@ -35,8 +35,8 @@ TEST_CASE("the report tells what was written and what both sides have to say", "
     const test::TemporaryDirectory directory;
     AlteredLoader loader(small_header(), 1);
     loader.lines = {"from the loader"};
-    LlamaSaver saver({.save_dir = directory / "out"});
-    const Report report = convert(loader, saver);
+    const auto saver = test::make_saver("llama", {{"save_dir", (directory / "out").string()}});
+    const Report report = convert(loader, *saver);
     CHECK(report.bytes == detail::expected_model_bytes(small_header(), DType::f32));
     CHECK(report.seconds > 0);
     CHECK(report.warnings == std::vector<std::string>{"from the loader"});
@@ -167,8 +167,8 @@ TEST_CASE("a conversion that fails leaves neither target nor staging directory",
         if (layer.index == 2) throw Error("broken");
     };
     {
-        LlamaSaver saver({.save_dir = directory / "out"});
-        CHECK_THROWS_WITH(convert(loader, saver), "broken");
+        const auto saver = test::make_saver("llama", {{"save_dir", (directory / "out").string()}});
+        CHECK_THROWS_WITH(convert(loader, *saver), "broken");
     }
     CHECK(std::filesystem::is_empty(directory.path()));
 }

@@ -114,7 +114,7 @@ TEST_CASE("what no type holds is refused, with a type and without", "[plugin][mi
 TEST_CASE("parts of Meta's checkpoint of different types are refused by name, or cast", "[plugin][mixed]") {
     const TemporaryDirectory scratch, place;
     const auto from = copied("meta/llama2-gqa-mp2", place);
-    const auto parts = read_original_parts(from);
+    const std::vector<TensorDict> parts = read_original_parts(from).parts;
     const DType before = parts[1].entries().front().tensor.dtype();
     const DType other = before == DType::f32 ? DType::bf16 : DType::f32;
     {

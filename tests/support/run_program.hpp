@@ -44,11 +44,11 @@ public:
         posix_spawn_file_actions_adddup2(&actions, err_.write, STDERR_FILENO);
         posix_spawnattr_t attributes;
         posix_spawnattr_init(&attributes);
-        sigset_t signals, none;
+        sigset_t signals, no_signal;
         sigfillset(&signals);
-        sigemptyset(&none);
+        sigemptyset(&no_signal);
         posix_spawnattr_setsigdefault(&attributes, &signals);
-        posix_spawnattr_setsigmask(&attributes, &none);
+        posix_spawnattr_setsigmask(&attributes, &no_signal);
         posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
         std::vector<char*> argv;
         for (std::string& word : command) argv.push_back(word.data());

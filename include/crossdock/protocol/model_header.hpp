@@ -188,7 +188,6 @@ inline constexpr auto header_fields = [] {
 inline constexpr auto training_fields = [] {
     using H = ModelHeader;
     return std::tuple{HeaderField{"seq_length", &H::seq_length},
-                      HeaderField{"make_vocab_size_divisible_by", &H::make_vocab_size_divisible_by},
                       HeaderField{"hidden_dropout", &H::hidden_dropout},
                       HeaderField{"attention_dropout", &H::attention_dropout},
                       HeaderField{"lima_dropout", &H::lima_dropout},
