@@ -40,7 +40,7 @@ const Family& heron_family() {
                 header.activation = Activation::silu;
                 header.rope_scaling = RopeScaling{};
             },
-        .after_config = [](H&, const Json&) {},
+        .after_config = [](H&, const Json&) { return std::vector<std::string>{}; },
         .hub_table = heron_table,
         .architecture = [](const H&) { return std::string("HeronForCausalLM"); },
         .requirements = {require::rms_norm, require::rotary, require::sequential, require::gated, require::no_bias,
