@@ -13,6 +13,8 @@ BOOKKEEPING = {"architectures", "dtype", "torch_dtype", "transformers_version", 
 def settings(model):
     """What config.json says of the model. Where it leaves things open, ours says what they mean."""
     config = {key: value for key, value in model.config.to_dict().items() if key not in BOOKKEEPING}
+    if rope := config.get("rope_parameters"):  # "type" is what releases before 4.43 call rope_type, and stays for them
+        config["rope_parameters"] = {key: value for key, value in rope.items() if key != "type"}
     if config["model_type"] == "gpt2":
         config["n_inner"] = config["n_inner"] or 4 * config["n_embd"]
     if config["model_type"] == "gemma":
