@@ -51,8 +51,7 @@ TEST_CASE("quantized models are refused by what says so, before any tensor", "[p
                    ContainsSubstring(text("'", key, "' asks for quantized weights (4 bits)")));
     CHECK(key_refusal("quantization_config", nullptr).empty());
     const TemporaryDirectory scratch;
-    const Tensor scales =
-        stored(safetensors::read(golden("hf/llama3-gqa") / "model.safetensors"), "model.norm.weight");
+    const Tensor scales = stored(safetensors::read(golden("hf/llama3-gqa") / "model.safetensors"), "model.norm.weight");
     const auto copy = with_tensor("hf/llama3-gqa", "model.layers.0.mlp.up_proj.weight_scale_inv", scales, scratch);
     CHECK_THAT(refusal([&] { load("llama", copy); }),
                ContainsSubstring("weight_scale_inv' belongs to quantized weights"));

@@ -91,7 +91,7 @@ inline bool usual_layers(const Json& value, const Json&, const ModelHeader&) {
 
 }  // namespace detail
 
-/// NVIDIA/Megatron-LM@d98e8a6 megatron/training/arguments.py and megatron/core/transformer/transformer_config.py, and
+/// NVIDIA/Megatron-LM d98e8a6: megatron/training/arguments.py and megatron/core/transformer/transformer_config.py, and
 /// older releases back to 2.0, with a few names of forks and of Megatron-Bridge. What of NVIDIA's is missing here is in
 /// the header, decides which tensors there are, or is about training, speed and rounding (apply_query_key_layer_scaling
 /// divides by what the softmax multiplies again).
