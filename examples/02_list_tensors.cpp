@@ -13,8 +13,8 @@ int main(int, char** arguments) {
                 using M = std::decay_t<decltype(content)>;
                 for (const auto& field : tensor_fields<M>)
                     if (const auto& tensor = content.*field.tensor)
-                        std::cout << message_name(content) << ", " << field.name << ": "
-                                  << crossdock::name(tensor->dtype()) << ' ' << to_string(tensor->shape()) << '\n';
+                        std::cout << message_name(content) << ", " << field.name << ": " << dtype_name(tensor->dtype())
+                                  << ' ' << to_string(tensor->shape()) << '\n';
             },
             message);
         return true;

@@ -28,17 +28,17 @@ const Family& heron_family() {
         .name = "heron",
         .hub_types = {"heron"},
         .model_types = {"llama"},
-        .config = {entry({"depth"}, &H::num_layers), entry({"width"}, &H::hidden_size),
-                   entry({"heads"}, &H::num_attention_heads), entry({"kv_heads"}, &H::num_query_groups),
-                   entry({"head_size"}, &H::kv_channels), entry({"mlp_width"}, &H::ffn_hidden_size),
-                   entry({"context"}, &H::max_position_embeddings), entry({"norm_epsilon"}, &H::norm_epsilon),
-                   entry({"theta"}, &H::rope_theta, 10000.0), entry({"tied"}, &H::tied_embeddings),
+        .config = {entry({"depth"}, field::num_layers), entry({"width"}, field::hidden_size),
+                   entry({"heads"}, field::num_attention_heads), entry({"kv_heads"}, field::num_query_groups),
+                   entry({"head_size"}, field::kv_channels), entry({"mlp_width"}, field::ffn_hidden_size),
+                   entry({"context"}, field::max_position_embeddings), entry({"norm_epsilon"}, field::norm_epsilon),
+                   entry({"theta"}, field::rope_theta, 10000.0), entry({"tied"}, field::tied_embeddings),
                    vocab_size_config()},
         .before_config =
             [](H& header) {
                 crossdock::detail::rms_decoder_defaults(header);
-                header.activation = Activation::silu;
-                header.rope_scaling = RopeScaling{};
+                header.mlp.activation = Activation::silu;
+                header.attention.rope_scaling = RopeScaling{};
             },
         .after_config = [](H&, const Json&) { return std::vector<std::string>{}; },
         .hub_table = heron_table,

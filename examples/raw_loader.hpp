@@ -24,8 +24,8 @@ public:
         crossdock::header_from_json(json, header_);
         header_.vocab_rows = json.at("vocab_rows");
         header_.params_dtype = crossdock::parse_dtype(json.at("dtype").get<std::string>()).value();
-        header_.source_directory = options.load_dir;
-        header_.source_format = "raw";
+        header_.origin.directory = options.load_dir;
+        header_.origin.format = "raw";
     }
 
     crossdock::ModelHeader header() override {

@@ -23,7 +23,7 @@ public:
     void write(const crossdock::ModelHeader& header) override {
         crossdock::Json json = crossdock::header_to_json(header);
         json["vocab_rows"] = header.vocab_rows;
-        json["dtype"] = crossdock::name(header.params_dtype);
+        json["dtype"] = dtype_name(header.params_dtype);
         std::ofstream(staged_.path() / "model.json") << crossdock::json_text(json);
     }
     void write(const crossdock::Embeddings& message) override { append(message); }

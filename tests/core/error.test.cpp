@@ -21,22 +21,23 @@ TEST_CASE("an error says the places it passed, the outermost first", "[core][err
 }
 
 TEST_CASE("within names the place of an error that leaves the work", "[core][error]") {
-    CHECK_THROWS_WITH(within("outer", [] { within("inner", [] { throw Error("broken"); }); }), "outer: inner: broken");
+    CHECK_THROWS_WITH(in_context("outer", [] { in_context("inner", [] { throw Error("broken"); }); }),
+                      "outer: inner: broken");
 }
 
 TEST_CASE("within keeps the kind of an error", "[core][error]") {
-    CHECK_THROWS_AS(within("convert", [] { throw UsageError("no such option"); }), UsageError);
-    CHECK_THROWS_AS(within("convert", [] { throw Cancelled(); }), Cancelled);
-    CHECK_THROWS_WITH(within("convert", [] { throw UsageError("no such option"); }), "convert: no such option");
+    CHECK_THROWS_AS(in_context("convert", [] { throw UsageError("no such option"); }), UsageError);
+    CHECK_THROWS_AS(in_context("convert", [] { throw Cancelled(); }), Cancelled);
+    CHECK_THROWS_WITH(in_context("convert", [] { throw UsageError("no such option"); }), "convert: no such option");
 }
 
 TEST_CASE("within leaves other exceptions alone", "[core][error]") {
-    CHECK_THROWS_WITH(within("convert", [] { throw std::runtime_error("not ours"); }), "not ours");
+    CHECK_THROWS_WITH(in_context("convert", [] { throw std::runtime_error("not ours"); }), "not ours");
 }
 
 TEST_CASE("within gives the work's result, references as references", "[core][error]") {
     int value = 1;
-    within("here", [&]() -> int& { return value; }) = 5;
+    in_context("here", [&]() -> int& { return value; }) = 5;
     CHECK(value == 5);
-    CHECK(within("here", [] { return 7; }) == 7);
+    CHECK(in_context("here", [] { return 7; }) == 7);
 }

@@ -65,8 +65,8 @@ void check_cast(DType from, const std::vector<From>& in, DType to, const std::ve
     std::size_t differences = 0, first = 0;
     for (std::size_t i = got.size(); i-- > 0;)
         if (got[i] != expected[i]) ++differences, first = i;
-    INFO(name(from) << " → " << name(to) << ", first difference: " << std::hex << +in[first] << " became "
-                    << +got[first] << ", expected " << +expected[first]);
+    INFO(dtype_name(from) << " → " << dtype_name(to) << ", first difference: " << std::hex << +in[first] << " became "
+                          << +got[first] << ", expected " << +expected[first]);
     CHECK(differences == 0);
 }
 

@@ -58,5 +58,5 @@ TEST_CASE("a shape that 64 bits cannot count is refused, an empty one as well", 
 TEST_CASE("a shape is written in brackets", "[core][shape]") {
     CHECK(to_string(Shape{4096, 11008}) == "[4096, 11008]");
     CHECK(to_string(Shape{}) == "[]");
-    CHECK(crossdock::text("shape ", Shape{3}, "!") == "shape [3]!");
+    CHECK(to_text("shape ", Shape{3}, "!") == "shape [3]!");
 }

@@ -17,15 +17,15 @@ const std::vector<std::string> families{"falcon", "gemma", "llama", "megatron", 
 
 TEST_CASE("text puts strings, characters and decimal numbers behind one another", "[core][text]") {
     CHECK(text() == "");
-    CHECK(text("layer ", 7, '/', std::string("mlp"), std::string_view(".w"), -1) == "layer 7/mlp.w-1");
-    CHECK(text(std::uint8_t{65}, ' ', std::uint64_t{18446744073709551615U}) == "65 18446744073709551615");
+    CHECK(to_text("layer ", 7, '/', std::string("mlp"), std::string_view(".w"), -1) == "layer 7/mlp.w-1");
+    CHECK(to_text(std::uint8_t{65}, ' ', std::uint64_t{18446744073709551615U}) == "65 18446744073709551615");
 }
 
 TEST_CASE("joined puts separators between names only", "[core][text]") {
-    CHECK(joined(std::vector<std::string>{}) == "");
-    CHECK(joined(std::vector<std::string>{"a"}) == "a");
-    CHECK(joined(std::set<std::string_view>{"a", "b", "c"}) == "a, b, c");
-    CHECK(joined(std::vector<std::string>{"a", "b"}, " and ") == "a and b");
+    CHECK(joined_list(std::vector<std::string>{}) == "");
+    CHECK(joined_list(std::vector<std::string>{"a"}) == "a");
+    CHECK(joined_list(std::set<std::string_view>{"a", "b", "c"}) == "a, b, c");
+    CHECK(joined_list(std::vector<std::string>{"a", "b"}, " and ") == "a and b");
 }
 
 TEST_CASE("edit distance counts insertions, removals and replacements", "[core][text]") {

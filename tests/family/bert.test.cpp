@@ -89,8 +89,8 @@ TEST_CASE("bert with norms behind its blocks is refused by every Megatron", "[fa
         OptionValues options;
         if (std::string(saver) == "megatron") options["dialect"] = dialect;
         CHECK(refusal([&, plugin = saver] { save(*source, plugin, scratch / "out", options); }) ==
-              text("the model has a norm behind its embeddings (embedding_norm), which a Megatron (", dialect,
-                   ") checkpoint cannot express"));
+              to_text("the model has a norm behind its embeddings (embedding_norm), which a Megatron (", dialect,
+                      ") checkpoint cannot express"));
     }
     CHECK_THAT(refusal([&] { save(*source, "gpt2", scratch / "out"); }),
                ContainsSubstring("BERT's heads or token types"));
@@ -127,6 +127,6 @@ TEST_CASE("bert refuses relative positions", "[family][bert]") {
     const auto copy = copied("hf/bert", scratch);
     edit_json(copy / "config.json", [](Json& config) { config["position_embedding_type"] = "relative_key"; });
     CHECK(refusal([&] { load("bert", copy); }) ==
-          text((copy / "config.json").string(),
-               ": 'position_embedding_type': is \"relative_key\", only absolute positions are supported"));
+          to_text((copy / "config.json").string(),
+                  ": 'position_embedding_type': is \"relative_key\", only absolute positions are supported"));
 }

@@ -75,7 +75,7 @@ TEST_CASE("falcon believes the tensor where config.json has another number of ke
     const auto copy = copied("hf/falcon-40b", scratch);
     edit_json(copy / "config.json", [](Json& config) { config["num_kv_heads"] = 8; });
     const auto loader = load("falcon", copy);
-    CHECK(loader->header().num_query_groups == 2);
+    CHECK(loader->header().attention.num_query_groups == 2);
     CHECK(loader->notices() == std::vector<std::string>{"query_key_value has rows for 2 key/value heads, config.json "
                                                         "says 8; the tensor is believed"});
 }

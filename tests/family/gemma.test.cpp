@@ -12,9 +12,9 @@ TEST_CASE("gemma's header says what its code does without being told", "[family]
     const ModelHeader header = load("gemma", golden("hf/gemma-mqa"))->header();
     CHECK(header.norm_zero_centered == true);
     CHECK(header.embedding_multiplier == 8.0);  // √64
-    CHECK(header.activation == Activation::gelu_tanh);
+    CHECK(header.mlp.activation == Activation::gelu_tanh);
     CHECK(header.tied_embeddings);
-    CHECK(header.kv_channels == 32);
+    CHECK(header.attention.kv_channels == 32);
 }
 
 TEST_CASE("gemma's hidden_act gelu means the tanh form; hidden_activation is not read, as in transformers",
@@ -31,8 +31,8 @@ TEST_CASE("gemma's hidden_act gelu means the tanh form; hidden_activation is not
         told = source->notices().empty() ? "" : source->notices().front();
         save(*source, "gemma", scratch / "out");
         const Json written = read_json(scratch / "out/config.json");
-        CHECK(load("gemma", scratch / "out")->header().activation == source->header().activation);
-        return source->header().activation;
+        CHECK(load("gemma", scratch / "out")->header().mlp.activation == source->header().mlp.activation);
+        return source->header().mlp.activation;
     };
     CHECK(activation("gelu", nullptr) == Activation::gelu_tanh);
     CHECK_THAT(told, ContainsSubstring("hidden_act \"gelu\" is rewritten as gelu_pytorch_tanh"));
@@ -52,8 +52,8 @@ TEST_CASE("gemma's relatives are refused by name", "[family][gemma]") {
         const auto copy = copied("hf/gemma-mqa", scratch);
         edit_json(copy / "config.json", [&](Json& config) { config["model_type"] = type; });
         CHECK(refusal([&] { load("gemma", copy); }) ==
-              text((copy / "config.json").string(), ": model_type is '", type,
-                   "', another architecture than gemma; the loader 'gemma' reads gemma"));
+              to_text((copy / "config.json").string(), ": model_type is '", type,
+                      "', another architecture than gemma; the loader 'gemma' reads gemma"));
     }
 }
 
@@ -78,7 +78,7 @@ TEST_CASE("gemma's norms and embeddings keep it from formats without them, and o
     for (const auto& [saver, format] :
          {std::pair{"llama", "a llama"}, {"mistral", "a mistral"}, {"megatron", "a Megatron (llm)"}})
         CHECK(refusal([&, plugin = saver] { save(*gemma, plugin, scratch / "out"); }) ==
-              text("the model has zero-centred norm weights, which ", format, " checkpoint cannot express"));
+              to_text("the model has zero-centred norm weights, which ", format, " checkpoint cannot express"));
     CHECK(refusal([&] {
               save(*gemma, "megatron", scratch / "out", {{"dialect", "lm"}});
           }) == "the model has zero-centred norm weights, which a Megatron (lm) checkpoint cannot express");

@@ -13,8 +13,8 @@ using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("gpt2's c_attn becomes rows grouped by head", "[family][gpt2]") {
     ModelHeader header;
-    header.num_attention_heads = header.num_query_groups = 2;
-    header.kv_channels = 1;
+    header.attention.num_attention_heads = header.attention.num_query_groups = 2;
+    header.attention.kv_channels = 1;
     // Two inputs; the columns are q0 q1 k0 k1 v0 v1.
     const Tensor stored = int_tensor({2, 6}, {1, 2, 3, 4, 5, 6, 10, 20, 30, 40, 50, 60});
     const Tensor rows = stacked_qkv_transposed.join({stored}, header)[0];
@@ -57,7 +57,7 @@ TEST_CASE("gpt2 goes through every Megatron and comes back", "[family][gpt2]") {
         const auto source = load("gpt2", golden("hf/gpt2"));
         save(*source, saver, scratch / "there", options);
         const auto there = load(saver, scratch / "there");
-        CHECK(there->header().activation == Activation::gelu_tanh);
+        CHECK(there->header().mlp.activation == Activation::gelu_tanh);
         CHECK(differences(*source, *there) == none);
         save(*there, "gpt2", scratch / "back");
         const Json config = read_json(scratch / "back/config.json");
@@ -110,7 +110,7 @@ TEST_CASE("gpt2 keeps to learned positions and biases", "[family][gpt2]") {
     const auto gpt2 = load("gpt2", golden("hf/gpt2"));
     for (const char* saver : {"llama", "mistral", "gemma"})
         CHECK(refusal([&] { save(*gpt2, saver, scratch / "out"); }) ==
-              text("the model has layer norms, which a ", saver, " checkpoint cannot express"));
+              to_text("the model has layer norms, which a ", saver, " checkpoint cannot express"));
     CHECK_THAT(refusal([&] { save(*gpt2, "falcon", scratch / "out"); }),
                ContainsSubstring("positions that are neither rotary nor ALiBi"));
     CHECK_THAT(refusal([&] { save(*gpt2, "bert", scratch / "out"); }), ContainsSubstring("no token types"));

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "crossdock/family/mistral.hpp"
-
 #include "crossdock/container/safetensors/reader.hpp"
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/container/sharded/format.hpp"
+#include "crossdock/family/mistral/hub.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 
@@ -46,13 +45,13 @@ TEST_CASE("mistral writes the window always, since its absence means 4096", "[fa
         save(*source, "mistral", scratch / "out");
         const Json config = read_json(scratch / "out/config.json");
         CHECK(config.at("sliding_window") == window);
-        CHECK(config.at("head_dim") == source->header().kv_channels);
+        CHECK(config.at("head_dim") == source->header().attention.kv_channels);
     }
 }
 
 TEST_CASE("mistral's own layout guesses an absent rope_theta by the window, and says so", "[family][mistral]") {
     const auto native = load("mistral", golden("meta/mistral-gqa-native"));
-    CHECK(native->header().rope_theta == 1e4);
+    CHECK(native->header().attention.rope_theta == 1e4);
     CHECK(native->notices() ==
           std::vector<std::string>{"params.json has no max_position_embeddings; 32768 is taken, as in most of "
                                    "mistralai's models",
@@ -143,7 +142,7 @@ TEST_CASE("mistral's own layout is read in numbered files, with and without thei
     std::filesystem::remove(copy / "consolidated.safetensors.index.json");
     std::filesystem::remove(copy / "consolidated-00001-of-00002.safetensors");
     CHECK(refusal([&] { load("mistral", copy); }) ==
-          text(copy.string(), ": consolidated-00001-of-00002.safetensors is missing; there are 1 of 2 files"));
+          to_text(copy.string(), ": consolidated-00001-of-00002.safetensors is missing; there are 1 of 2 files"));
 }
 
 TEST_CASE("a mistralai folder without the weights of its config.json is read by params.json", "[family][mistral]") {
@@ -169,7 +168,7 @@ TEST_CASE("mistral's own layout refuses other kinds of model by name", "[family]
                                     {"quantization", "quantized weights (quantization)"},
                                     {"vision_encoder", "images (vision_encoder)"}})
         CHECK_THAT(params_refusal([name = key](Json& params) { params[name] = Json::object(); }),
-                   ContainsSubstring(text("params.json: '", key, "': asks for ", what, ", which is not supported")));
+                   ContainsSubstring(to_text("params.json: '", key, "': asks for ", what, ", which is not supported")));
 }
 
 TEST_CASE("mistral's own layout is written as it is read", "[family][mistral]") {

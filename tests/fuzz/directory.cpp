@@ -31,14 +31,14 @@
 #include "crossdock/container/little_endian.hpp"
 #include "crossdock/container/zip/reader.hpp"
 #include "crossdock/container/zip/writer.hpp"
-#include "crossdock/family/llama.hpp"
+#include "crossdock/family/llama/hub.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/pipeline/inspect.hpp"
 #include "crossdock/pipeline/verify.hpp"
-#include "crossdock/plugin/family_loader.hpp"
-#include "crossdock/plugin/family_saver.hpp"
-#include "crossdock/plugin/megatron_loader.hpp"
-#include "crossdock/plugin/megatron_saver.hpp"
+#include "crossdock/plugin/family/loader.hpp"
+#include "crossdock/plugin/family/saver.hpp"
+#include "crossdock/plugin/megatron/loader.hpp"
+#include "crossdock/plugin/megatron/saver.hpp"
 
 using namespace crossdock;
 namespace fs = std::filesystem;
@@ -207,9 +207,9 @@ void compare_result(const Way& way, const fs::path& out) {
         const auto after = way.load_again(out);
         const VerifyReport report = verify(*before, *after, {.threads = 1});
         if (!report.equal())
-            fail(text("became another model: ", report.differences[0].place, " ", report.differences[0].text));
+            fail(to_text("became another model: ", report.differences[0].place, " ", report.differences[0].text));
     } catch (const Error& error) {
-        fail(text("was written but cannot be read: ", std::string_view(error.what())));
+        fail(to_text("was written but cannot be read: ", std::string_view(error.what())));
     }
 }
 
@@ -226,7 +226,7 @@ void write_seeds(const fs::path& directory) {
             } else {
                 seed += changeable(workplace().original(way) / workplace().files(way)[file]);
             }
-            write_all(directory / text(way, '-', file), seed);
+            write_all(directory / to_text(way, '-', file), seed);
         }
 }
 

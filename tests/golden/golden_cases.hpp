@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "crossdock/family/json.hpp"
+#include "crossdock/container/json.hpp"
 #include "golden/checkpoint_files.hpp"
 #include "support/plugins.hpp"
 

@@ -46,7 +46,8 @@ Trial random_trial(std::mt19937& random) {
                                 pick<DType>(random, {DType::bf16, DType::f16, DType::f32}));
     trial.header.tied_embeddings = random() % 2 == 0;
     ModelHeader& header = trial.header;  // Megatron knows biases everywhere or nowhere
-    header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = random() % 3 == 0;
+    header.attention.qkv_bias = header.attention.dense_bias = header.mlp.fc1_bias = header.mlp.fc2_bias =
+        random() % 3 == 0;
     trial.saver = pick<std::string>(random, {"megatron", "mcore"});
     trial.options = {{"target_tensor_parallel_size", std::to_string(trial.ranks)},
                      {"target_pipeline_parallel_size", std::to_string(trial.stages)},
@@ -75,9 +76,9 @@ TEST_CASE("a model of any shape comes back from Megatron as it was", "[roundtrip
     for (std::uint32_t number = 0; number < 120; ++number) {
         const Trial trial = random_trial(random);
         INFO("trial " << number << ": " << trial.saver << " TP " << trial.ranks << " PP " << trial.stages << " heads "
-                      << trial.header.num_attention_heads << " groups " << trial.header.num_query_groups
-                      << " head size " << trial.header.kv_channels << " hidden " << trial.header.hidden_size
-                      << " vocabulary " << trial.header.vocab_rows);
+                      << trial.header.attention.num_attention_heads << " groups "
+                      << trial.header.attention.num_query_groups << " head size " << trial.header.attention.kv_channels
+                      << " hidden " << trial.header.hidden_size << " vocabulary " << trial.header.vocab_rows);
         TemporaryDirectory scratch;
         SyntheticLoader model(trial.header, number);
         save(model, "llama", {}, scratch / "hub");
@@ -101,8 +102,8 @@ struct FamilyTrial {
 
 void make_layer_norm_model(ModelHeader& header, Activation activation) {
     header.norm = NormKind::layer;
-    header.gated_mlp = false;
-    header.activation = activation;
+    header.mlp.gated = false;
+    header.mlp.activation = activation;
     header.tied_embeddings = true;
 }
 
@@ -124,11 +125,11 @@ FamilyTrial random_family_trial(std::mt19937& random) {
     header.max_position_embeddings = 64;
     trial.dialects = {"lm", "mcore"};
     if (trial.family == "mistral") {
-        header.sliding_window = random() % 2 ? 16 : 0;
+        header.attention.sliding_window = random() % 2 ? 16 : 0;
         trial.dialects = {"llm", "lm", "mcore"};
     } else if (trial.family == "gemma") {
         header.norm_zero_centered = true;
-        header.activation = Activation::gelu_tanh;
+        header.mlp.activation = Activation::gelu_tanh;
         header.embedding_multiplier = std::sqrt(static_cast<double>(hidden));
         header.tied_embeddings = true;
         trial.dialects = {"mcore"};
@@ -136,18 +137,19 @@ FamilyTrial random_family_trial(std::mt19937& random) {
         make_layer_norm_model(header, Activation::gelu_erf);
         header.parallel_attention = true;
         header.parallel_norm = trial.family == "falcon-40b";
-        header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = random() % 2 == 0;
+        header.attention.qkv_bias = header.attention.dense_bias = header.mlp.fc1_bias = header.mlp.fc2_bias =
+            random() % 2 == 0;
         trial.dialects = {"llm"};
     } else {
         make_layer_norm_model(header, trial.family == "gpt2" ? Activation::gelu_tanh : Activation::gelu_erf);
         header.positions = PositionKind::learned;
-        header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = true;
-        header.rope_theta.reset();
-        header.rope_scaling.reset();
-        header.rotary_percent.reset();
+        header.attention.qkv_bias = header.attention.dense_bias = header.mlp.fc1_bias = header.mlp.fc2_bias = true;
+        header.attention.rope_theta.reset();
+        header.attention.rope_scaling.reset();
+        header.attention.rotary_percent.reset();
         if (trial.family == "bert") {
             header.num_token_types = 2;
-            header.pooler = header.bert_lm_head = header.bert_binary_head = true;
+            header.bert.pooler = header.bert.lm_head = header.bert.binary_head = true;
         }
     }
     trial.header = header;
@@ -162,8 +164,9 @@ TEST_CASE("models of every family and any shape come back from Megatron as they 
         const FamilyTrial trial = random_family_trial(random);
         const std::string plugin = trial.header.family, dialect = pick(random, trial.dialects);
         INFO("trial " << number << ": " << trial.family << " to " << dialect << " TP " << trial.ranks << " heads "
-                      << trial.header.num_attention_heads << " groups " << trial.header.num_query_groups
-                      << " head size " << trial.header.kv_channels << " hidden " << trial.header.hidden_size);
+                      << trial.header.attention.num_attention_heads << " groups "
+                      << trial.header.attention.num_query_groups << " head size " << trial.header.attention.kv_channels
+                      << " hidden " << trial.header.hidden_size);
         TemporaryDirectory scratch;
         SyntheticLoader model(trial.header, number);
         save(model, plugin, {}, scratch / "hub");
@@ -185,9 +188,9 @@ TEST_CASE("a Megatron checkpoint of any size reshards to any other and back", "[
         const std::uint64_t ranks = std::lcm(first.ranks, second.ranks);
         ModelHeader header = first.header;
         header.num_layers = std::lcm(first.stages, second.stages);
-        header.num_query_groups = ranks;
-        header.num_attention_heads = ranks * between(random, 1, 2);
-        header.ffn_hidden_size = ranks * between(random, 1, 9);
+        header.attention.num_query_groups = ranks;
+        header.attention.num_attention_heads = ranks * between(random, 1, 2);
+        header.mlp.ffn_hidden_size = ranks * between(random, 1, 9);
         INFO("trial " << number << ": TP " << first.ranks << " PP " << first.stages << " to TP " << second.ranks
                       << " PP " << second.stages);
         TemporaryDirectory scratch;

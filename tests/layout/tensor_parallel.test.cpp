@@ -9,14 +9,15 @@ using namespace crossdock::test;
 
 TEST_CASE("shard cuts equal parts along an axis and unshard joins them", "[layout]") {
     const Tensor whole = numbered({4, 6});
-    CHECK(elements(shard(whole, 0, 1, 2)) == std::vector<std::int32_t>{12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23});
-    CHECK(elements(shard(whole, 1, 2, 3)) == std::vector<std::int32_t>{4, 5, 10, 11, 16, 17, 22, 23});
+    CHECK(elements(take_shard(whole, 0, 1, 2)) ==
+          std::vector<std::int32_t>{12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23});
+    CHECK(elements(take_shard(whole, 1, 2, 3)) == std::vector<std::int32_t>{4, 5, 10, 11, 16, 17, 22, 23});
     for (const std::size_t axis : {0U, 1U})
         for (const std::uint64_t size : {1U, 2U}) {
             std::vector<Tensor> shards;
-            for (std::uint64_t rank = 0; rank < size; ++rank) shards.push_back(shard(whole, axis, rank, size));
-            CHECK(unshard(shards, axis).shape() == whole.shape());
-            CHECK(elements(unshard(shards, axis)) == elements(whole));
+            for (std::uint64_t rank = 0; rank < size; ++rank) shards.push_back(take_shard(whole, axis, rank, size));
+            CHECK(join_shards(shards, axis).shape() == whole.shape());
+            CHECK(elements(join_shards(shards, axis)) == elements(whole));
         }
 }
 

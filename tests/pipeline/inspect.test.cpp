@@ -33,7 +33,7 @@ TEST_CASE("an inspection lists the canonical tensors", "[pipeline]") {
 TEST_CASE("an inspection tells what each rank stores", "[pipeline]") {
     const auto loader = test::load("megatron", test::golden("megatron-llm/llama2-gqa-tp2pp2"));
     const Inspection found = inspect(*loader);
-    CHECK(found.header.source_format == "Megatron (llm)");
+    CHECK(found.header.origin.format == "Megatron (llm)");
     CHECK(found.tensors.size() == 31);
     REQUIRE(found.storage.ranks.size() == 4);
     CHECK(found.storage.ranks[1].rank == 1);

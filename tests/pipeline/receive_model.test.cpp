@@ -97,7 +97,7 @@ TEST_CASE("tensors are counted, and cast where that is asked", "[pipeline]") {
 
 TEST_CASE("a header whose sizes cannot be is refused before the saver sees it", "[pipeline]") {
     Receiving r;
-    r.loader.alter_header = [](ModelHeader& header) { header.kv_channels = 7; };
+    r.loader.alter_header = [](ModelHeader& header) { header.attention.kv_channels = 7; };
     CHECK_THROWS_WITH(r.receiver.accept(r.loader.header()),
                       "message 'header': the head size is 7, expected an even one: rotary positions turn elements in "
                       "pairs");

@@ -40,13 +40,13 @@ ModelHeader gpt_header() {
     header.family = "gpt2";
     header.norm = NormKind::layer;
     header.positions = PositionKind::learned;
-    header.gated_mlp = false;
-    header.activation = Activation::gelu_tanh;
+    header.mlp.gated = false;
+    header.mlp.activation = Activation::gelu_tanh;
     header.tied_embeddings = true;
-    header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = true;
-    header.rope_theta.reset();
-    header.rope_scaling.reset();
-    header.rotary_percent.reset();
+    header.attention.qkv_bias = header.attention.dense_bias = header.mlp.fc1_bias = header.mlp.fc2_bias = true;
+    header.attention.rope_theta.reset();
+    header.attention.rope_scaling.reset();
+    header.attention.rotary_percent.reset();
     return header;
 }
 
@@ -63,7 +63,7 @@ TEST_CASE("position tables and biases survive resharding (1, 2)", "[pipeline][re
         SyntheticLoader again(gpt_header(), 3);
         const auto back = load("megatron", one);
         CHECK(back->header().positions == PositionKind::learned);
-        CHECK(back->header().fc2_bias);
+        CHECK(back->header().mlp.fc2_bias);
         std::vector<std::string> tensors = differences(again, *back);
         std::erase_if(tensors, [](const std::string& line) { return line.starts_with("header"); });
         CHECK(tensors == none);
@@ -72,11 +72,11 @@ TEST_CASE("position tables and biases survive resharding (1, 2)", "[pipeline][re
 
 TEST_CASE("what the reference forgets in resharding stays (3)", "[pipeline][reference_bugs]") {
     ModelHeader header = llama_header(2, 4, 2, 12, 40, 64, 50, DType::bf16);
-    header.rope_theta = 1e6;
+    header.attention.rope_theta = 1e6;
     header.norm_epsilon = 1e-6;
-    header.rope_scaling->type = "linear";
-    header.rope_scaling->factor = 4.0;
-    header.sliding_window = 512;
+    header.attention.rope_scaling->type = "linear";
+    header.attention.rope_scaling->factor = 4.0;
+    header.attention.sliding_window = 512;
     for (const char* dialect : {"llm", "lm"}) CHECK(differences_after_reshard(header, dialect) == none);
 }
 
@@ -90,7 +90,7 @@ TEST_CASE("BERT's heads, token types and vocabulary bias survive (5, 7)", "[pipe
     const OptionValues size{{"true_vocab_size", "500"}};
     const auto source = load("megatron", golden("megatron-lm/bert"), size);
     CHECK(source->header().num_token_types == 2);
-    CHECK(source->header().bert_binary_head);
+    CHECK(source->header().bert.binary_head);
     save(*source, "megatron", scratch / "many", two_by_two);
     const auto again = load("megatron", golden("megatron-lm/bert"), size),
                many = load("megatron", scratch / "many", size);
@@ -99,7 +99,7 @@ TEST_CASE("BERT's heads, token types and vocabulary bias survive (5, 7)", "[pipe
 
 TEST_CASE("biases of gated MLPs are cut and joined by halves (6)", "[pipeline][reference_bugs]") {
     ModelHeader header = llama_header(2, 4, 2, 8, 32, 64, 50, DType::bf16);
-    header.qkv_bias = header.dense_bias = header.fc1_bias = header.fc2_bias = true;
+    header.attention.qkv_bias = header.attention.dense_bias = header.mlp.fc1_bias = header.mlp.fc2_bias = true;
     for (const char* dialect : {"llm", "lm"}) CHECK(differences_after_reshard(header, dialect) == none);
 }
 

@@ -48,7 +48,7 @@ TEST_CASE("messages that the header excludes are not asked for", "[pipeline]") {
 TEST_CASE("a BERT ends with its heads", "[pipeline]") {
     ModelHeader header = test::small_header();
     header.num_layers = 0;
-    header.tied_embeddings = header.pooler = header.bert_lm_head = header.bert_binary_head = true;
+    header.tied_embeddings = header.bert.pooler = header.bert.lm_head = header.bert.binary_head = true;
     AlteredLoader loader(header, 1);
     CHECK(sent(loader) ==
           std::vector<std::string>{"header", "embeddings", "final norm", "pooler", "lm head", "binary head"});

@@ -128,8 +128,8 @@ TEST_CASE("layers and messages that one side lacks are named", "[pipeline]") {
 TEST_CASE("header fields are compared where both sides state them", "[pipeline]") {
     Models models;
     models.b.alter_header = [](ModelHeader& header) {
-        header.rope_theta = 1e6;
-        header.activation = Activation::gelu_tanh;
+        header.attention.rope_theta = 1e6;
+        header.mlp.activation = Activation::gelu_tanh;
         header.norm_epsilon.reset();
         header.max_position_embeddings = 4096;
     };

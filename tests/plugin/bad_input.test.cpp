@@ -4,9 +4,9 @@
 #include <map>
 #include <string>
 
+#include "crossdock/container/json.hpp"
 #include "crossdock/container/safetensors/reader.hpp"
 #include "crossdock/container/safetensors/writer.hpp"
-#include "crossdock/family/json.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "support/catch.hpp"
 #include "support/plugins.hpp"

@@ -69,10 +69,10 @@ TEST_CASE("a link out of a stranger's folder is not followed, and said", "[plugi
     fs::create_symlink("nowhere", source / "vocab.txt");
     const auto loader = load("llama", source);
     const auto told = save(*loader, "llama", scratch / "out");
-    CHECK(loader->header().companions.empty());
+    CHECK(loader->header().origin.companions.empty());
     for (const char* name : {"tokenizer.json", "generation_config.json", "chat_template.jinja", "vocab.txt"}) {
         CHECK_FALSE(fs::exists(scratch / "out" / name));
-        CHECK_THAT(joined(told), ContainsSubstring((source / name).string() + ": is a link to "));
+        CHECK_THAT(joined_list(told), ContainsSubstring((source / name).string() + ": is a link to "));
     }
     CHECK_THAT(read_file(scratch / "out" / "crossdock.json"), !ContainsSubstring("secret"));
 }
@@ -114,7 +114,7 @@ TEST_CASE("a copy has none of the modes of its source", "[plugin][companions]") 
     fs::permissions(scratch / "LICENSE", fs::perms::set_uid | fs::perms::all);
     ModelHeader header;
     std::vector<std::string> notices;
-    header.companions = find_companions(scratch.path(), notices);
+    header.origin.companions = find_companions(scratch.path(), notices);
     fs::create_directory(scratch / "out");
     copy_companions(header, scratch / "out");
     CHECK(read_file(scratch / "out" / "LICENSE") == "free");

@@ -61,7 +61,7 @@ TEST_CASE("a file that is something else is called what it is", "[plugin][foreig
         for (const char* file : {"model.safetensors", "pytorch_model.bin"}) {
             CAPTURE(line.second, file);
             const std::string said = refusal_of_file(file, line.first);
-            CHECK_THAT(said, ContainsSubstring(text("/", file, ": ", line.second)));
+            CHECK_THAT(said, ContainsSubstring(to_text("/", file, ": ", line.second)));
             CHECK(said.find('\n') == said.npos);
         }
     CHECK_THAT(refusal_of_file("model.safetensors", "PK\3\4\x14\x14\x14\x14\x14\x14\x14"),
@@ -74,7 +74,7 @@ TEST_CASE("a config.json that is something else is called what it is", "[plugin]
     for (const std::string& content :
          {lfs_pointer, std::string("<html>"), std::string("Entry not found"), std::string()})
         CHECK_THAT(refusal_of_file("config.json", content),
-                   ContainsSubstring(text("/config.json: ", foreign_content(content, content.size()))));
+                   ContainsSubstring(to_text("/config.json: ", foreign_content(content, content.size()))));
     CHECK_THAT(said_of({{"config.json", lfs_pointer}}), ContainsSubstring("/config.json: is a Git LFS pointer"));
     CHECK_THAT(said_of({{"params.json", "<html>"}}), ContainsSubstring("/params.json: is a web page"));
     CHECK_THAT(said_of({{"config.json", "{\"model_type\": \"llama\","}}),

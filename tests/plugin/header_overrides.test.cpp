@@ -27,12 +27,12 @@ TEST_CASE("every loader takes single fields from the user", "[plugin][overrides]
                                        {"megatron", "megatron-llm/llama2-gqa"},
                                        {"mcore", "megatron-core/llama2-gqa-te-tp1"}}) {
         const ModelHeader header = load(loader, golden(name), stated)->header();
-        CHECK(header.rope_theta == 500000.0);
+        CHECK(header.attention.rope_theta == 500000.0);
         CHECK(header.norm_epsilon == 1e-6);
         CHECK(header.max_position_embeddings == 128U);
-        CHECK(header.rope_scaling->type == "linear");
-        CHECK(header.rope_scaling->factor == 2.0);
-        CHECK(header.given.size() == 4);
+        CHECK(header.attention.rope_scaling->type == "linear");
+        CHECK(header.attention.rope_scaling->factor == 2.0);
+        CHECK(header.origin.given.size() == 4);
     }
 }
 
@@ -42,7 +42,7 @@ TEST_CASE("every saver takes single fields from the user", "[plugin][overrides]"
     for (const char* saver : {"llama", "megatron", "mcore"}) {
         save(*source, saver, scratch / saver, {{"rope_theta", "500000"}, {"norm_epsilon", "1e-6"}});
         const ModelHeader header = load(saver, scratch / saver)->header();
-        CHECK(header.rope_theta == 500000.0);
+        CHECK(header.attention.rope_theta == 500000.0);
         CHECK(header.norm_epsilon == 1e-6);
     }
 }

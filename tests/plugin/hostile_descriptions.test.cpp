@@ -10,9 +10,9 @@
 
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/container/torch/writer.hpp"
-#include "crossdock/family/megatron.hpp"
+#include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/pipeline/convert.hpp"
-#include "crossdock/plugin/megatron_namespace.hpp"
+#include "crossdock/plugin/megatron/args_in_pickle.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 #include "support/recording_saver.hpp"

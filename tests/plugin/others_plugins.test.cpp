@@ -96,17 +96,17 @@ TEST_CASE("a tensor without content is refused by name", "[plugin][others]") {
 
 TEST_CASE("sizes of a header that would be divided by are refused, checks or not", "[plugin][others]") {
     const std::vector<std::function<void(ModelHeader&)>> alterations{
-        [](ModelHeader& h) { h.num_query_groups = 0; },
-        [](ModelHeader& h) { h.num_query_groups = 3; },
-        [](ModelHeader& h) { h.num_attention_heads = 0; },
-        [](ModelHeader& h) { h.kv_channels = 0; },
+        [](ModelHeader& h) { h.attention.num_query_groups = 0; },
+        [](ModelHeader& h) { h.attention.num_query_groups = 3; },
+        [](ModelHeader& h) { h.attention.num_attention_heads = 0; },
+        [](ModelHeader& h) { h.attention.kv_channels = 0; },
         [](ModelHeader& h) { h.hidden_size = 0; },
         [](ModelHeader& h) { h.num_layers = 0; },
-        [](ModelHeader& h) { h.kv_channels = ~0ULL; },
+        [](ModelHeader& h) { h.attention.kv_channels = ~0ULL; },
         [](ModelHeader& h) { h.hidden_size = 1ULL << 62; },
         [](ModelHeader& h) { h.vocab_rows = 1ULL << 62; },
-        [](ModelHeader& h) { h.ffn_hidden_size = 1ULL << 63; },
-        [](ModelHeader& h) { h.num_attention_heads = ~0ULL; }};
+        [](ModelHeader& h) { h.mlp.ffn_hidden_size = 1ULL << 63; },
+        [](ModelHeader& h) { h.attention.num_attention_heads = ~0ULL; }};
     for (const auto& alter : alterations) refusals([&](AlteredLoader& loader) { loader.alter_header = alter; });
 }
 

@@ -30,28 +30,28 @@ TEST_CASE("sizes that nothing divides by 0 for must be there", "[protocol][check
     CHECK(error_after([](ModelHeader&) {}).empty());
     CHECK(error_after([](ModelHeader& h) { h.num_layers = 0; }) == "the number of layers is missing or 0");
     CHECK(error_after([](ModelHeader& h) { h.hidden_size = 0; }) == "the hidden size is missing or 0");
-    CHECK(error_after([](ModelHeader& h) { h.num_attention_heads = 0; }) ==
+    CHECK(error_after([](ModelHeader& h) { h.attention.num_attention_heads = 0; }) ==
           "the number of attention heads is missing or 0");
-    CHECK(error_after([](ModelHeader& h) { h.num_query_groups = 0; }) ==
+    CHECK(error_after([](ModelHeader& h) { h.attention.num_query_groups = 0; }) ==
           "the number of key/value heads is missing or 0");
-    CHECK(error_after([](ModelHeader& h) { h.kv_channels = 0; }) == "the head size is missing or 0");
+    CHECK(error_after([](ModelHeader& h) { h.attention.kv_channels = 0; }) == "the head size is missing or 0");
 }
 
 TEST_CASE("heads share key/value heads evenly, and rotary heads have pairs", "[protocol][check_header]") {
-    CHECK(error_after([](ModelHeader& h) { h.num_query_groups = 3; }) ==
+    CHECK(error_after([](ModelHeader& h) { h.attention.num_query_groups = 3; }) ==
           "4 attention heads do not divide into 3 key/value heads");
-    CHECK_THAT(error_after([](ModelHeader& h) { h.kv_channels = 7; }),
+    CHECK_THAT(error_after([](ModelHeader& h) { h.attention.kv_channels = 7; }),
                ContainsSubstring("the head size is 7, expected an even one"));
     CHECK(error_after([](ModelHeader& h) {
-              h.kv_channels = 7;
+              h.attention.kv_channels = 7;
               h.positions = PositionKind::learned;
           }).empty());
 }
 
 TEST_CASE("sizes whose products no number holds are refused", "[protocol][check_header]") {
     static constexpr std::uint64_t large = std::uint64_t{1} << 62;
-    CHECK_THAT(error_after([](ModelHeader& h) { h.kv_channels = large; }), ContainsSubstring("attention"));
-    CHECK_THAT(error_after([](ModelHeader& h) { h.ffn_hidden_size = large; }), ContainsSubstring("MLP"));
+    CHECK_THAT(error_after([](ModelHeader& h) { h.attention.kv_channels = large; }), ContainsSubstring("attention"));
+    CHECK_THAT(error_after([](ModelHeader& h) { h.mlp.ffn_hidden_size = large; }), ContainsSubstring("MLP"));
     CHECK_THAT(error_after([](ModelHeader& h) { h.vocab_rows = large; }), ContainsSubstring("vocabulary"));
     CHECK_THAT(error_after([](ModelHeader& h) { h.max_position_embeddings = large; }), ContainsSubstring("position"));
 }

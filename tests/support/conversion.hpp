@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/json.hpp"
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/core/recipe.hpp"
-#include "crossdock/family/json.hpp"
 #include "crossdock/plugin/loader.hpp"
 #include "support/plugins.hpp"
 #include "support/temporary_directory.hpp"

@@ -52,7 +52,7 @@ private:
         take(message_name(message));
         for (const auto& field : tensor_fields<M>)
             if (const auto& tensor = message.*field.tensor)
-                tensors.emplace(text(message_name(message), " / ", field.name), *tensor);
+                tensors.emplace(to_text(message_name(message), " / ", field.name), *tensor);
     }
 };
 

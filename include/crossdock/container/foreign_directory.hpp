@@ -29,7 +29,7 @@ inline std::vector<std::string> names_in(const std::filesystem::path& directory)
     std::filesystem::directory_iterator entry(directory, failure);
     for (; !failure && entry != std::filesystem::directory_iterator(); entry.increment(failure))
         names.push_back(entry->path().filename().string());
-    if (failure) throw Error(text(directory.string(), ": cannot be read: ", failure.message()));
+    if (failure) throw Error(to_text(directory.string(), ": cannot be read: ", failure.message()));
     std::sort(names.begin(), names.end());
     return names;
 }
@@ -127,7 +127,7 @@ inline std::string cache_snapshot(const std::filesystem::path& root) {
         if (std::find(snapshots.begin(), snapshots.end(), name) != snapshots.end()) return "snapshots/" + name;
     }
     if (snapshots.empty()) return {};
-    return "snapshots/" + joined(snapshots, " or snapshots/");
+    return "snapshots/" + joined_list(snapshots, " or snapshots/");
 }
 
 /// Folders in `directory`, two deep, that hold a model.
@@ -147,10 +147,10 @@ inline std::vector<std::string> models_below(const std::filesystem::path& direct
         if (holds_model(inner))
             found.push_back(name);
         else if (std::find(inner.begin(), inner.end(), "snapshots") != inner.end())
-            found.push_back(text(name, '/', cache_snapshot(below)));
+            found.push_back(to_text(name, '/', cache_snapshot(below)));
         else if (depth > 1)
             for (const std::string& deeper : models_below(below, inner, depth - 1))
-                found.push_back(text(name, '/', deeper));
+                found.push_back(to_text(name, '/', deeper));
     }
     return found;
 }
@@ -159,7 +159,7 @@ inline std::string some_folders(std::vector<std::string> folders) {
     constexpr std::size_t shown = 4;
     const std::size_t count = folders.size();
     folders.resize(std::min(count, shown));
-    return count > shown ? text(joined(folders), " and ", count - shown, " more") : joined(folders);
+    return count > shown ? to_text(joined_list(folders), " and ", count - shown, " more") : joined_list(folders);
 }
 
 /// Whether a file may be one of a checkpoint's, by its ending.
@@ -175,8 +175,8 @@ inline std::string half_a_model(std::span<const std::string> names) {
     for (const char* weights : {"consolidated*", "*.safetensors", "*.bin", "*.pth"}) {
         const std::string file = find_name(names, weights);
         if (file.empty() || has_params || (has_config && !file.starts_with("consolidated"))) continue;
-        return text("holds ", file, " but no ", file.starts_with("consolidated") ? "params.json" : "config.json",
-                    ", which says what the model is; put it beside the weights");
+        return to_text("holds ", file, " but no ", file.starts_with("consolidated") ? "params.json" : "config.json",
+                       ", which says what the model is; put it beside the weights");
     }
     return {};
 }
@@ -191,16 +191,17 @@ inline std::string foreign_directory(const std::filesystem::path& directory) {
         const std::string snapshot = detail::cache_snapshot(directory);
         return snapshot.empty()
                    ? "is the root of a hub cache entry whose snapshots are missing; download the model again"
-                   : text("is the root of a hub cache entry; the model is in ", snapshot, ", give that folder");
+                   : to_text("is the root of a hub cache entry; the model is in ", snapshot, ", give that folder");
     }
     for (const auto& [pattern, what] : detail::foreign_marks)
         if (const std::string name = detail::find_name(names, pattern); !name.empty())
-            return text(what, " (found ", name, ")");
+            return to_text(what, " (found ", name, ")");
     if (std::string half = detail::half_a_model(names); !half.empty()) return half;
     const std::vector<std::string> below = detail::models_below(directory, names);
     if (below.empty()) return {};
-    if (below.size() == 1) return text("holds no model itself; there is one in ", below[0], ", give that folder");
-    return text("holds several folders with models, none itself: ", detail::some_folders(below), "; give one of them");
+    if (below.size() == 1) return to_text("holds no model itself; there is one in ", below[0], ", give that folder");
+    return to_text("holds several folders with models, none itself: ", detail::some_folders(below),
+                   "; give one of them");
 }
 
 /// Throws Error, which says what stands there, when `path` is no folder that can be read.
@@ -208,17 +209,17 @@ inline void require_directory(const std::filesystem::path& path) {
     std::error_code failure;
     const auto status = std::filesystem::status(path, failure);
     const bool is_missing = status.type() == std::filesystem::file_type::not_found;
-    if (failure && !is_missing) throw Error(text(path.string(), ": cannot be read: ", failure.message()));
+    if (failure && !is_missing) throw Error(to_text(path.string(), ": cannot be read: ", failure.message()));
     if (std::filesystem::is_directory(status)) {
         detail::names_in(path);
         const bool is_open = std::filesystem::exists(path / ".", failure);  // it may be listed but not entered
-        if (!is_open) throw Error(text(path.string(), ": cannot be read: ", failure.message()));
+        if (!is_open) throw Error(to_text(path.string(), ": cannot be read: ", failure.message()));
         return;
     }
-    if (!std::filesystem::is_regular_file(status)) throw Error(text(path.string(), ": is not a directory"));
+    if (!std::filesystem::is_regular_file(status)) throw Error(to_text(path.string(), ": is not a directory"));
     const std::string what = detail::is_file_of_model(path) ? std::string() : foreign_content(FileSource(path));
-    throw Error(text(path.string(), ": is not a directory; ",
-                     what.empty() ? "give the folder that holds the file" : text("it ", what)));
+    throw Error(to_text(path.string(), ": is not a directory; ",
+                        what.empty() ? "give the folder that holds the file" : to_text("it ", what)));
 }
 
 }  // namespace crossdock

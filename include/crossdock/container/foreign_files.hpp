@@ -62,7 +62,7 @@ inline bool is_plain_text(std::string_view bytes) {
 inline std::string first_line(std::string_view words) {
     constexpr std::size_t shown = 80;
     words = words.substr(0, words.find_first_of("\r\n"));
-    return words.size() > shown ? text(words.substr(0, shown), "…") : std::string(words);
+    return words.size() > shown ? to_text(words.substr(0, shown), "…") : std::string(words);
 }
 
 }  // namespace detail
@@ -83,7 +83,7 @@ inline std::string foreign_content(std::string_view head, std::uint64_t size) {
         return "begins with nothing but zeros; the download did not finish, get it again";
     if (size <= short_text && !words.empty() &&
         std::string_view("{[\"").find(words.front()) == std::string_view::npos && detail::is_plain_text(head))
-        return text("holds only the text '", detail::first_line(words), "'; the download failed, get it again");
+        return to_text("holds only the text '", detail::first_line(words), "'; the download failed, get it again");
     return {};
 }
 

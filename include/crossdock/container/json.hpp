@@ -32,7 +32,7 @@ inline Json json_object(std::vector<std::pair<std::string, Json>> members) {
     for (const auto& member : members) keys.push_back(member.first);
     std::sort(keys.begin(), keys.end());
     if (const auto twice = std::adjacent_find(keys.begin(), keys.end()); twice != keys.end())
-        throw Error(text("names the key '", shortened(*twice), "' twice"));
+        throw Error(to_text("names the key '", shortened(*twice), "' twice"));
     Json object = Json::object();
     Json::object_t::Container& out = object.get_ref<Json::object_t&>();
     out.reserve(members.size());
@@ -115,7 +115,7 @@ inline Json parse_json_file(std::string_view json) {
 
 /// The same; `name` is what errors call the text.
 inline Json parse_json(std::string_view json, std::string_view name) {
-    return within(name, [&] { return parse_json_file(json); });
+    return in_context(name, [&] { return parse_json_file(json); });
 }
 
 /// The text of a small file. Throws Error when it cannot be read or is larger than any description of a model.
@@ -123,7 +123,8 @@ inline std::string read_text(const std::filesystem::path& path) {
     constexpr std::uint64_t limit = 16U << 20;
     const FileSource file(path);
     if (file.size() > limit)
-        throw Error(text(file.name(), ": holds ", file.size(), " bytes, more than a text file of a checkpoint should"));
+        throw Error(
+            to_text(file.name(), ": holds ", file.size(), " bytes, more than a text file of a checkpoint should"));
     std::string content(file.size(), '\0');
     file.read(0, std::as_writable_bytes(std::span(content)));
     return content;
@@ -132,7 +133,7 @@ inline std::string read_text(const std::filesystem::path& path) {
 /// The object in a JSON file. Throws Error when there is none.
 inline Json read_json_object(const std::filesystem::path& path) {
     Json json = parse_json(read_text(path), path.string());
-    if (!json.is_object()) throw Error(text(path.string(), ": expected a JSON object"));
+    if (!json.is_object()) throw Error(to_text(path.string(), ": expected a JSON object"));
     return json;
 }
 

@@ -23,7 +23,7 @@ namespace detail {
 class NotJson : public Error {
 public:
     NotJson(std::size_t byte, std::string_view reason)
-        : Error(text("is not valid JSON at byte ", byte, ": ", reason)) {}
+        : Error(to_text("is not valid JSON at byte ", byte, ": ", reason)) {}
 };
 
 /// The bytes of the UTF-8 character that `rest` begins with; 0 when it begins with none.
@@ -77,14 +77,14 @@ private:
     static constexpr int max_depth = 64;
 
     [[noreturn]] void fail(std::string_view reason, bool say_found = false) const {
-        throw detail::NotJson(at_, say_found ? text(reason, ", found ", found()) : std::string(reason));
+        throw detail::NotJson(at_, say_found ? to_text(reason, ", found ", found()) : std::string(reason));
     }
 
     std::string found() const {
         if (at_ == json_.size()) return "the end";
         const auto byte = static_cast<unsigned char>(json_[at_]);
-        if (byte > 0x20 && byte < 0x7F) return text('\'', json_[at_], '\'');
-        return text("the byte ", int{byte});
+        if (byte > 0x20 && byte < 0x7F) return to_text('\'', json_[at_], '\'');
+        return to_text("the byte ", int{byte});
     }
 
     bool next_is(char c) const { return at_ < json_.size() && json_[at_] == c; }
@@ -119,7 +119,7 @@ private:
     }
 
     void enter(int depth) {
-        if (depth > max_depth) throw Error(text("nests deeper than ", max_depth, " levels"));
+        if (depth > max_depth) throw Error(to_text("nests deeper than ", max_depth, " levels"));
         ++at_;
         skip_space();
     }
@@ -162,7 +162,7 @@ private:
 
     bool goes_on(char end) {
         if (take(',')) return true;
-        if (!take(end)) fail(text("expected ',' or '", end, '\''), true);
+        if (!take(end)) fail(to_text("expected ',' or '", end, '\''), true);
         return false;
     }
 

@@ -25,7 +25,7 @@ public:
     explicit OutputFile(const std::filesystem::path& path) : name_(path.string()) {
         file_ =
             detail::uninterrupted([&] { return ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
-        if (file_ < 0) throw Error(text(name_, ": cannot be created: ", std::strerror(errno)));
+        if (file_ < 0) throw Error(to_text(name_, ": cannot be created: ", std::strerror(errno)));
     }
     OutputFile(const OutputFile&) = delete;
     OutputFile& operator=(const OutputFile&) = delete;
@@ -39,7 +39,7 @@ public:
             const std::size_t piece = std::min(bytes.size(), max_piece);
             const ssize_t done = ::pwrite(file_, bytes.data(), piece, static_cast<off_t>(offset));
             if (done < 0 && errno == EINTR) continue;
-            if (done < 0) throw Error(text(name_, ": cannot be written: ", std::strerror(errno)));
+            if (done < 0) throw Error(to_text(name_, ": cannot be written: ", std::strerror(errno)));
             offset += static_cast<std::uint64_t>(done);
             bytes = bytes.subspan(static_cast<std::size_t>(done));
         }
@@ -51,7 +51,7 @@ public:
     /// Returns when the bytes are on the disk.
     void sync() {
         if (detail::uninterrupted([&] { return ::fsync(file_); }) != 0)
-            throw Error(text(name_, ": cannot be flushed: ", std::strerror(errno)));
+            throw Error(to_text(name_, ": cannot be flushed: ", std::strerror(errno)));
     }
 
 private:

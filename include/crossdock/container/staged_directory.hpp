@@ -44,7 +44,7 @@ private:
 };
 
 inline Error file_error(const std::filesystem::path& path, std::string_view problem, int reason) {
-    return Error(text(path.string(), ": ", problem, ": ", std::string_view(std::strerror(reason))));
+    return Error(to_text(path.string(), ": ", problem, ": ", std::string_view(std::strerror(reason))));
 }
 
 /// Returns when a file, or a directory's list of names, is on the disk. File systems that cannot flush directories say
@@ -61,7 +61,7 @@ inline void flush_tree(const std::filesystem::path& directory) {
         for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
             if (entry.is_directory() || entry.is_regular_file()) flush(entry.path());
     } catch (const std::filesystem::filesystem_error& error) {
-        throw Error(text(directory.string(), ": cannot be listed to be flushed: ", error.code().message()));
+        throw Error(to_text(directory.string(), ": cannot be listed to be flushed: ", error.code().message()));
     }
     flush(directory);
 }
@@ -84,7 +84,7 @@ inline bool lies_in(std::filesystem::path inner, const std::filesystem::path& ou
 inline std::filesystem::path resolved(const std::filesystem::path& path) {
     std::error_code failure;
     const auto out = std::filesystem::weakly_canonical(std::filesystem::absolute(path), failure);
-    if (failure) throw Error(text(path.string(), ": cannot be resolved: ", failure.message()));
+    if (failure) throw Error(to_text(path.string(), ": cannot be resolved: ", failure.message()));
     return out.has_filename() ? out : out.parent_path();
 }
 
@@ -92,15 +92,15 @@ inline std::filesystem::path resolved(const std::filesystem::path& path) {
 
 /// Throws Error when the target of a conversion is its source, lies in it or holds it, whatever links hide that.
 inline void require_separate(const std::filesystem::path& source, const std::filesystem::path& target) {
-    if (!std::filesystem::exists(source)) throw Error(text(source.string(), ": does not exist"));
+    if (!std::filesystem::exists(source)) throw Error(to_text(source.string(), ": does not exist"));
     const auto from = detail::resolved(source), to = detail::resolved(target);
     const bool exists = std::filesystem::exists(to);
     if (exists && std::filesystem::equivalent(from, to))
-        throw Error(text(target.string(), ": is the source itself; choose another target"));
+        throw Error(to_text(target.string(), ": is the source itself; choose another target"));
     if (detail::lies_in(to, from))
-        throw Error(text(target.string(), ": lies in the source ", source.string(), "; choose another target"));
+        throw Error(to_text(target.string(), ": lies in the source ", source.string(), "; choose another target"));
     if (exists && detail::lies_in(from, to))
-        throw Error(text(target.string(), ": holds the source ", source.string(), "; choose another target"));
+        throw Error(to_text(target.string(), ": holds the source ", source.string(), "; choose another target"));
 }
 
 /// A directory that appears complete or not at all. Files are written to path(); commit() moves them to the target in
@@ -117,7 +117,7 @@ public:
     StagedDirectory(const std::filesystem::path& target, bool overwrite)
         : target_(checked_target(target, overwrite)),
           overwrite_(overwrite),
-          staging_(target_.parent_path() / text('.', target_.filename().string(), ".crossdock-staging")) {
+          staging_(target_.parent_path() / to_text('.', target_.filename().string(), ".crossdock-staging")) {
         try {
             make_parents();
             lock();
@@ -144,32 +144,33 @@ public:
         detail::flush_tree(path());
         replace_target();
         const std::vector<std::filesystem::path> made = std::exchange(made_parents_, {});
-        within("the new target is complete and in its place, but a power cut may undo that", [&] {
+        in_context("the new target is complete and in its place, but a power cut may undo that", [&] {
             for (const auto& parent : made) detail::flush(parent.parent_path());
             detail::flush(target_.parent_path());
         });
         remove();
         if (std::error_code ignored; std::filesystem::exists(staging_, ignored))
-            notices_.push_back(text(staging_.string(), ": the replaced content could not be removed; remove it"));
+            notices_.push_back(to_text(staging_.string(), ": the replaced content could not be removed; remove it"));
     }
 
 private:
     static std::filesystem::path checked_target(const std::filesystem::path& target, bool overwrite) {
         const auto path = detail::resolved(target);
-        if (!path.has_filename()) throw Error(text(target.string(), ": is no name for a new directory"));
+        if (!path.has_filename()) throw Error(to_text(target.string(), ": is no name for a new directory"));
         const auto status = std::filesystem::symlink_status(path);
         if (!std::filesystem::exists(status)) return path;
         if (std::filesystem::is_symlink(status))
-            throw Error(text(path.string(), ": is a link to nothing; remove it or choose another target"));
+            throw Error(to_text(path.string(), ": is a link to nothing; remove it or choose another target"));
         if (!std::filesystem::is_directory(status))
-            throw Error(text(path.string(), ": is there and is no directory; choose another target"));
+            throw Error(to_text(path.string(), ": is there and is no directory; choose another target"));
         if (is_mount_point(path))
-            throw Error(text(path.string(), ": is a mount point, which cannot be replaced; name a directory in it"));
+            throw Error(to_text(path.string(), ": is a mount point, which cannot be replaced; name a directory in it"));
         if (detail::is_empty_directory(path)) return path;
         if (!overwrite)
-            throw Error(text(path.string(), ": exists already; choose another target or overwrite it (--overwrite)"));
+            throw Error(
+                to_text(path.string(), ": exists already; choose another target or overwrite it (--overwrite)"));
         if (detail::lies_in(std::filesystem::current_path(), path))
-            throw Error(text(path.string(), ": is not overwritten while it is or holds the current directory"));
+            throw Error(to_text(path.string(), ": is not overwritten while it is or holds the current directory"));
         return path;
     }
 
@@ -201,7 +202,7 @@ private:
         for (;;) {
             const bool is_new = make_directory(staging_);
             if (!std::filesystem::is_directory(std::filesystem::symlink_status(staging_)))
-                throw Error(text(staging_.string(), ": is not a directory; remove it"));
+                throw Error(to_text(staging_.string(), ": is not a directory; remove it"));
             detail::Descriptor file(::open(lock_path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
             if (file.get() < 0 && errno == ENOENT) continue;
             if (file.get() < 0) {
@@ -220,11 +221,11 @@ private:
     void take(const detail::Descriptor& file, bool is_new) const {
         if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return;
         if (errno == EWOULDBLOCK)
-            throw Error(text(target_.string(), ": another run is writing it (", staging_.string(),
-                             " is locked); wait for it or choose another target"));
+            throw Error(to_text(target_.string(), ": another run is writing it (", staging_.string(),
+                                " is locked); wait for it or choose another target"));
         if (!is_new)
-            throw Error(text(staging_.string(), ": is there already and cannot be locked: ",
-                             std::string_view(std::strerror(errno)), "; remove it if no other run is under way"));
+            throw Error(to_text(staging_.string(), ": is there already and cannot be locked: ",
+                                std::string_view(std::strerror(errno)), "; remove it if no other run is under way"));
     }
 
     static bool is_at(const detail::Descriptor& file, const std::filesystem::path& path) {
@@ -238,13 +239,14 @@ private:
     void clean() {
         if (std::filesystem::exists(replaced_path()) && !std::filesystem::exists(target_)) {
             std::filesystem::rename(replaced_path(), target_);
-            notices_.push_back(text(target_.string(), ": put back as it was before a run that did not end"));
+            notices_.push_back(to_text(target_.string(), ": put back as it was before a run that did not end"));
             checked_target(target_, overwrite_);
         }
         const bool has_rests = std::filesystem::exists(path()) || std::filesystem::exists(replaced_path());
         std::filesystem::remove_all(path());
         std::filesystem::remove_all(replaced_path());
-        if (has_rests) notices_.push_back(text(staging_.string(), ": removed what a run that did not end left there"));
+        if (has_rests)
+            notices_.push_back(to_text(staging_.string(), ": removed what a run that did not end left there"));
     }
 
     void replace_target() {
@@ -252,7 +254,7 @@ private:
         const bool is_taken = errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR;
         if (!is_taken) throw detail::file_error(target_, "cannot be put in place", errno);
         if (!overwrite_ || !std::filesystem::is_directory(std::filesystem::symlink_status(target_)))
-            throw Error(text(target_.string(), ": came into being during this run; it is left as it is"));
+            throw Error(to_text(target_.string(), ": came into being during this run; it is left as it is"));
         if (::renameat2(AT_FDCWD, path().c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) != 0) move_aside();
     }
 
@@ -262,9 +264,9 @@ private:
         if (::rename(path().c_str(), target_.c_str()) == 0) return;
         const int reason = errno;
         if (::rename(replaced_path().c_str(), target_.c_str()) != 0)
-            throw Error(text(target_.string(),
-                             ": could be neither replaced nor put back; the next run puts it back from ",
-                             replaced_path().string()));
+            throw Error(to_text(target_.string(),
+                                ": could be neither replaced nor put back; the next run puts it back from ",
+                                replaced_path().string()));
         throw detail::file_error(target_, "cannot be put in place", reason);
     }
 

@@ -28,7 +28,7 @@ public:
         const auto [at, inserted] = index_.try_emplace(entry.name, entries_.size());
         if (!inserted)
             throw Error(
-                text(entry.file, ": tensor '", entry.name, "' stands twice, first in ", entries_[at->second].file));
+                to_text(entry.file, ": tensor '", entry.name, "' stands twice, first in ", entries_[at->second].file));
         entries_.push_back(std::move(entry));
     }
 

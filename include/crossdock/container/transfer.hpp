@@ -76,7 +76,7 @@ public:
     /// Returns the number of bytes moved.
     std::uint64_t move(const TransferGroup& group, std::uint64_t band) {
         plan(group, band);
-        within(source_place(group), [&] { reads_.execute(); });
+        in_context(source_place(group), [&] { reads_.execute(); });
         // Neighbouring bands begin with different tensors, so that their threads seldom wait for the same file.
         for (std::size_t i = 0; i < blocks_.size(); ++i) write(blocks_[(band + i) % blocks_.size()]);
         return bytes_;
@@ -105,8 +105,8 @@ private:
     }
 
     static void write(const Block& block) {
-        within(text("tensor '", block.transfer->name, "'"),
-               [&] { block.transfer->slot->write(block.at, block.bytes); });
+        in_context(to_text("tensor '", block.transfer->name, "'"),
+                   [&] { block.transfer->slot->write(block.at, block.bytes); });
     }
 
     /// Gives each tensor's part of the band its place in the memory.
@@ -140,8 +140,8 @@ private:
     /// Reads are joined, so an error about them can only name the group.
     static std::string source_place(const TransferGroup& group) {
         const std::size_t others = group.transfers().size() - 1;
-        const std::string first = text("tensor '", group.transfers().front().name, "'");
-        return others == 0 ? first : text(first, " and ", others, " more");
+        const std::string first = to_text("tensor '", group.transfers().front().name, "'");
+        return others == 0 ? first : to_text(first, " and ", others, " more");
     }
 
     ReadPlan reads_;

@@ -12,20 +12,20 @@ namespace crossdock {
 /// a × b; throws Error naming `what` when 64 bits do not hold it.
 inline std::uint64_t checked_multiply(std::uint64_t a, std::uint64_t b, std::string_view what) {
     std::uint64_t result = 0;
-    if (__builtin_mul_overflow(a, b, &result)) throw Error(text(what, ": ", a, " × ", b, " overflows 64 bits"));
+    if (__builtin_mul_overflow(a, b, &result)) throw Error(to_text(what, ": ", a, " × ", b, " overflows 64 bits"));
     return result;
 }
 
 /// a + b; throws Error naming `what` when 64 bits do not hold it.
 inline std::uint64_t checked_add(std::uint64_t a, std::uint64_t b, std::string_view what) {
     std::uint64_t result = 0;
-    if (__builtin_add_overflow(a, b, &result)) throw Error(text(what, ": ", a, " + ", b, " overflows 64 bits"));
+    if (__builtin_add_overflow(a, b, &result)) throw Error(to_text(what, ": ", a, " + ", b, " overflows 64 bits"));
     return result;
 }
 
 /// a / b; throws Error naming `what` when b is 0 or does not divide a: parts that are said to be equal must be.
 inline std::uint64_t checked_divide(std::uint64_t a, std::uint64_t b, std::string_view what) {
-    if (b == 0 || a % b != 0) throw Error(text(what, ": ", a, " cannot be shared out equally among ", b));
+    if (b == 0 || a % b != 0) throw Error(to_text(what, ": ", a, " cannot be shared out equally among ", b));
     return a / b;
 }
 

@@ -37,7 +37,7 @@ inline constexpr std::array<DTypeInfo, 12> dtype_infos{{
 
 constexpr const DTypeInfo& info(DType dtype) { return dtype_infos[static_cast<std::size_t>(dtype)]; }
 constexpr std::size_t item_size(DType dtype) { return info(dtype).bytes; }
-constexpr std::string_view name(DType dtype) { return info(dtype).name; }
+constexpr std::string_view dtype_name(DType dtype) { return info(dtype).name; }
 constexpr std::string_view torch_name(DType dtype) { return info(dtype).torch; }
 
 /// The types that a cast may read and write; 8-bit floats are carried through as they are.

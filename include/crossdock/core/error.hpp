@@ -37,7 +37,7 @@ public:
 
 /// Runs `work`; an Error that leaves it says `place` first.
 template <class Work>
-decltype(auto) within(std::string_view place, Work&& work) {
+decltype(auto) in_context(std::string_view place, Work&& work) {
     try {
         return std::forward<Work>(work)();
     } catch (Error& error) {

@@ -130,7 +130,9 @@ void with_float_type(DType dtype, Use&& use) {
         case DType::f32: return use.template operator()<DType::f32>();
         case DType::f16: return use.template operator()<DType::f16>();
         case DType::bf16: return use.template operator()<DType::bf16>();
-        default: throw Error(text("elements of ", name(dtype), " are not cast; only those of f64, f32, f16 and bf16"));
+        default:
+            throw Error(
+                to_text("elements of ", dtype_name(dtype), " are not cast; only those of f64, f32, f16 and bf16"));
     }
 }
 

@@ -76,7 +76,7 @@ private:
         }
         const Source& source = *runs_[begin].source;
         if (offset < runs_[begin].offset || offset > source.size())
-            throw Error(text(source.name(), ": bytes up to ", offset, " are asked for, it holds ", source.size()));
+            throw Error(to_text(source.name(), ": bytes up to ", offset, " are asked for, it holds ", source.size()));
         source.read(runs_[begin].offset, std::span(buffers_));
         return end;
     }

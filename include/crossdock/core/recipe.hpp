@@ -27,11 +27,12 @@ inline Tensor derived(const Tensor& from, Shape shape, std::shared_ptr<const Rec
 
 /// A tensor whose elements lie in C order at byte `offset` of a source. Throws Error when they do not fit it.
 inline Tensor region(std::shared_ptr<const Source> source, std::uint64_t offset, DType dtype, Shape shape) {
-    if (!source) throw Error(text("a tensor ", shape, " is made of no source"));
+    if (!source) throw Error(to_text("a tensor ", shape, " is made of no source"));
     const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
     if (checked_add(offset, bytes, "tensor end") > source->size())
-        throw Error(text(source->name(), ": a tensor ", shape, " of ", name(dtype), " at offset ", offset, " needs ",
-                         bytes, " bytes, the file ends at ", source->size(), "; it is probably truncated"));
+        throw Error(to_text(source->name(), ": a tensor ", shape, " of ", dtype_name(dtype), " at offset ", offset,
+                            " needs ", bytes, " bytes, the file ends at ", source->size(),
+                            "; it is probably truncated"));
     return {dtype, std::move(shape), std::make_shared<detail::Region>(std::move(source), offset, item_size(dtype))};
 }
 
@@ -42,8 +43,8 @@ inline Tensor swap_axes(const Tensor& tensor, std::size_t axis);
 /// blocks.
 inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin, std::uint64_t end) {
     if (begin > end || end > tensor.shape()[axis])
-        throw Error(
-            text("the elements ", begin, " to ", end, " along axis ", axis, " are asked of a tensor ", tensor.shape()));
+        throw Error(to_text("the elements ", begin, " to ", end, " along axis ", axis, " are asked of a tensor ",
+                            tensor.shape()));
     const std::uint64_t inner = tensor.shape().inner(axis), extent = tensor.shape()[axis];
     const Shape shape = tensor.shape().with(axis, end - begin);
     if (end - begin == extent || shape.element_count() == 0) return {tensor.dtype(), shape, tensor.recipe()};
@@ -65,8 +66,8 @@ inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin,
 /// The same elements in C order under another shape of the same size.
 inline Tensor reshape(const Tensor& tensor, Shape shape) {
     if (shape.element_count() != tensor.element_count())
-        throw Error(text("a tensor ", tensor.shape(), " cannot be seen as ", shape, ", which has ",
-                         shape.element_count(), " elements"));
+        throw Error(to_text("a tensor ", tensor.shape(), " cannot be seen as ", shape, ", which has ",
+                            shape.element_count(), " elements"));
     return {tensor.dtype(), std::move(shape), tensor.recipe()};
 }
 
@@ -95,8 +96,9 @@ inline Tensor concatenate(std::span<const Tensor> parts, std::size_t axis) {
     bool has_content = true;
     for (const Tensor& part : parts) {
         if (part.dtype() != first.dtype() || part.shape().with(axis, 0) != first.shape().with(axis, 0))
-            throw Error(text("a tensor ", first.shape(), " of ", name(first.dtype()), " and one ", part.shape(), " of ",
-                             name(part.dtype()), " cannot be put together along axis ", axis));
+            throw Error(to_text("a tensor ", first.shape(), " of ", dtype_name(first.dtype()), " and one ",
+                                part.shape(), " of ", dtype_name(part.dtype()), " cannot be put together along axis ",
+                                axis));
         const std::uint64_t width = part.shape()[axis] * part.shape().inner(axis);
         if (width > 0) pieces.push_back({part.recipe(), width});
         extent = checked_add(extent, part.shape()[axis], "rows put together");
@@ -112,7 +114,8 @@ inline Tensor concatenate(std::span<const Tensor> parts, std::size_t axis) {
 inline Tensor repeat_last_row(const Tensor& tensor, std::uint64_t rows) {
     const std::uint64_t have = tensor.shape()[0];
     if (have == 0 || rows < have)
-        throw Error(text("the last row of a tensor ", tensor.shape(), " cannot be repeated to make ", rows, " rows"));
+        throw Error(
+            to_text("the last row of a tensor ", tensor.shape(), " cannot be repeated to make ", rows, " rows"));
     if (rows == have) return tensor;
     const Tensor last = slice(tensor, 0, have - 1, have);
     const Tensor padding = detail::derived(
@@ -125,8 +128,8 @@ inline Tensor repeat_last_row(const Tensor& tensor, std::uint64_t rows) {
 inline Tensor cast(const Tensor& tensor, DType dtype) {
     if (tensor.dtype() == dtype) return tensor;
     if (!is_castable(tensor.dtype()) || !is_castable(dtype))
-        throw Error(text("a tensor of ", name(tensor.dtype()), " cannot be cast to ", name(dtype),
-                         "; only f64, f32, f16 and bf16 are cast"));
+        throw Error(to_text("a tensor of ", dtype_name(tensor.dtype()), " cannot be cast to ", dtype_name(dtype),
+                            "; only f64, f32, f16 and bf16 are cast"));
     if (!tensor.recipe()) return {dtype, tensor.shape(), nullptr};
     return {dtype, tensor.shape(), std::make_shared<detail::Cast>(tensor.recipe(), tensor.dtype(), dtype)};
 }
@@ -137,7 +140,8 @@ inline void cast_to_common(std::span<Tensor> tensors) {
     DType dtype = tensors.front().dtype();
     for (const Tensor& tensor : tensors) {
         const auto common = common_dtype(dtype, tensor.dtype());
-        if (!common) throw Error(text("no type holds both ", name(dtype), " and ", name(tensor.dtype())));
+        if (!common)
+            throw Error(to_text("no type holds both ", dtype_name(dtype), " and ", dtype_name(tensor.dtype())));
         dtype = *common;
     }
     for (Tensor& tensor : tensors) tensor = cast(tensor, dtype);
@@ -148,7 +152,7 @@ inline void cast_to_common(std::span<Tensor> tensors) {
 inline Tensor strided_region(std::shared_ptr<const Source> source, std::uint64_t offset, DType dtype, Shape shape,
                              std::vector<std::uint64_t> strides) {
     if (strides.size() != shape.rank())
-        throw Error(text("a tensor ", shape, " has ", strides.size(), " strides, expected one for each axis"));
+        throw Error(to_text("a tensor ", shape, " has ", strides.size(), " strides, expected one for each axis"));
     if (!source || shape.element_count() == 0) return region(std::move(source), 0, dtype, std::move(shape));
     const std::size_t item = item_size(dtype);
     std::uint64_t last = 0, packed = 1;
@@ -160,8 +164,9 @@ inline Tensor strided_region(std::shared_ptr<const Source> source, std::uint64_t
     }
     const std::uint64_t bytes = checked_multiply(checked_add(last, 1, "tensor extent"), item, "tensor bytes");
     if (checked_add(offset, bytes, "tensor end") > source->size())
-        throw Error(text(source->name(), ": a tensor ", shape, " of ", name(dtype), " at offset ", offset, " reaches ",
-                         bytes, " bytes far, the file ends at ", source->size(), "; it is probably truncated"));
+        throw Error(to_text(source->name(), ": a tensor ", shape, " of ", dtype_name(dtype), " at offset ", offset,
+                            " reaches ", bytes, " bytes far, the file ends at ", source->size(),
+                            "; it is probably truncated"));
     if (contiguous) return region(std::move(source), offset, dtype, std::move(shape));
     if (shape.rank() == 2 && strides[0] == 1 && strides[1] == shape[0])
         return transpose(region(std::move(source), offset, dtype, Shape{shape[1], shape[0]}));

@@ -69,7 +69,7 @@ public:
 private:
     void require_axis(std::size_t axis) const {
         if (axis >= extents_.size())
-            throw Error(text("a tensor of ", extents_.size(), " axes is asked for axis ", axis, ", counted from 0"));
+            throw Error(to_text("a tensor of ", extents_.size(), " axes is asked for axis ", axis, ", counted from 0"));
     }
 
     std::uint64_t product(std::size_t first, std::size_t last) const {
@@ -85,7 +85,7 @@ private:
 /// "[4096, 11008]"
 inline std::string to_string(const Shape& shape) {
     std::string out = "[";
-    for (std::size_t axis = 0; axis < shape.rank(); ++axis) out += text(axis ? ", " : "", shape[axis]);
+    for (std::size_t axis = 0; axis < shape.rank(); ++axis) out += to_text(axis ? ", " : "", shape[axis]);
     return out + "]";
 }
 

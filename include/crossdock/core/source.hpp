@@ -53,8 +53,8 @@ public:
     /// Fills one buffer; throws Error when the range leaves the source.
     void read(std::uint64_t offset, std::span<std::byte> out) const {
         if (offset > size() || out.size() > size() - offset)
-            throw Error(text(name(), ": ", out.size(), " bytes at offset ", offset, " are asked for, it holds ", size(),
-                             "; it is probably truncated"));
+            throw Error(to_text(name(), ": ", out.size(), " bytes at offset ", offset, " are asked for, it holds ",
+                                size(), "; it is probably truncated"));
         iovec buffer{out.data(), out.size()};
         read(offset, std::span(&buffer, 1));
     }
@@ -68,11 +68,11 @@ public:
     explicit FileSource(const std::filesystem::path& path) : name_(path.string()) {
         // Without O_NONBLOCK, opening a named pipe would wait for its writer; regular files know no difference.
         file_ = detail::uninterrupted([&] { return ::open(name_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
-        if (file_ < 0) throw Error(text(name_, ": cannot be opened: ", std::strerror(errno)));
+        if (file_ < 0) throw Error(to_text(name_, ": cannot be opened: ", std::strerror(errno)));
         struct stat status {};
         if (::fstat(file_, &status) != 0 || !S_ISREG(status.st_mode)) {
             ::close(file_);
-            throw Error(text(name_, ": is not a regular file"));
+            throw Error(to_text(name_, ": is not a regular file"));
         }
         size_ = static_cast<std::uint64_t>(status.st_size);
     }
@@ -89,10 +89,10 @@ public:
             const int count = static_cast<int>(std::min<std::size_t>(buffers.size(), IOV_MAX));
             const ssize_t got = ::preadv(file_, buffers.data(), count, static_cast<off_t>(offset));
             if (got < 0 && errno == EINTR) continue;
-            if (got < 0) throw Error(text(name_, ": cannot be read at offset ", offset, ": ", std::strerror(errno)));
+            if (got < 0) throw Error(to_text(name_, ": cannot be read at offset ", offset, ": ", std::strerror(errno)));
             if (got == 0 && buffers.front().iov_len > 0)
-                throw Error(text(name_, ": ends at offset ", offset, ", it held ", size_,
-                                 " bytes when it was opened; it shrank while it was being read"));
+                throw Error(to_text(name_, ": ends at offset ", offset, ", it held ", size_,
+                                    " bytes when it was opened; it shrank while it was being read"));
             offset += static_cast<std::uint64_t>(got);
             buffers = advance(buffers, static_cast<std::size_t>(got));
         }

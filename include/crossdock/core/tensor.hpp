@@ -45,9 +45,10 @@ public:
           shape_(std::move(shape)),
           recipe_(std::move(recipe)) {
         if (static_cast<std::size_t>(dtype) >= dtype_infos.size())
-            throw Error(text("there is no element type number ", static_cast<std::size_t>(dtype)));
+            throw Error(to_text("there is no element type number ", static_cast<std::size_t>(dtype)));
         if (recipe_ && recipe_->item() != 0 && recipe_->item() != item_size(dtype_))
-            throw Error(text("a recipe of elements of ", recipe_->item(), " bytes makes no tensor of ", name(dtype_)));
+            throw Error(
+                to_text("a recipe of elements of ", recipe_->item(), " bytes makes no tensor of ", dtype_name(dtype_)));
         checked_multiply(element_count(), item_size(dtype_), "tensor bytes");
     }
 
@@ -62,8 +63,8 @@ public:
     /// has no such elements, or no content.
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const {
         if (begin > element_count() || count > element_count() - begin)
-            throw Error(text(count, " elements from ", begin, " on are asked of a tensor ", shape_));
-        if (!has_content()) throw Error(text("a tensor ", shape_, " without content is evaluated"));
+            throw Error(to_text(count, " elements from ", begin, " on are asked of a tensor ", shape_));
+        if (!has_content()) throw Error(to_text("a tensor ", shape_, " without content is evaluated"));
         if (count > 0) recipe_->plan(begin, count, out, plan);
     }
 

@@ -72,16 +72,17 @@ constexpr std::string_view array_name() {
     if constexpr (std::same_as<T, std::uint16_t>)
         return "std::uint16_t (the bits of f16 or bf16)";
     else
-        return name(find_dtype<T>());
+        return dtype_name(find_dtype<T>());
 }
 
 template <class T>
 void check_holds(DType dtype) {
     if (holds<T>(dtype)) return;
     const std::string_view bits = bits_type(dtype);
-    throw Error(text("a tensor of ", name(dtype), " and an array of ", array_name<T>(), " differ in their elements; ",
-                     is_castable(dtype) ? "cast the tensor first" : "use the tensor's own type",
-                     bits.empty() ? "" : text(", or take its bits as ", bits)));
+    throw Error(to_text("a tensor of ", dtype_name(dtype), " and an array of ", array_name<T>(),
+                        " differ in their elements; ",
+                        is_castable(dtype) ? "cast the tensor first" : "use the tensor's own type",
+                        bits.empty() ? "" : to_text(", or take its bits as ", bits)));
 }
 
 }  // namespace detail

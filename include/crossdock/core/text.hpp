@@ -18,14 +18,14 @@ inline void append_text(std::string& out, std::integral auto part) { out += std:
 
 /// The parts as one string; integers in decimal, other types by an append_text() of their own.
 template <class... Parts>
-std::string text(const Parts&... parts) {
+std::string to_text(const Parts&... parts) {
     std::string out;
     (append_text(out, parts), ...);
     return out;
 }
 
 /// "a, b, c"
-inline std::string joined(const auto& names, std::string_view separator = ", ") {
+inline std::string joined_list(const auto& names, std::string_view separator = ", ") {
     std::string out;
     for (const auto& name : names) {
         if (!out.empty()) out += separator;
@@ -40,7 +40,7 @@ inline std::string shortened(std::string_view whole, std::size_t limit = 120) {
     if (whole.size() <= limit) return std::string(whole);
     std::size_t end = limit;
     while (end > 0 && (static_cast<unsigned char>(whole[end]) & 0xC0) == 0x80) --end;
-    return text(whole.substr(0, end), "… (", whole.size(), " bytes)");
+    return to_text(whole.substr(0, end), "… (", whole.size(), " bytes)");
 }
 
 /// The least number of inserted, removed or replaced characters that turns `a` into `b`.
@@ -84,8 +84,8 @@ inline std::string_view nearest_name(std::string_view asked, std::span<const std
 /// "; did you mean 'llama'? Known: falcon, llama", for the end of an error about a name.
 inline std::string known_names(std::string_view asked, std::span<const std::string> known) {
     const std::string_view nearest = nearest_name(asked, known);
-    const std::string hint = nearest.empty() ? std::string(";") : text("; did you mean '", nearest, "'?");
-    return text(hint, " Known: ", joined(known));
+    const std::string hint = nearest.empty() ? std::string(";") : to_text("; did you mean '", nearest, "'?");
+    return to_text(hint, " Known: ", joined_list(known));
 }
 
 }  // namespace crossdock

@@ -84,7 +84,7 @@ struct StoredTensor {
 
 namespace detail {
 
-inline std::string_view name_of(const Tensor& tensor) { return crossdock::name(tensor.dtype()); }
+inline std::string_view name_of(const Tensor& tensor) { return dtype_name(tensor.dtype()); }
 
 template <class Message>
 std::size_t field_count(const Row<Message>& row) {
@@ -93,7 +93,7 @@ std::size_t field_count(const Row<Message>& row) {
 
 inline Tensor cut_for_rank(const Tensor& whole, Cut cut, std::uint64_t rank, std::uint64_t ranks) {
     if (cut == Cut::none || ranks == 1) return whole;
-    return shard(whole, cut == Cut::rows ? 0 : 1, rank, ranks);
+    return take_shard(whole, cut == Cut::rows ? 0 : 1, rank, ranks);
 }
 
 template <class Message>
@@ -122,9 +122,9 @@ inline Parts cut_fields(const Parts& fields, Cut cut, std::uint64_t rank, std::u
 /// Parts that make one tensor although their types differ: cast to one that holds all, and noted, where whoever asks
 /// can do with that; an Error that says `differ` otherwise.
 inline void require_one_type(std::span<Tensor> parts, std::vector<std::string>* mixed, const std::string& differ) {
-    const std::string line = text(differ, "; they make one tensor");
+    const std::string line = to_text(differ, "; they make one tensor");
     if (!mixed) throw Error(line);
-    within(line, [&] { cast_to_common(parts); });
+    in_context(line, [&] { cast_to_common(parts); });
     mixed->push_back(line);
 }
 
@@ -137,13 +137,13 @@ Parts take_stored(const Row<Message>& row, const Parts& expected, StageTensors& 
     for (std::size_t i = 0; i < expected.size(); ++i) {
         const std::string name = scope.name(row.names[i]);
         const NamedTensor* entry = stage.take(rank, name);
-        if (!entry) throw Error(text("tensor '", name, "' of shape ", expected[i].shape(), " is missing; ", sizes));
+        if (!entry) throw Error(to_text("tensor '", name, "' of shape ", expected[i].shape(), " is missing; ", sizes));
         if (entry->tensor.shape() != expected[i].shape())
-            throw Error(text(entry->file, ": tensor '", entry->name, "' has shape ", entry->tensor.shape(),
-                             ", expected ", expected[i].shape(), " (", sizes, ")"));
+            throw Error(to_text(entry->file, ": tensor '", entry->name, "' has shape ", entry->tensor.shape(),
+                                ", expected ", expected[i].shape(), " (", sizes, ")"));
         if (differ.empty() && !stored.empty() && entry->tensor.dtype() != stored[0].dtype())
-            differ = text(entry->file, ": tensor '", entry->name, "' is ", name_of(entry->tensor), ", '",
-                          scope.name(row.names[0]), "' is ", name_of(stored[0]));
+            differ = to_text(entry->file, ": tensor '", entry->name, "' is ", name_of(entry->tensor), ", '",
+                             scope.name(row.names[0]), "' is ", name_of(stored[0]));
         stored.push_back(entry->tensor);
     }
     if (!differ.empty()) require_one_type(stored, mixed, differ);
@@ -171,10 +171,10 @@ void gather_row(const Row<Message>& row, Message& message, StageTensors& stage, 
         if (other != shards[i].end())
             require_one_type(
                 shards[i], mixed,
-                text("tensor '", scope.name(row.names[0]), "' is ", name_of(shards[i][0]),
-                     " on tensor-parallel rank 0 and ", name_of(*other), " on rank ", other - shards[i].begin()));
+                to_text("tensor '", scope.name(row.names[0]), "' is ", name_of(shards[i][0]),
+                        " on tensor-parallel rank 0 and ", name_of(*other), " on rank ", other - shards[i].begin()));
         message.*row.fields[i] =
-            row.cut == Cut::none ? shards[i].front() : unshard(shards[i], row.cut == Cut::rows ? 0 : 1);
+            row.cut == Cut::none ? shards[i].front() : join_shards(shards[i], row.cut == Cut::rows ? 0 : 1);
     }
 }
 
@@ -199,8 +199,8 @@ template <class Message>
 void require_places(const TensorTable& table, const Message& message) {
     for (const auto& field : tensor_fields<Message>)
         if (message.*field.tensor && !row_of(table, field.tensor))
-            throw Error(text("message '", message_name(message), "': the target has no place for tensor '", field.name,
-                             "', which would be lost"));
+            throw Error(to_text("message '", message_name(message), "': the target has no place for tensor '",
+                                field.name, "', which would be lost"));
 }
 
 template <class Message>
@@ -219,13 +219,13 @@ Parts fields_of(const Row<Message>& row, const Message& message, const NameScope
     for (std::size_t i = 0; i < field_count(row); ++i) {
         const auto& tensor = message.*row.fields[i];
         if (tensor) fields.push_back(*tensor);
-        found[i] = text("'", field_name(row.fields[i]), "' is ", tensor ? name_of(*tensor) : "missing");
+        found[i] = to_text("'", field_name(row.fields[i]), "' is ", tensor ? name_of(*tensor) : "missing");
     }
     const bool is_whole = fields.size() == field_count(row) && fields.back().dtype() == fields.front().dtype();
     if (fields.empty() || is_whole) return fields;
-    throw Error(text("message '", message_name(message), "': ", found[0], ", ", found[1], "; '",
-                     scope.name(row.names[0]), "' holds them both",
-                     fields.size() == 2 ? ": give --dtype to cast them to one type" : ""));
+    throw Error(to_text("message '", message_name(message), "': ", found[0], ", ", found[1], "; '",
+                        scope.name(row.names[0]), "' holds them both",
+                        fields.size() == 2 ? ": give --dtype to cast them to one type" : ""));
 }
 
 }  // namespace detail
@@ -252,8 +252,8 @@ void scatter(const TensorTable& table, const Message& message, std::uint64_t ran
 
 /// Whether the checkpoint has the first tensor of the row that holds `field`.
 template <class Message>
-bool holds(const TensorTable& table, const StageTensors& stage, const NameScope& scope,
-           std::optional<Tensor> Message::*field) {
+bool has_stored(const TensorTable& table, const StageTensors& stage, const NameScope& scope,
+                std::optional<Tensor> Message::*field) {
     const Row<Message>* row = row_of(table, field);
     return row && stage.find(0, scope.name(row->names[0]));
 }

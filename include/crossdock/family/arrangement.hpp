@@ -22,7 +22,8 @@ struct Arrangement {
 namespace detail {
 
 inline HeadGeometry heads_of(const ModelHeader& header) {
-    return {checked_divide(header.num_attention_heads, header.num_query_groups, "attention heads"), header.kv_channels};
+    return {checked_divide(header.attention.num_attention_heads, header.attention.num_query_groups, "attention heads"),
+            header.attention.kv_channels};
 }
 inline SeparateQkv as_qkv(const Parts& parts) { return {parts[0], parts[1], parts[2]}; }
 inline Parts as_parts(const SeparateQkv& qkv) { return {qkv.query, qkv.key, qkv.value}; }

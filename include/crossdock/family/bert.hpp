@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "crossdock/family/family.hpp"
-#include "crossdock/family/hub_config.hpp"
+#include "crossdock/family/hub/config.hpp"
+#include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock {
 
@@ -85,10 +86,10 @@ inline std::vector<std::string> read_bert_tensors(ModelHeader& header, std::span
     const auto has = [&](const char* name) { return ranks[0].find(name) != nullptr; };
     header.embedding_norm = header.post_norm = has("bert.embeddings.LayerNorm.weight");
     header.final_norm = !header.post_norm;
-    header.pooler = has("bert.pooler.dense.weight");
-    header.bert_lm_head = has("cls.predictions.transform.dense.weight");
-    header.bert_binary_head = has("cls.seq_relationship.weight");
-    if (!header.bert_lm_head) header.tied_embeddings = true;
+    header.bert.pooler = has("bert.pooler.dense.weight");
+    header.bert.lm_head = has("cls.predictions.transform.dense.weight");
+    header.bert.binary_head = has("cls.seq_relationship.weight");
+    if (!header.bert.lm_head) header.tied_embeddings = true;
     return {};
 }
 
@@ -99,12 +100,12 @@ inline void add_decoder_bias(TensorTable& table, const ModelHeader& header) {
 }
 
 inline std::string bert_architecture(const ModelHeader& header) {
-    if (header.unexpressed.contains("is_decoder") && header.bert_lm_head)
+    if (header.origin.unexpressed.contains("is_decoder") && header.bert.lm_head)
         return header.post_norm ? "BertLMHeadModel" : "MegatronBertForCausalLM";
-    const std::string_view head = header.bert_lm_head ? (header.bert_binary_head ? "ForPreTraining" : "ForMaskedLM")
-                                  : header.bert_binary_head ? "ForNextSentencePrediction"
+    const std::string_view head = header.bert.lm_head ? (header.bert.binary_head ? "ForPreTraining" : "ForMaskedLM")
+                                  : header.bert.binary_head ? "ForNextSentencePrediction"
                                                             : "Model";
-    return text(header.post_norm ? "Bert" : "MegatronBert", head);
+    return to_text(header.post_norm ? "Bert" : "MegatronBert", head);
 }
 
 }  // namespace detail
@@ -117,20 +118,22 @@ inline const Family& bert_family() {
         .name = "bert",
         .hub_types = {"bert", "megatron-bert"},
         .model_types = {"BERT"},
-        .config = {size_entry({"hidden_size"}, &H::hidden_size), size_entry({"num_hidden_layers"}, &H::num_layers),
-                   size_entry({"num_attention_heads"}, &H::num_attention_heads),
-                   size_entry({"intermediate_size"}, &H::ffn_hidden_size),
-                   stated(entry({"max_position_embeddings"}, &H::max_position_embeddings, 512)),
-                   stated(entry({"type_vocab_size"}, &H::num_token_types, 2)), vocab_size_config(), dtype_config(),
-                   entry({"attention_probs_dropout_prob"}, &H::attention_dropout),
-                   entry({"hidden_dropout_prob"}, &H::hidden_dropout),
-                   stated(entry({"layer_norm_eps"}, &H::norm_epsilon, 1e-12)), activation_config("hidden_act", "gelu"),
-                   stated(entry({"tie_word_embeddings"}, &H::tied_embeddings, true)),
+        .config = {size_entry({"hidden_size"}, field::hidden_size),
+                   size_entry({"num_hidden_layers"}, field::num_layers),
+                   size_entry({"num_attention_heads"}, field::num_attention_heads),
+                   size_entry({"intermediate_size"}, field::ffn_hidden_size),
+                   stated(entry({"max_position_embeddings"}, field::max_position_embeddings, 512)),
+                   stated(entry({"type_vocab_size"}, field::num_token_types, 2)), vocab_size_config(), dtype_config(),
+                   entry({"attention_probs_dropout_prob"}, field::attention_dropout),
+                   entry({"hidden_dropout_prob"}, field::hidden_dropout),
+                   stated(entry({"layer_norm_eps"}, field::norm_epsilon, 1e-12)),
+                   activation_config("hidden_act", "gelu"),
+                   stated(entry({"tie_word_embeddings"}, field::tied_embeddings, true)),
                    understood({"position_embedding_type"},
                               [](const Json& value, H&) {
                                   if (!value.is_null() && value != "absolute")
                                       throw Error(
-                                          text("is ", json_shown(value), ", only absolute positions are supported"));
+                                          to_text("is ", json_shown(value), ", only absolute positions are supported"));
                               })},
         .before_config = detail::learned_position_defaults,
         .after_config = [](H&, const Json&) { return std::vector<std::string>(); },
@@ -150,10 +153,10 @@ inline const Family& bert_family() {
                          {"norms that are neither BERT's nor Megatron's (post_norm, embedding_norm, final_norm)",
                           [](const H& h) { return h.post_norm == h.embedding_norm && h.final_norm != h.post_norm; }},
                          {"a head of its own without BERT's in front of it",
-                          [](const H& h) { return h.tied_embeddings || h.bert_lm_head; }}},
+                          [](const H& h) { return h.tied_embeddings || h.bert.lm_head; }}},
         .spellings = {.base = "bert.",
                       .heads = {"cls."},
-                      .stands_alone = [](const H& h) { return !h.bert_lm_head && !h.bert_binary_head; },
+                      .stands_alone = [](const H& h) { return !h.bert.lm_head && !h.bert.binary_head; },
                       .older = {{".LayerNorm.gamma", ".LayerNorm.weight"}, {".LayerNorm.beta", ".LayerNorm.bias"}},
                       .aliases = {{"cls.predictions.decoder.bias", "cls.predictions.bias"}}},
         .from_tensors = detail::read_bert_tensors,

@@ -11,10 +11,12 @@
 #include <utility>
 #include <vector>
 
-#include "crossdock/core/chained.hpp"
+#include "crossdock/container/json.hpp"
+#include "crossdock/container/json_text.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/text.hpp"
-#include "crossdock/family/json.hpp"
+#include "crossdock/protocol/header_fields.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
 namespace crossdock {
@@ -50,20 +52,20 @@ template <class T>
 T json_as(const Json& value) {
     if constexpr (std::is_same_v<T, bool>) {
         if (value.is_boolean()) return value.get<bool>();
-        throw Error(text("is ", json_shown(value), ", expected true or false"));
+        throw Error(to_text("is ", json_shown(value), ", expected true or false"));
     } else if constexpr (std::is_same_v<T, std::uint64_t>) {
         if (value.is_number_unsigned()) return value.get<std::uint64_t>();
         if (value.is_number_integer() && value.get<std::int64_t>() >= 0) return value.get<std::uint64_t>();
         if (value.is_number_float() && value.get<double>() >= 0 && value.get<double>() < 0x1p53 &&
             value.get<double>() == std::floor(value.get<double>()))
             return static_cast<std::uint64_t>(value.get<double>());
-        throw Error(text("is ", json_shown(value), ", expected a whole number that is not negative"));
+        throw Error(to_text("is ", json_shown(value), ", expected a whole number that is not negative"));
     } else if constexpr (std::is_same_v<T, double>) {
         if (value.is_number() && std::isfinite(value.get<double>())) return value.get<double>();
-        throw Error(text("is ", json_shown(value), ", expected a number"));
+        throw Error(to_text("is ", json_shown(value), ", expected a number"));
     } else {
         if (value.is_string()) return value.get<std::string>();
-        throw Error(text("is ", json_shown(value), ", expected a string"));
+        throw Error(to_text("is ", json_shown(value), ", expected a string"));
     }
 }
 
@@ -80,27 +82,27 @@ Json json_of(const T& value) {
 
 /// Reads a header field. A null in the source says nothing.
 template <class T>
-auto read_into(T ModelHeader::*field) {
+auto read_into(const HeaderField<T>& field) {
     using Value = typename detail::optional_value<T>::type;
     return [field](const Json& value, ModelHeader& header) {
-        if (!value.is_null()) header.*field = detail::json_as<Value>(value);
+        if (!value.is_null()) field(header) = detail::json_as<Value>(value);
     };
 }
 
 /// A header field under one key.
 template <class T>
-ConfigEntry entry(std::vector<std::string_view> keys, T ModelHeader::*field, Json absent = nullptr) {
+ConfigEntry entry(std::vector<std::string_view> keys, const HeaderField<T>& field, Json absent = nullptr) {
     return {std::move(keys), std::move(absent), read_into(field),
-            [field](const ModelHeader& header) { return detail::json_of(header.*field); }};
+            [field](const ModelHeader& header) { return detail::json_of(field(header)); }};
 }
 
 /// A header field that need not be known; `unknown` is written where it is not.
 template <class T>
-ConfigEntry entry_or(std::vector<std::string_view> keys, std::optional<T> ModelHeader::*field, Json unknown,
+ConfigEntry entry_or(std::vector<std::string_view> keys, const HeaderField<std::optional<T>>& field, Json unknown,
                      Json absent = nullptr) {
     return {std::move(keys), std::move(absent), read_into(field),
             [field, unknown = std::move(unknown)](const ModelHeader& header) {
-                return header.*field ? Json(*(header.*field)) : unknown;
+                return field(header) ? Json(*(field(header))) : unknown;
             }};
 }
 
@@ -130,12 +132,12 @@ inline ConfigEntry stated(ConfigEntry line) {
 }
 
 /// A size: null says that it follows from others, 0 is no size.
-inline ConfigEntry size_entry(std::vector<std::string_view> keys, std::uint64_t ModelHeader::*field,
+inline ConfigEntry size_entry(std::vector<std::string_view> keys, const HeaderField<std::uint64_t>& field,
                               Json absent = nullptr) {
     ConfigEntry line = entry(std::move(keys), field, std::move(absent));
     line.read = [field](const Json& value, ModelHeader& header) {
-        header.*field = value.is_null() ? 0 : detail::json_as<std::uint64_t>(value);
-        if (!value.is_null() && header.*field == 0) throw Error("is 0, expected at least 1");
+        field(header) = value.is_null() ? 0 : detail::json_as<std::uint64_t>(value);
+        if (!value.is_null() && field(header) == 0) throw Error("is 0, expected at least 1");
     };
     return line;
 }
@@ -163,13 +165,13 @@ inline void read_config(const ConfigTable& table, const Json& config, ModelHeade
         if (spellings.empty() && line.absent.is_null()) continue;
         const std::string key(spellings.empty() ? line.keys.front() : spellings.front());
         const Json& value = spellings.empty() ? line.absent : config.at(key);
-        within(text("'", key, "'"), [&] { line.read(value, header); });
+        in_context(to_text("'", key, "'"), [&] { line.read(value, header); });
     }
 }
 
 /// The same; the Error names `file` too.
 inline void read_config(const ConfigTable& table, const Json& config, ModelHeader& header, std::string_view file) {
-    within(file, [&] { read_config(table, config, header); });
+    in_context(file, [&] { read_config(table, config, header); });
 }
 
 /// Writes the header's fields over `config`, and removes the spellings that are only read.

@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "crossdock/family/family.hpp"
-#include "crossdock/family/hub_config.hpp"
+#include "crossdock/family/hub/config.hpp"
+#include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock {
 
@@ -59,7 +60,8 @@ inline const TensorTable& falcon_table(const ModelHeader& header) {
 
 /// Grouped queries and a norm for the MLP came with the new decoder; its blocks are parallel always.
 inline bool is_new_falcon(const ModelHeader& header) {
-    const bool grouped = header.num_query_groups > 1 && header.num_query_groups < header.num_attention_heads;
+    const bool grouped = header.attention.num_query_groups > 1 &&
+                         header.attention.num_query_groups < header.attention.num_attention_heads;
     return header.parallel_norm || grouped;
 }
 
@@ -68,12 +70,12 @@ inline bool falcon_truth(const Json& value) { return !value.is_null() && json_as
 
 inline bool falcon_flag(const Json& config, const char* key, bool absent) {
     const auto found = config.find(key);
-    return found == config.end() ? absent : within(text("'", key, "'"), [&] { return falcon_truth(*found); });
+    return found == config.end() ? absent : in_context(to_text("'", key, "'"), [&] { return falcon_truth(*found); });
 }
 
 /// transformers lets n_embed count before hidden_size.
 inline ConfigEntry falcon_hidden_size() {
-    ConfigEntry line = size_entry({"hidden_size"}, &ModelHeader::hidden_size);
+    ConfigEntry line = size_entry({"hidden_size"}, field::hidden_size);
     line.stronger = {"n_embed"};
     return line;
 }
@@ -83,8 +85,11 @@ inline ConfigEntry falcon_hidden_size() {
 inline std::vector<std::string> read_falcon(ModelHeader& header, const Json& config) {
     const bool is_new =
         falcon_flag(config, "new_decoder_architecture", hub_type_of(config) == std::string_view("RefinedWeb"));
-    if (!is_new) header.num_query_groups = falcon_flag(config, "multi_query", true) ? 1 : header.num_attention_heads;
-    if (header.ffn_hidden_size == 0) header.ffn_hidden_size = checked_multiply(4, header.hidden_size, "MLP rows");
+    if (!is_new)
+        header.attention.num_query_groups =
+            falcon_flag(config, "multi_query", true) ? 1 : header.attention.num_attention_heads;
+    if (header.mlp.ffn_hidden_size == 0)
+        header.mlp.ffn_hidden_size = checked_multiply(4, header.hidden_size, "MLP rows");
     header.parallel_attention = is_new || falcon_flag(config, "parallel_attn", true);
     std::optional<std::uint64_t> norms;
     read_parameter(config, "num_ln_in_parallel_attn", norms);
@@ -96,23 +101,24 @@ inline std::vector<std::string> read_falcon(ModelHeader& header, const Json& con
 
 /// The variant, from the names and shapes of the first layer.
 inline std::vector<std::string> read_falcon_tensors(ModelHeader& header, std::span<const TensorDict> ranks) {
-    const auto find = [&](const char* name) { return ranks[0].find(text("transformer.h.0.", name)); };
+    const auto find = [&](const char* name) { return ranks[0].find(to_text("transformer.h.0.", name)); };
     const auto check = [](bool said, bool found, std::string_view said_by, std::string_view tensor) {
         if (said != found)
-            throw Error(text("config.json asks for ", said ? "" : "no ", "'", tensor, "' (", said_by,
-                             "), the files hold ", found ? "it" : "none"));
+            throw Error(to_text("config.json asks for ", said ? "" : "no ", "'", tensor, "' (", said_by,
+                                "), the files hold ", found ? "it" : "none"));
     };
     check(header.parallel_norm, find("ln_attn.weight") != nullptr, "num_ln_in_parallel_attn", "ln_attn");
     check(!header.parallel_attention, find("post_attention_layernorm.weight") != nullptr, "parallel_attn",
           "post_attention_layernorm");
     const NamedTensor* qkv = find("self_attention.query_key_value.weight");
     if (!qkv || qkv->tensor.shape().rank() != 2) return {};
-    const std::uint64_t heads = qkv->tensor.shape()[0] / header.kv_channels;
-    const std::uint64_t groups = heads > header.num_attention_heads ? (heads - header.num_attention_heads) / 2 : 0;
-    if (groups == 0 || groups == header.num_query_groups) return {};
-    const std::uint64_t said = std::exchange(header.num_query_groups, groups);
-    return {text("query_key_value has rows for ", groups, " key/value heads, config.json says ", said,
-                 "; the tensor is believed")};
+    const std::uint64_t heads = qkv->tensor.shape()[0] / header.attention.kv_channels;
+    const std::uint64_t groups =
+        heads > header.attention.num_attention_heads ? (heads - header.attention.num_attention_heads) / 2 : 0;
+    if (groups == 0 || groups == header.attention.num_query_groups) return {};
+    const std::uint64_t said = std::exchange(header.attention.num_query_groups, groups);
+    return {to_text("query_key_value has rows for ", groups, " key/value heads, config.json says ", said,
+                    "; the tensor is believed")};
 }
 
 }  // namespace detail
@@ -125,27 +131,28 @@ inline const Family& falcon_family() {
         .name = "falcon",
         .hub_types = {"falcon", "RefinedWeb", "RefinedWebModel"},
         .model_types = {"falcon"},
-        .config = chained(
+        .config = join_lists(
             rope_config(),
             {detail::falcon_hidden_size(),
-             size_entry({"ffn_hidden_size"}, &H::ffn_hidden_size),
-             size_entry({"num_hidden_layers", "n_layer"}, &H::num_layers),
-             size_entry({"num_attention_heads", "n_head"}, &H::num_attention_heads),
-             size_entry({"num_kv_heads", "n_head_kv"}, &H::num_query_groups),
-             stated(entry({"max_position_embeddings"}, &H::max_position_embeddings, 2048)),
+             size_entry({"ffn_hidden_size"}, field::ffn_hidden_size),
+             size_entry({"num_hidden_layers", "n_layer"}, field::num_layers),
+             size_entry({"num_attention_heads", "n_head"}, field::num_attention_heads),
+             size_entry({"num_kv_heads", "n_head_kv"}, field::num_query_groups),
+             stated(entry({"max_position_embeddings"}, field::max_position_embeddings, 2048)),
              vocab_size_config(),
              dtype_config(),
-             entry({"attention_dropout"}, &H::attention_dropout),
-             entry({"hidden_dropout"}, &H::hidden_dropout),
-             stated(entry({"layer_norm_epsilon"}, &H::norm_epsilon, 1e-5)),
+             entry({"attention_dropout"}, field::attention_dropout),
+             entry({"hidden_dropout"}, field::hidden_dropout),
+             stated(entry({"layer_norm_epsilon"}, field::norm_epsilon, 1e-5)),
              activation_config("activation", "gelu"),
-             stated(entry({"tie_word_embeddings"}, &H::tied_embeddings, true)),
+             stated(entry({"tie_word_embeddings"}, field::tied_embeddings, true)),
              {{"bias"},
               false,
               [](const Json& value, H& h) {
-                  h.qkv_bias = h.dense_bias = h.fc1_bias = h.fc2_bias = detail::falcon_truth(value);
+                  h.attention.qkv_bias = h.attention.dense_bias = h.mlp.fc1_bias = h.mlp.fc2_bias =
+                      detail::falcon_truth(value);
               },
-              [](const H& h) { return Json(h.qkv_bias); }},
+              [](const H& h) { return Json(h.attention.qkv_bias); }},
              {{"alibi"},
               false,
               [](const Json& value, H& h) {
@@ -157,15 +164,16 @@ inline const Family& falcon_family() {
              written(
                  "num_ln_in_parallel_attn",
                  [](const H& h) { return detail::is_new_falcon(h) ? Json(h.parallel_norm ? 2 : 1) : Json(nullptr); }),
-             written("multi_query", [](const H& h) { return Json(h.num_query_groups < h.num_attention_heads); })}),
+             written("multi_query",
+                     [](const H& h) { return Json(h.attention.num_query_groups < h.attention.num_attention_heads); })}),
         .before_config =
             [](H& header) {
                 header.norm = NormKind::layer;
                 header.norm_zero_centered = false;
-                header.gated_mlp = false;
+                header.mlp.gated = false;
                 header.parallel_attention = true;
-                header.rotary_percent = 1.0;
-                header.sliding_window = 0;
+                header.attention.rotary_percent = 1.0;
+                header.attention.sliding_window = 0;
                 header.embedding_multiplier = 1.0;
             },
         .after_config = detail::read_falcon,

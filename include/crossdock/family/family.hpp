@@ -29,7 +29,7 @@ inline void require_expressible(const std::vector<Requirement>& requirements, co
                                 std::string_view format) {
     for (const Requirement& requirement : requirements)
         if (!requirement.holds(header))
-            throw Error(text("the model has ", requirement.otherwise, ", which ", format, " cannot express"));
+            throw Error(to_text("the model has ", requirement.otherwise, ", which ", format, " cannot express"));
 }
 
 /// Throws Error naming the first tensor of the model for which the table has no row: the net below the requirements.
@@ -37,8 +37,8 @@ inline void require_rows(const TensorTable& table, const ModelHeader& header, st
     for_each_message_type([&]<class M>() {
         for (const TensorField<M>& field : tensor_fields<M>)
             if (field.expected(header) && !row_of(table, field.tensor))
-                throw Error(text("the model has a tensor '", field.name, "' (", M::name, "), for which ", format,
-                                 " has no place"));
+                throw Error(to_text("the model has a tensor '", field.name, "' (", M::name, "), for which ", format,
+                                    " has no place"));
     });
 }
 
@@ -163,39 +163,45 @@ inline constexpr Requirement sequential{"parallel attention (parallel_attention)
 inline constexpr Requirement pre_norm{"norms behind the blocks (post_norm)",
                                       [](const ModelHeader& h) { return !h.post_norm && !h.embedding_norm; }};
 inline constexpr Requirement final_norm{"no final norm", [](const ModelHeader& h) { return h.final_norm; }};
-inline constexpr Requirement gated{"an MLP without a gate", [](const ModelHeader& h) { return h.gated_mlp; }};
-inline constexpr Requirement ungated{"a gated MLP", [](const ModelHeader& h) { return !h.gated_mlp; }};
+inline constexpr Requirement gated{"an MLP without a gate", [](const ModelHeader& h) { return h.mlp.gated; }};
+inline constexpr Requirement ungated{"a gated MLP", [](const ModelHeader& h) { return !h.mlp.gated; }};
 inline constexpr Requirement known_activation{"a gated MLP whose activation its source does not state",
-                                              [](const ModelHeader& h) { return h.activation.has_value(); }};
+                                              [](const ModelHeader& h) { return h.mlp.activation.has_value(); }};
 inline constexpr Requirement no_bias{"biases in its linear layers", [](const ModelHeader& h) {
-                                         return !h.qkv_bias && !h.dense_bias && !h.fc1_bias && !h.fc2_bias;
+                                         return !h.attention.qkv_bias && !h.attention.dense_bias && !h.mlp.fc1_bias &&
+                                                !h.mlp.fc2_bias;
                                      }};
 inline constexpr Requirement all_biases{"linear layers without biases", [](const ModelHeader& h) {
-                                            return h.qkv_bias && h.dense_bias && h.fc1_bias && h.fc2_bias;
+                                            return h.attention.qkv_bias && h.attention.dense_bias && h.mlp.fc1_bias &&
+                                                   h.mlp.fc2_bias;
                                         }};
 inline constexpr Requirement biases_agree{"biases in some but not all of its linear layers", [](const ModelHeader& h) {
-                                              return h.qkv_bias == h.dense_bias && h.dense_bias == h.fc1_bias &&
-                                                     h.fc1_bias == h.fc2_bias;
+                                              return h.attention.qkv_bias == h.attention.dense_bias &&
+                                                     h.attention.dense_bias == h.mlp.fc1_bias &&
+                                                     h.mlp.fc1_bias == h.mlp.fc2_bias;
                                           }};
 inline constexpr Requirement no_window{"a sliding attention window (sliding_window)", [](const ModelHeader& h) {
-                                           const auto window = h.sliding_window.value_or(0);
+                                           const auto window = h.attention.sliding_window.value_or(0);
                                            return window == 0 || window >= h.max_position_embeddings.value_or(~0ULL);
                                        }};
 inline constexpr Requirement plain_embeddings{"scaled embeddings (embedding_multiplier)", [](const ModelHeader& h) {
                                                   return h.embedding_multiplier.value_or(1.0) == 1.0;
                                               }};
-inline constexpr Requirement decoder_only{
-    "BERT's heads or token types",
-    [](const ModelHeader& h) { return !h.pooler && !h.bert_lm_head && !h.bert_binary_head && h.num_token_types == 0; }};
-inline constexpr Requirement multi_head{
-    "grouped query heads", [](const ModelHeader& h) { return h.num_query_groups == h.num_attention_heads; }};
+inline constexpr Requirement decoder_only{"BERT's heads or token types", [](const ModelHeader& h) {
+                                              return !h.bert.pooler && !h.bert.lm_head && !h.bert.binary_head &&
+                                                     h.num_token_types == 0;
+                                          }};
+inline constexpr Requirement multi_head{"grouped query heads", [](const ModelHeader& h) {
+                                            return h.attention.num_query_groups == h.attention.num_attention_heads;
+                                        }};
 inline constexpr Requirement heads_fill_hidden{
     "heads whose size is not hidden_size / num_attention_heads",
-    [](const ModelHeader& h) { return h.kv_channels * h.num_attention_heads == h.hidden_size; }};
+    [](const ModelHeader& h) { return h.attention.kv_channels * h.attention.num_attention_heads == h.hidden_size; }};
 inline constexpr Requirement head{"no head (headless): it is an embedding model",
                                   [](const ModelHeader& h) { return !h.headless; }};
-inline constexpr Requirement full_rotary{"partial rotary positions (rotary_percent)",
-                                         [](const ModelHeader& h) { return h.rotary_percent.value_or(1.0) == 1.0; }};
+inline constexpr Requirement full_rotary{"partial rotary positions (rotary_percent)", [](const ModelHeader& h) {
+                                             return h.attention.rotary_percent.value_or(1.0) == 1.0;
+                                         }};
 }  // namespace require
 
 /// Of decoders as Llama's: RMS norms in front of the blocks, rotary positions, a gated MLP.

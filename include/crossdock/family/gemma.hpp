@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "crossdock/family/family.hpp"
-#include "crossdock/family/hub_config.hpp"
-#include "crossdock/family/llama.hpp"
+#include "crossdock/family/hub/config.hpp"
+#include "crossdock/family/llama/hub.hpp"
+#include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock {
 
@@ -21,18 +22,18 @@ inline std::vector<std::string> read_gemma_activation(ModelHeader& header, const
     const auto named = [&](const char* key) {
         const auto found = config.find(key);
         if (found == config.end() || found->is_null()) return std::optional<Activation>();
-        return std::optional(within(text("'", key, "'"), [&] { return hub_activation(*found); }));
+        return std::optional(in_context(to_text("'", key, "'"), [&] { return hub_activation(*found); }));
     };
     const auto act = named("hidden_act"), activation = named("hidden_activation");
-    header.activation = act.value_or(Activation::gelu_tanh);
+    header.mlp.activation = act.value_or(Activation::gelu_tanh);
     if (act == Activation::gelu_erf && activation != Activation::gelu_erf) {
-        header.activation = Activation::gelu_tanh;
+        header.mlp.activation = Activation::gelu_tanh;
         return {
             "config.json: hidden_act \"gelu\" is rewritten as gelu_pytorch_tanh, the form in which Gemma was trained"};
     }
-    if (activation && activation != header.activation)
-        return {text("config.json: hidden_activation is ", json_shown(config.at("hidden_activation")),
-                     "; what hidden_act says is used, as transformers does since 4.48")};
+    if (activation && activation != header.mlp.activation)
+        return {to_text("config.json: hidden_activation is ", json_shown(config.at("hidden_activation")),
+                        "; what hidden_act says is used, as transformers does since 4.48")};
     return {};
 }
 
@@ -51,12 +52,13 @@ inline const Family& gemma_family() {
         .name = "gemma",
         .hub_types = {"gemma"},
         .model_types = {"gemma"},
-        .config = chained(
-            chained(detail::llama_sizes({.key_value_heads = 16, .head_size = 256, .positions = 8192}), rope_config()),
-            {write_activation("hidden_act"), write_activation("hidden_activation"),
-             stated(entry({"rms_norm_eps"}, &H::norm_epsilon, 1e-6)),
-             stated(entry({"tie_word_embeddings"}, &H::tied_embeddings, true)),
-             detail::bias_config("attention_bias", &H::qkv_bias, &H::dense_bias)}),
+        .config =
+            join_lists(join_lists(detail::llama_sizes({.key_value_heads = 16, .head_size = 256, .positions = 8192}),
+                                  rope_config()),
+                       {write_activation("hidden_act"), write_activation("hidden_activation"),
+                        stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
+                        stated(entry({"tie_word_embeddings"}, field::tied_embeddings, true)),
+                        detail::bias_config("attention_bias", field::qkv_bias, field::dense_bias)}),
         .before_config = detail::rms_decoder_defaults,
         .after_config =
             [](H& header, const Json& config) {
@@ -68,16 +70,17 @@ inline const Family& gemma_family() {
             },
         .hub_table = detail::llama_hub_table,
         .architecture = [](const H&) { return std::string("GemmaForCausalLM"); },
-        .requirements = chained(detail::rms_decoder_requirements(),
-                                {require::zero_centered_norm,
-                                 require::no_window,
-                                 require::attention_biases_agree,
-                                 {"biases in its MLP", [](const H& h) { return !h.fc1_bias && !h.fc2_bias; }},
-                                 {"embeddings that are not scaled by √hidden_size (embedding_multiplier)",
-                                  [](const H& h) {
-                                      const double wanted = detail::gemma_multiplier(h);
-                                      return std::abs(h.embedding_multiplier.value_or(wanted) - wanted) < 1e-6 * wanted;
-                                  }}}),
+        .requirements =
+            join_lists(detail::rms_decoder_requirements(),
+                       {require::zero_centered_norm,
+                        require::no_window,
+                        require::attention_biases_agree,
+                        {"biases in its MLP", [](const H& h) { return !h.mlp.fc1_bias && !h.mlp.fc2_bias; }},
+                        {"embeddings that are not scaled by √hidden_size (embedding_multiplier)",
+                         [](const H& h) {
+                             const double wanted = detail::gemma_multiplier(h);
+                             return std::abs(h.embedding_multiplier.value_or(wanted) - wanted) < 1e-6 * wanted;
+                         }}}),
         .spellings = {.base = "model.", .heads = {"lm_head."}},
         .relatives = {"gemma2", "gemma3", "gemma3_text", "gemma3n", "recurrent_gemma", "paligemma"},
         .switches = {{"use_bidirectional_attention", false}}};

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "crossdock/family/family.hpp"
-#include "crossdock/family/hub_config.hpp"
+#include "crossdock/family/hub/config.hpp"
+#include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock {
 
@@ -40,7 +41,7 @@ inline const TensorTable& gpt2_table(const ModelHeader&) {
 }
 
 /// transformers writes its general names over GPT-2's own where a config has both.
-inline ConfigEntry gpt2_size(std::string_view own, std::string_view general, std::uint64_t ModelHeader::*field) {
+inline ConfigEntry gpt2_size(std::string_view own, std::string_view general, const HeaderField<std::uint64_t>& field) {
     ConfigEntry line = size_entry({own}, field);
     line.stronger = {general};
     return line;
@@ -48,7 +49,7 @@ inline ConfigEntry gpt2_size(std::string_view own, std::string_view general, std
 
 /// n_ctx is what releases before 4.4 read in place of n_positions; it goes along where it was.
 inline ConfigTable gpt2_positions() {
-    ConfigEntry line = stated(entry({"n_positions", "n_ctx"}, &ModelHeader::max_position_embeddings, 1024));
+    ConfigEntry line = stated(entry({"n_positions", "n_ctx"}, field::max_position_embeddings, 1024));
     line.stronger = {"max_position_embeddings"};
     return {line, written("n_ctx", [](const ModelHeader& header) {
                 return carried_config(header).contains("n_ctx") ? json_of(header.max_position_embeddings) : left_out();
@@ -65,20 +66,21 @@ inline const Family& gpt2_family() {
         .name = "gpt2",
         .hub_types = {"gpt2"},
         .model_types = {"GPT"},
-        .config = chained(detail::gpt2_positions(),
-                          {detail::gpt2_size("n_embd", "hidden_size", &H::hidden_size),
-                           detail::gpt2_size("n_layer", "num_hidden_layers", &H::num_layers),
-                           detail::gpt2_size("n_head", "num_attention_heads", &H::num_attention_heads),
-                           size_entry({"n_inner"}, &H::ffn_hidden_size), vocab_size_config(), dtype_config(),
-                           entry({"attn_pdrop"}, &H::attention_dropout), entry({"resid_pdrop"}, &H::hidden_dropout),
-                           stated(entry({"layer_norm_epsilon"}, &H::norm_epsilon, 1e-5)),
-                           activation_config("activation_function", "gelu_new"),
-                           stated(entry({"tie_word_embeddings"}, &H::tied_embeddings, true))}),
+        .config =
+            join_lists(detail::gpt2_positions(),
+                       {detail::gpt2_size("n_embd", "hidden_size", field::hidden_size),
+                        detail::gpt2_size("n_layer", "num_hidden_layers", field::num_layers),
+                        detail::gpt2_size("n_head", "num_attention_heads", field::num_attention_heads),
+                        size_entry({"n_inner"}, field::ffn_hidden_size), vocab_size_config(), dtype_config(),
+                        entry({"attn_pdrop"}, field::attention_dropout), entry({"resid_pdrop"}, field::hidden_dropout),
+                        stated(entry({"layer_norm_epsilon"}, field::norm_epsilon, 1e-5)),
+                        activation_config("activation_function", "gelu_new"),
+                        stated(entry({"tie_word_embeddings"}, field::tied_embeddings, true))}),
         .before_config = detail::learned_position_defaults,
         .after_config =
             [](H& header, const Json&) {
-                if (header.ffn_hidden_size == 0)
-                    header.ffn_hidden_size = checked_multiply(4, header.hidden_size, "MLP rows");
+                if (header.mlp.ffn_hidden_size == 0)
+                    header.mlp.ffn_hidden_size = checked_multiply(4, header.hidden_size, "MLP rows");
                 return std::vector<std::string>();
             },
         .hub_table = detail::gpt2_table,

@@ -7,7 +7,8 @@
 #include <type_traits>
 
 #include "crossdock/family/config_table.hpp"
-#include "crossdock/family/hub_rope.hpp"
+#include "crossdock/family/hub/rope.hpp"
+#include "crossdock/protocol/header_fields.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
 namespace crossdock {
@@ -33,13 +34,13 @@ void field_from_json(const Json& json, T& value) {
         const auto name = json_as<std::string>(json);
         for (std::size_t i = 0; i < enum_names<T>.size(); ++i)
             if (enum_names<T>[i] == name) return void(value = static_cast<T>(i));
-        throw Error(text("is '", name, "', which is not known"));
+        throw Error(to_text("is '", name, "', which is not known"));
     } else {
         value = json_as<T>(json);
     }
 }
 inline void field_from_json(const Json& json, RopeScaling& value) {
-    if (!json.is_object()) throw Error(text("is ", json_shown(json), ", expected an object"));
+    if (!json.is_object()) throw Error(to_text("is ", json_shown(json), ", expected an object"));
     value = rope_scaling_of(json);
 }
 template <class T>
@@ -53,9 +54,9 @@ void field_from_json(const Json& json, std::optional<T>& value) {
 template <class Fields = decltype(header_fields)>
 Json header_to_json(const ModelHeader& header, const Fields& fields = header_fields) {
     Json json = Json::object();
-    for_each_header_field(fields, [&](std::string_view name, auto member) {
-        Json value = detail::field_to_json(header.*member);
-        if (!value.is_discarded()) json[std::string(name)] = std::move(value);
+    for_each_header_field(fields, [&](const auto& field) {
+        Json value = detail::field_to_json(field(header));
+        if (!value.is_discarded()) json[std::string(field.name)] = std::move(value);
     });
     return json;
 }
@@ -63,10 +64,10 @@ Json header_to_json(const ModelHeader& header, const Fields& fields = header_fie
 /// Sets the fields that the object holds. Throws Error naming a field of the wrong kind.
 template <class Fields = decltype(header_fields)>
 void header_from_json(const Json& json, ModelHeader& header, const Fields& fields = header_fields) {
-    for_each_header_field(fields, [&](std::string_view name, auto member) {
-        const auto found = json.find(std::string(name));
+    for_each_header_field(fields, [&](const auto& field) {
+        const auto found = json.find(std::string(field.name));
         if (found == json.end()) return;
-        within(text("'", name, "'"), [&] { detail::field_from_json(*found, header.*member); });
+        in_context(to_text("'", field.name, "'"), [&] { detail::field_from_json(*found, field(header)); });
     });
 }
 

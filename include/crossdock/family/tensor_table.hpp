@@ -110,7 +110,7 @@ inline TensorTable renamed(TensorTable table, std::string_view from, std::string
 inline std::string layer_name(std::string_view pattern, std::uint64_t layer) {
     const std::size_t at = pattern.find("{}");
     if (at == std::string_view::npos) return std::string(pattern);
-    return text(pattern.substr(0, at), layer, pattern.substr(at + 2));
+    return to_text(pattern.substr(0, at), layer, pattern.substr(at + 2));
 }
 
 }  // namespace crossdock

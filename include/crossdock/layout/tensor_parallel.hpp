@@ -11,13 +11,13 @@ namespace crossdock {
 
 /// The shard of tensor-parallel rank `rank`: the extent along `axis` in `size` equal parts. Throws Error when it does
 /// not divide into so many.
-inline Tensor shard(const Tensor& whole, std::size_t axis, std::uint64_t rank, std::uint64_t size) {
+inline Tensor take_shard(const Tensor& whole, std::size_t axis, std::uint64_t rank, std::uint64_t size) {
     const std::uint64_t part = checked_divide(whole.shape()[axis], size, "a tensor for tensor-parallel ranks");
     return slice(whole, axis, rank * part, (rank + 1) * part);
 }
 
-/// The inverse of shard(): all ranks' shards in order.
-inline Tensor unshard(std::span<const Tensor> shards, std::size_t axis) { return concatenate(shards, axis); }
+/// The inverse of take_shard(): all ranks' shards in order.
+inline Tensor join_shards(std::span<const Tensor> shards, std::size_t axis) { return concatenate(shards, axis); }
 
 /// The vocabulary's rows in a Megatron checkpoint: the next multiple of divisor × ranks.
 inline std::uint64_t padded_vocab_rows(std::uint64_t true_size, std::uint64_t divisor, std::uint64_t ranks) {

@@ -57,8 +57,8 @@ public:
 
     /// "3 of 4096 elements differ, the first is [1, 5]: 0.25 in A, 0.5 in B"; when the threads are done.
     std::string describe() const {
-        return text(count_, " of ", shape_.element_count(), " elements differ, the first is ", position(), ": ",
-                    element_text(dtype_, a_.data()), " in A, ", element_text(dtype_, b_.data()), " in B");
+        return to_text(count_, " of ", shape_.element_count(), " elements differ, the first is ", position(), ": ",
+                       element_text(dtype_, a_.data()), " in A, ", element_text(dtype_, b_.data()), " in B");
     }
 
 private:

@@ -43,7 +43,7 @@ public:
 
 private:
     void take(ModelHeader& header) {
-        within("message 'header'", [&] { check_header(header); });
+        in_context("message 'header'", [&] { check_header(header); });
         if (dtype_) header.params_dtype = *dtype_;
         header_ = header;
         saver_.write(header);

@@ -20,6 +20,7 @@
 #include "crossdock/pipeline/compare_tensors.hpp"
 #include "crossdock/pipeline/progress.hpp"
 #include "crossdock/plugin/loader.hpp"
+#include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock {
 
@@ -94,7 +95,7 @@ private:
             if (other == b.end()) continue;
             ++report_.header_fields;
             if (value != *other)
-                differ(text("header / ", name), text(json_shown(value), " in A, ", json_shown(*other), " in B"));
+                differ(to_text("header / ", name), to_text(json_shown(value), " in A, ", json_shown(*other), " in B"));
         }
     }
 
@@ -108,7 +109,7 @@ private:
     std::uint64_t leave_padding(std::string_view side, std::uint64_t rows, std::optional<std::uint64_t> words) {
         if (!words || *words >= rows) return rows;
         report_.notices.push_back(
-            text(rows - *words, " padded rows of ", side, "'s vocabulary are left out, it has ", *words, " words"));
+            to_text(rows - *words, " padded rows of ", side, "'s vocabulary are left out, it has ", *words, " words"));
         return *words;
     }
 
@@ -117,8 +118,8 @@ private:
         const std::uint64_t both = std::min(header_a_.num_layers, header_b_.num_layers);
         for (std::uint64_t index = 0; index < both; ++index) compare(a_.layer(index), b_.layer(index));
         for (std::uint64_t index = both; index < std::max(header_a_.num_layers, header_b_.num_layers); ++index)
-            differ(text(TransformerLayer::name, " ", index),
-                   text("is missing in ", index < header_a_.num_layers ? "B" : "A"));
+            differ(to_text(TransformerLayer::name, " ", index),
+                   to_text("is missing in ", index < header_a_.num_layers ? "B" : "A"));
         compare_if_present(&Loader::final_norm);
         compare_if_present(&Loader::output_layer);
         compare_if_present(&Loader::pooler);
@@ -136,13 +137,13 @@ private:
     void compare(const M& a, const M& b) {
         for (const auto& field : tensor_fields<M>) {
             const std::optional<Tensor>&left = a.*field.tensor, &right = b.*field.tensor;
-            const std::string place = text(message_name(a), " / ", field.name);
+            const std::string place = to_text(message_name(a), " / ", field.name);
             if (left && right)
                 compare(place, field.vocabulary ? without_padding(*left, rows_a_) : *left,
                         field.vocabulary ? without_padding(*right, rows_b_) : *right, field.vocabulary);
             else if (left || right)
-                differ(place, text("is missing in ", left ? "B" : "A", "; it has shape ",
-                                   (left ? left : right)->shape(), " in ", left ? "A" : "B"));
+                differ(place, to_text("is missing in ", left ? "B" : "A", "; it has shape ",
+                                      (left ? left : right)->shape(), " in ", left ? "A" : "B"));
         }
         reporter_.took(a);
     }
@@ -155,11 +156,11 @@ private:
         ++report_.tensors;
         if (a.shape() != b.shape()) {
             const bool may_be_padded = is_vocabulary && !header_a_.true_vocab_size && !header_b_.true_vocab_size;
-            return differ(place, text("has shape ", a.shape(), " in A, ", b.shape(), " in B",
-                                      may_be_padded ? "; if rows are padding, give --true_vocab_size" : ""));
+            return differ(place, to_text("has shape ", a.shape(), " in A, ", b.shape(), " in B",
+                                         may_be_padded ? "; if rows are padding, give --true_vocab_size" : ""));
         }
         if (a.dtype() != b.dtype())
-            return differ(place, text("is ", name(a.dtype()), " in A, ", name(b.dtype()), " in B"));
+            return differ(place, to_text("is ", dtype_name(a.dtype()), " in A, ", dtype_name(b.dtype()), " in B"));
         pairs_.push_back({place, std::make_shared<Mismatch>(a.dtype(), a.shape())});
         pool_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch), place}});
     }
@@ -188,7 +189,7 @@ inline VerifyReport verify(Loader& a, Loader& b, const VerifyOptions& options = 
     const auto begin = std::chrono::steady_clock::now();
     VerifyReport report = detail::Verifier(a, b, options).run();
     for (Loader* side : {&a, &b})
-        for (std::string& line : side->notices()) report.notices.push_back(text(side == &a ? "A: " : "B: ", line));
+        for (std::string& line : side->notices()) report.notices.push_back(to_text(side == &a ? "A: " : "B: ", line));
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return report;
 }

@@ -5,12 +5,12 @@
 #include "crossdock/family/falcon.hpp"
 #include "crossdock/family/gemma.hpp"
 #include "crossdock/family/gpt2.hpp"
-#include "crossdock/family/llama.hpp"
-#include "crossdock/family/mistral.hpp"
-#include "crossdock/plugin/family_loader.hpp"
-#include "crossdock/plugin/family_saver.hpp"
-#include "crossdock/plugin/megatron_loader.hpp"
-#include "crossdock/plugin/megatron_saver.hpp"
+#include "crossdock/family/llama/hub.hpp"
+#include "crossdock/family/mistral/hub.hpp"
+#include "crossdock/plugin/family/loader.hpp"
+#include "crossdock/plugin/family/saver.hpp"
+#include "crossdock/plugin/megatron/loader.hpp"
+#include "crossdock/plugin/megatron/saver.hpp"
 #include "crossdock/plugin/plugin_list.hpp"
 
 namespace crossdock {

@@ -84,11 +84,12 @@ inline std::string reason_against(const std::filesystem::path& file, const std::
     if (error) return "is a link to nothing";
     const auto blobs = blobs_beside(real);
     if (!lies_under(target, real) && (blobs.empty() || !lies_under(target, blobs)))
-        return text("is a link to ", target.string(), ", outside of the checkpoint");
+        return to_text("is a link to ", target.string(), ", outside of the checkpoint");
     if (!std::filesystem::is_regular_file(target, error) || error) return "is not a regular file";
     const std::uint64_t bytes = std::filesystem::file_size(target, error);
     if (error) return "cannot be read";
-    if (bytes > max_companion_bytes) return text("holds ", bytes, " bytes, more than a file beside the weights should");
+    if (bytes > max_companion_bytes)
+        return to_text("holds ", bytes, " bytes, more than a file beside the weights should");
     return {};
 }
 
@@ -106,13 +107,13 @@ inline std::vector<Companion> find_companions(const std::filesystem::path& direc
         if (const std::string reason = detail::reason_against(file, real); reason.empty())
             found.push_back({file, std::move(name)});
         else
-            notices.push_back(text(file.string(), ": ", reason, "; it is left out"));
+            notices.push_back(to_text(file.string(), ": ", reason, "; it is left out"));
     };
     for (const std::string& name : detail::names_in(directory)) {
         const auto path = directory / name;
         const bool is_directory = std::filesystem::is_directory(path, error);
         if (is_directory && detail::is_companion_folder(name) && !std::filesystem::is_symlink(path)) {
-            for (const std::string& inner : detail::names_in(path)) take(path / inner, text(name, "/", inner));
+            for (const std::string& inner : detail::names_in(path)) take(path / inner, to_text(name, "/", inner));
         } else if (!is_directory && detail::is_companion_name(name)) {
             take(path, name);
         }
@@ -122,7 +123,7 @@ inline std::vector<Companion> find_companions(const std::filesystem::path& direc
 
 /// The companion of this name; null when there is none.
 inline const Companion* find_companion(const ModelHeader& header, std::string_view name) {
-    for (const Companion& companion : header.companions)
+    for (const Companion& companion : header.origin.companions)
         if (companion.name == name) return &companion;
     return nullptr;
 }
@@ -131,7 +132,7 @@ inline const Companion* find_companion(const ModelHeader& header, std::string_vi
 /// one cannot be read any more, or the disk refuses.
 inline void copy_companions(const ModelHeader& header, const std::filesystem::path& directory) {
     std::vector<std::byte> block(std::size_t{1} << 20);
-    for (const auto& [file, name] : header.companions) {
+    for (const auto& [file, name] : header.origin.companions) {
         const FileSource from(file);
         std::filesystem::create_directories((directory / name).parent_path());
         OutputFile to(directory / name);

@@ -10,10 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "crossdock/family/hub_config.hpp"
-#include "crossdock/family/hub_rope.hpp"
-#include "crossdock/family/json.hpp"
+#include "crossdock/container/json.hpp"
+#include "crossdock/family/hub/config.hpp"
+#include "crossdock/family/hub/rope.hpp"
 #include "crossdock/plugin/options.hpp"
+#include "crossdock/protocol/header_fields.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
 namespace crossdock {
@@ -53,7 +54,7 @@ inline void check_rope_keys(const Json& scaling, const std::string& kind) {
         if (line.name == kind) known.insert(known.end(), line.needs.begin(), line.needs.end());
     for (const auto& [key, value] : scaling.items())
         if (std::find(known.begin(), known.end(), std::string_view(key)) == known.end())
-            throw UsageError(text("has a key '", key, "', which ", kind, " does not know"));
+            throw UsageError(to_text("has a key '", key, "', which ", kind, " does not know"));
 }
 
 /// Hugging Face's dictionary as a scaling. Throws Error where a key is missing, unknown or of the wrong kind.
@@ -61,42 +62,43 @@ inline void override_rope_scaling(const std::string& given, ModelHeader& header)
     const Json scaling = parse_json(given, "--rope_scaling");
     if (!scaling.is_null() && !scaling.is_object())
         throw UsageError("--rope_scaling: expected a JSON object, as in config.json, or null");
-    within("--rope_scaling", [&] {
+    in_context("--rope_scaling", [&] {
         if (scaling.is_object() && !scaling.contains("rope_type") && !scaling.contains("type"))
             throw UsageError("has no rope_type, which says what kind it is");
         read_rope(scaling, header);
-        if (scaling.is_object()) check_rope_keys(scaling, header.rope_scaling->type);
-        if (header.rope_scaling->factor && *header.rope_scaling->factor <= 0)
+        if (scaling.is_object()) check_rope_keys(scaling, header.attention.rope_scaling->type);
+        if (header.attention.rope_scaling->factor && *header.attention.rope_scaling->factor <= 0)
             throw UsageError("has a factor that is not above 0");
-        auto& length = header.rope_scaling->original_max_position_embeddings;
-        if (header.rope_scaling->type == "llama3" && !length)
+        auto& length = header.attention.rope_scaling->original_max_position_embeddings;
+        if (header.attention.rope_scaling->type == "llama3" && !length)
             throw UsageError("has no original_max_position_embeddings, which llama3 needs");
-        if (has_original_length(header.rope_scaling->type) && !length) length = header.max_position_embeddings;
+        if (has_original_length(header.attention.rope_scaling->type) && !length)
+            length = header.max_position_embeddings;
     });
-    header.given.emplace("rope_scaling");
-    if (scaling.is_object() && scaling.contains("rope_theta")) header.given.emplace("rope_theta");
+    header.origin.given.emplace("rope_scaling");
+    if (scaling.is_object() && scaling.contains("rope_theta")) header.origin.given.emplace("rope_theta");
 }
 
 inline void require_positive(const std::optional<double>& value, std::string_view option) {
-    if (value && *value <= 0) throw UsageError(text("--", option, " must be a number above 0"));
+    if (value && *value <= 0) throw UsageError(to_text("--", option, " must be a number above 0"));
 }
 
 /// Throws Error where an option speaks of rotary positions and the model has none.
 inline void require_rotary(const ModelHeader& header, std::string_view option) {
     if (header.positions != PositionKind::rope)
-        throw Error(text("--", option, " contradicts the model, whose positions are not rotary but ",
-                         enum_name(header.positions)));
+        throw Error(to_text("--", option, " contradicts the model, whose positions are not rotary but ",
+                            enum_name(header.positions)));
 }
 
 }  // namespace detail
 
-/// Writes what the user states over what the header says, and notes it in header.given. Throws Error where that
+/// Writes what the user states over what the header says, and notes it in header.origin.given. Throws Error where that
 /// cannot be said of the model.
 inline void apply_overrides(const HeaderOverrides& asked, ModelHeader& header) {
-    const auto take = [&header](std::string_view name, const auto& value, auto member) {
+    const auto take = [&header](const auto& value, const auto& field) {
         if (!value) return;
-        header.*member = *value;
-        header.given.emplace(name);
+        field(header) = *value;
+        header.origin.given.emplace(field.name);
     };
     const auto is_share = [](const std::optional<double>& share) { return !share || (*share >= 0 && *share <= 1); };
     detail::require_positive(asked.rope_theta, "rope_theta");
@@ -108,20 +110,21 @@ inline void apply_overrides(const HeaderOverrides& asked, ModelHeader& header) {
     if (asked.max_position_embeddings == 0U) throw UsageError("--max_position_embeddings is 0, expected at least 1");
     if (asked.rope_theta) detail::require_rotary(header, "rope_theta");
     if (asked.rotary_percent) detail::require_rotary(header, "rotary_percent");
-    take("max_position_embeddings", asked.max_position_embeddings, &ModelHeader::max_position_embeddings);
+    take(asked.max_position_embeddings, field::max_position_embeddings);
     if (asked.rope_scaling) {
         detail::require_rotary(header, "rope_scaling");
         detail::override_rope_scaling(*asked.rope_scaling, header);
     }
-    take("rope_theta", asked.rope_theta, &ModelHeader::rope_theta);
-    take("rotary_percent", asked.rotary_percent, &ModelHeader::rotary_percent);
-    take("norm_epsilon", asked.norm_epsilon, &ModelHeader::norm_epsilon);
-    take("sliding_window", asked.sliding_window, &ModelHeader::sliding_window);
-    take("attention_dropout", asked.attention_dropout, &ModelHeader::attention_dropout);
-    take("hidden_dropout", asked.hidden_dropout, &ModelHeader::hidden_dropout);
+    take(asked.rope_theta, field::rope_theta);
+    take(asked.rotary_percent, field::rotary_percent);
+    take(asked.norm_epsilon, field::norm_epsilon);
+    take(asked.sliding_window, field::sliding_window);
+    take(asked.attention_dropout, field::attention_dropout);
+    take(asked.hidden_dropout, field::hidden_dropout);
     if (asked.activation) {
-        header.activation = within("--activation", [&] { return detail::hub_activation(Json(*asked.activation)); });
-        header.given.emplace("activation");
+        header.mlp.activation =
+            in_context("--activation", [&] { return detail::hub_activation(Json(*asked.activation)); });
+        header.origin.given.emplace("activation");
     }
 }
 
@@ -129,7 +132,7 @@ inline void apply_overrides(const HeaderOverrides& asked, ModelHeader& header) {
 inline std::set<std::string> given_fields(const HeaderOverrides& asked) {
     ModelHeader header;
     apply_overrides(asked, header);
-    return header.given;
+    return header.origin.given;
 }
 
 /// The options that set the overrides in a plugin's Options, which every loader and saver offers.

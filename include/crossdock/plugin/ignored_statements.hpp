@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "crossdock/family/hub_config.hpp"
+#include "crossdock/family/hub/config.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 
 namespace crossdock::detail {
@@ -14,18 +14,19 @@ namespace crossdock::detail {
 inline void ignore_statements(const std::vector<std::string>& names, OpenCheckpoint& open) {
     ModelHeader& header = open.header;
     for (const std::string& name : names) {
-        const auto found = header.unexpressed.find(name);
-        if (found == header.unexpressed.end()) {
+        const auto found = header.origin.unexpressed.find(name);
+        if (found == header.origin.unexpressed.end()) {
             std::vector<std::string> there;
-            for (const auto& [other, value] : header.unexpressed) there.push_back(other);
-            throw UsageError(text("--ignore ", name, ": ",
-                                  there.empty() ? "the source states nothing that needs to be ignored"
-                                                : text("the source states no such thing, but ", joined(there))));
+            for (const auto& [other, value] : header.origin.unexpressed) there.push_back(other);
+            throw UsageError(to_text("--ignore ", name, ": ",
+                                     there.empty()
+                                         ? "the source states nothing that needs to be ignored"
+                                         : to_text("the source states no such thing, but ", joined_list(there))));
         }
-        open.notices.push_back(text("--ignore: ", name, " ", found->second, " is left out"));
-        header.unexpressed.erase(found);
+        open.notices.push_back(to_text("--ignore: ", name, " ", found->second, " is left out"));
+        header.origin.unexpressed.erase(found);
         Json config = carried_config(header);
-        if (config.erase(name) > 0) header.carried["config.json"] = json_text(config) + "\n";
+        if (config.erase(name) > 0) header.origin.carried["config.json"] = json_text(config) + "\n";
     }
 }
 

@@ -40,7 +40,7 @@ inline std::uint64_t parse_number(std::string_view value) {
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
     if (error != std::errc() || end != value.data() + value.size())
-        throw UsageError(text("'", value, "' is not a whole number that is not negative"));
+        throw UsageError(to_text("'", value, "' is not a whole number that is not negative"));
     return number;
 }
 
@@ -51,7 +51,7 @@ inline double parse_decimal(const std::string& value) {
     double number = 0;
     const bool begins_well = !value.empty() && value.find_first_not_of("+-.0123456789eE") == std::string::npos;
     if (!begins_well || !(in >> number) || in.peek() != std::istringstream::traits_type::eof())
-        throw UsageError(text("'", value, "' is not a number"));
+        throw UsageError(to_text("'", value, "' is not a number"));
     return number;
 }
 

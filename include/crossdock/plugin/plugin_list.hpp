@@ -91,7 +91,7 @@ private:
     static void choose(std::string_view plugin, auto&& use) {
         const bool found = ((Ps::name() == plugin && (use.template operator()<Ps>(), true)) || ...);
         if (!found)
-            throw UsageError(text("no ", Base::kind, " is called '", plugin, "'", known_names(plugin, names())));
+            throw UsageError(to_text("no ", Base::kind, " is called '", plugin, "'", known_names(plugin, names())));
     }
 
     template <class P>
@@ -102,7 +102,7 @@ private:
             known.push_back(spec.info.name);
         }
         throw UsageError(
-            text("--", name, " is no option of the ", Base::kind, " '", P::name(), "'", known_names(name, known)));
+            to_text("--", name, " is no option of the ", Base::kind, " '", P::name(), "'", known_names(name, known)));
     }
 };
 

@@ -52,7 +52,7 @@ public:
 protected:
     template <class M>
     [[noreturn]] static void refuse(const M& message) {
-        throw Error(text("the saver has no place for '", message_name(message), "'"));
+        throw Error(to_text("the saver has no place for '", message_name(message), "'"));
     }
 };
 

@@ -6,9 +6,11 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/container/json.hpp"
+#include "crossdock/container/json_text.hpp"
 #include "crossdock/container/output_file.hpp"
 #include "crossdock/family/header_json.hpp"
-#include "crossdock/family/json.hpp"
+#include "crossdock/protocol/header_fields.hpp"
 #include "crossdock/protocol/model_header.hpp"
 #include "crossdock/version.hpp"
 
@@ -29,7 +31,7 @@ inline void read_sidecar(const std::filesystem::path& directory, ModelHeader& he
     const std::filesystem::path path = directory / sidecar_name;
     if (!std::filesystem::exists(path)) return;
     const Json json = read_json_object(path);
-    within(path.string(), [&] {
+    in_context(path.string(), [&] {
         if (const auto fields = json.find("header"); fields != json.end() && fields->is_object())
             header_from_json(*fields, header);
         if (const auto fields = json.find("training"); fields != json.end() && fields->is_object())
@@ -42,7 +44,7 @@ inline void read_sidecar(const std::filesystem::path& directory, ModelHeader& he
         read_name("model_type", header.model_type);
         if (const auto carried = json.find("carried"); carried != json.end() && carried->is_object())
             for (const auto& [name, content] : carried->items())
-                if (content.is_string()) header.carried[name] = content.get<std::string>();
+                if (content.is_string()) header.origin.carried[name] = content.get<std::string>();
     });
 }
 
@@ -51,13 +53,13 @@ inline void write_sidecar(const std::filesystem::path& directory, const ModelHea
                           const std::vector<std::string>& flags) {
     Json json;
     json["crossdock"] = version;
-    json["source_format"] = header.source_format;
+    json["source_format"] = header.origin.format;
     if (!header.family.empty()) json["family"] = header.family;
     if (!header.model_type.empty()) json["model_type"] = header.model_type;
     json["header"] = header_to_json(header);
     json["training"] = header_to_json(header, training_fields);
     if (!flags.empty()) json["flags"] = flags;
-    json["carried"] = header.carried;
+    json["carried"] = header.origin.carried;
     write_text(directory / sidecar_name, json_text(json) + "\n");
 }
 

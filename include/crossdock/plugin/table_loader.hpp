@@ -42,10 +42,11 @@ struct OpenCheckpoint {
 
 /// "hidden_size 4096, num_attention_heads 32, …": what expected shapes follow from.
 inline std::string describe_sizes(const ModelHeader& header, std::string_view where) {
-    return text(where, " says num_layers ", header.num_layers, ", hidden_size ", header.hidden_size,
-                ", num_attention_heads ", header.num_attention_heads, ", key/value heads ", header.num_query_groups,
-                ", head size ", header.kv_channels, ", ffn size ", header.ffn_hidden_size, ", vocabulary rows ",
-                header.vocab_rows, header.given.empty() ? "" : "; the user gave ", joined(header.given));
+    return to_text(where, " says num_layers ", header.num_layers, ", hidden_size ", header.hidden_size,
+                   ", num_attention_heads ", header.attention.num_attention_heads, ", key/value heads ",
+                   header.attention.num_query_groups, ", head size ", header.attention.kv_channels, ", ffn size ",
+                   header.mlp.ffn_hidden_size, ", vocabulary rows ", header.vocab_rows,
+                   header.origin.given.empty() ? "" : "; the user gave ", joined_list(header.origin.given));
 }
 
 /// Sends any checkpoint that a table describes. The constructor goes over all tensors once, without content: what is
@@ -64,7 +65,7 @@ public:
 
     void begin() override {
         if (!mixed_.empty() && !will_cast_)
-            throw Error(text(mixed_.front(), ": give --dtype to cast them to one type"));
+            throw Error(to_text(mixed_.front(), ": give --dtype to cast them to one type"));
         check_unused();
         check_replicas();
         check_tied_copy();
@@ -75,7 +76,7 @@ public:
     TransformerLayer layer(std::uint64_t index) override {
         if (index >= checkpoint_.layers.size())
             throw Error(
-                text(checkpoint_.description, ": there is no layer ", index, " of ", checkpoint_.layers.size()));
+                to_text(checkpoint_.description, ": there is no layer ", index, " of ", checkpoint_.layers.size()));
         const LayerPlace& place = checkpoint_.layers[index];
         auto message = load<TransformerLayer>(place.stage, place.scope);
         message.index = index;
@@ -100,7 +101,7 @@ public:
     }
     std::vector<std::string> notices() const override {
         std::vector<std::string> lines = checkpoint_.notices;
-        if (!mixed_.empty()) lines.push_back(text(mixed_.front(), ", read in a type that holds them all"));
+        if (!mixed_.empty()) lines.push_back(to_text(mixed_.front(), ", read in a type that holds them all"));
         return lines;
     }
 
@@ -122,10 +123,10 @@ private:
         const ModelHeader& header = checkpoint_.header;
         if (!header.true_vocab_size) return;
         if (*header.true_vocab_size == 0)
-            throw Error(text(checkpoint_.description, ": the vocabulary is said to have 0 words"));
+            throw Error(to_text(checkpoint_.description, ": the vocabulary is said to have 0 words"));
         if (*header.true_vocab_size > header.vocab_rows)
-            throw Error(text(checkpoint_.description, ": the vocabulary is said to have ", *header.true_vocab_size,
-                             " words, the word embeddings have only ", header.vocab_rows, " rows"));
+            throw Error(to_text(checkpoint_.description, ": the vocabulary is said to have ", *header.true_vocab_size,
+                                " words, the word embeddings have only ", header.vocab_rows, " rows"));
     }
 
     void check_all_tensors() {
@@ -152,7 +153,7 @@ private:
         std::vector<std::string> names;
         for (const StageTensors& stage : checkpoint_.stages)
             for (const NamedTensor* entry : stage.unused(checkpoint_.table->ignored_endings))
-                names.push_back(text("'", entry->name, "' (", entry->file, ")"));
+                names.push_back(to_text("'", entry->name, "' (", entry->file, ")"));
         return names;
     }
 
@@ -162,8 +163,8 @@ private:
         const std::size_t count = names.size();
         if (count == 0) return;
         names.resize(std::min(count, shown));
-        throw Error(text(count, " tensors have no place in this model and would be lost: ", joined(names),
-                         count > shown ? ", …" : "", "; ", sizes_));
+        throw Error(to_text(count, " tensors have no place in this model and would be lost: ", joined_list(names),
+                            count > shown ? ", …" : "", "; ", sizes_));
     }
 
     /// What all ranks of a stage hold is the same on all, and one of them is sent.
@@ -176,12 +177,12 @@ private:
     static void check_replica(const StageTensors& stage, const std::string& name, std::size_t rank) {
         const NamedTensor *first = stage.find(0, name), *other = stage.find(rank, name);
         if (!first || !other || same_bytes(first->tensor, other->tensor)) return;
-        const auto type_of = [](const NamedTensor& entry) { return crossdock::name(entry.tensor.dtype()); };
+        const auto type_of = [](const NamedTensor& entry) { return dtype_name(entry.tensor.dtype()); };
         const bool is_cast = first->tensor.dtype() != other->tensor.dtype();
-        throw Error(text("tensor '", first->name, "' differs between tensor-parallel ranks 0 and ", rank, " (",
-                         first->file, ", ", other->file, "), which both hold all of it",
-                         is_cast ? text(" and have it as ", type_of(*first), " and ", type_of(*other)) : "",
-                         "; the files are of different checkpoints, or one is damaged"));
+        throw Error(to_text("tensor '", first->name, "' differs between tensor-parallel ranks 0 and ", rank, " (",
+                            first->file, ", ", other->file, "), which both hold all of it",
+                            is_cast ? to_text(" and have it as ", type_of(*first), " and ", type_of(*other)) : "",
+                            "; the files are of different checkpoints, or one is damaged"));
     }
 
     /// A tied model's second copy of its embeddings is dropped where it repeats them.
@@ -192,11 +193,12 @@ private:
         const Tensor copy = concatenate(copies_, 0);
         copies_.clear();
         if (same_bytes(copy, *message.word)) return;
-        const std::string differs = text("'", checkpoint_.table->tied_copy, "' differs from the word embeddings");
+        const std::string differs = to_text("'", checkpoint_.table->tied_copy, "' differs from the word embeddings");
         if (checkpoint_.stages.size() > 1)
-            throw Error(text(checkpoint_.description, ": ", differs,
-                             " of the first stage, to which the model ties it; the files are of different checkpoints, "
-                             "or one is damaged"));
+            throw Error(
+                to_text(checkpoint_.description, ": ", differs,
+                        " of the first stage, to which the model ties it; the files are of different checkpoints, "
+                        "or one is damaged"));
         if (!checkpoint_.keeps_differing_head) {
             checkpoint_.notices.push_back(differs + ", to which the model ties it; the embeddings are used");
             return;
@@ -236,19 +238,20 @@ inline std::uint64_t count_layers(const StageTensors& stage, const std::string& 
 inline const NamedTensor& required_tensor(const StageTensors& stage, const std::string& name,
                                           const std::filesystem::path& directory) {
     const NamedTensor* entry = stage.find(0, name);
-    if (!entry) throw Error(text(directory.string(), ": tensor '", name, "' is missing"));
+    if (!entry) throw Error(to_text(directory.string(), ": tensor '", name, "' is missing"));
     if (entry->tensor.shape().rank() == 0)
-        throw Error(text(entry->file, ": tensor '", entry->name, "' is a scalar, expected rows"));
+        throw Error(to_text(entry->file, ": tensor '", entry->name, "' is a scalar, expected rows"));
     return *entry;
 }
 
 /// Fills the sizes that follow from others. Throws Error where one is missing or cannot be: what the tables divide by
 /// is then not 0.
 inline void complete_sizes(ModelHeader& header, std::string_view where) {
-    if (header.num_query_groups == 0) header.num_query_groups = header.num_attention_heads;
-    if (header.kv_channels == 0 && header.num_attention_heads != 0)
-        header.kv_channels = header.hidden_size / header.num_attention_heads;
-    within(where, [&] { check_header(header); });
+    if (header.attention.num_query_groups == 0)
+        header.attention.num_query_groups = header.attention.num_attention_heads;
+    if (header.attention.kv_channels == 0 && header.attention.num_attention_heads != 0)
+        header.attention.kv_channels = header.hidden_size / header.attention.num_attention_heads;
+    in_context(where, [&] { check_header(header); });
 }
 
 }  // namespace crossdock

@@ -15,7 +15,7 @@
 #include "crossdock/container/staged_directory.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/transfer.hpp"
-#include "crossdock/core/chained.hpp"
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
@@ -39,12 +39,12 @@ struct TargetCheckpoint {
 inline void require_divisible(const ModelHeader& header, std::uint64_t ranks, std::string_view option) {
     const auto check = [&](std::uint64_t value, std::string_view name) {
         if (value % ranks != 0)
-            throw Error(text("--", option, " ", ranks, " does not divide the model's ", value, " ", name,
-                             "; choose a divisor"));
+            throw Error(to_text("--", option, " ", ranks, " does not divide the model's ", value, " ", name,
+                                "; choose a divisor"));
     };
-    check(header.num_attention_heads, "attention heads");
-    check(header.num_query_groups, "key/value heads");
-    check(header.ffn_hidden_size, "MLP rows (ffn_hidden_size)");
+    check(header.attention.num_attention_heads, "attention heads");
+    check(header.attention.num_query_groups, "key/value heads");
+    check(header.mlp.ffn_hidden_size, "MLP rows (ffn_hidden_size)");
     check(header.vocab_rows, "vocabulary rows");
 }
 
@@ -54,8 +54,8 @@ inline void require_checkpoint(const std::filesystem::path& directory) {
     if (std::filesystem::is_empty(directory)) return;
     constexpr std::array marks{"config.json", "params.json", "crossdock.json", "latest_checkpointed_iteration.txt"};
     if (std::none_of(marks.begin(), marks.end(), [&](const char* m) { return std::filesystem::exists(directory / m); }))
-        throw Error(text(directory.string(), ": does not look like a checkpoint (no ", joined(marks),
-                         "), so it is not overwritten; remove it yourself or choose another target"));
+        throw Error(to_text(directory.string(), ": does not look like a checkpoint (no ", joined_list(marks),
+                            "), so it is not overwritten; remove it yourself or choose another target"));
 }
 
 /// Writes any checkpoint that a table describes, into a staging directory that becomes the target in finish().
@@ -70,7 +70,7 @@ public:
 
     void write(const ModelHeader& header) override {
         if (save_dir_.empty()) throw UsageError("the saver needs to know where to save (--save_dir)");
-        if (!header.source_directory.empty()) require_separate(header.source_directory, save_dir_);
+        if (!header.origin.directory.empty()) require_separate(header.origin.directory, save_dir_);
         const ModelHeader stated = with_overrides(header);
         require_expressed(stated);
         prepare(stated);
@@ -89,7 +89,7 @@ public:
         require_header();
         if (message.index >= target_.layers.size())
             throw Error(
-                text("message '", message_name(message), "': the target has ", target_.layers.size(), " layers"));
+                to_text("message '", message_name(message), "': the target has ", target_.layers.size(), " layers"));
         const LayerPlace& place = target_.layers[message.index];
         save(message, place.stage, place.scope);
     }
@@ -110,7 +110,7 @@ public:
     }
 
     std::vector<std::string> notices() const override {
-        return staged_ ? chained(staged_->notices(), notices_) : notices_;
+        return staged_ ? join_lists(staged_->notices(), notices_) : notices_;
     }
 
 protected:
@@ -132,19 +132,19 @@ private:
         const auto positions = header.max_position_embeddings;
         apply_overrides(overrides_, header);
         if (header.positions == PositionKind::learned && header.max_position_embeddings != positions)
-            throw Error(text("--max_position_embeddings ", header.max_position_embeddings.value_or(0),
-                             " contradicts the model's table of ", positions.value_or(0), " positions"));
+            throw Error(to_text("--max_position_embeddings ", header.max_position_embeddings.value_or(0),
+                                " contradicts the model's table of ", positions.value_or(0), " positions"));
         return header;
     }
 
     /// Throws Error naming what the source states and the target cannot: the same tensors would be another model.
     void require_expressed(const ModelHeader& header) const {
-        const bool may_ignore = !header.source_format.empty();  // our own loaders have the option
-        for (const auto& [name, value] : header.unexpressed)
+        const bool may_ignore = !header.origin.format.empty();  // our own loaders have the option
+        for (const auto& [name, value] : header.origin.unexpressed)
             if (!expresses(header, name))
-                throw Error(text(
-                    "the source states ", name, " ", value, ", which the target cannot express",
-                    may_ignore ? text("; to convert as if it were not stated, give --ignore ", name) : std::string()));
+                throw Error(to_text("the source states ", name, " ", value, ", which the target cannot express",
+                                    may_ignore ? to_text("; to convert as if it were not stated, give --ignore ", name)
+                                               : std::string()));
     }
 
     void require_header() const {
@@ -171,7 +171,8 @@ private:
         const Tensor rows = with_vocab_rows(embeddings, target_.header.vocab_rows);
         std::vector<StoredTensor> group;
         for (std::size_t rank = 0; rank < target_.ranks; ++rank)
-            group.push_back({rank, target_.last.name(target_.table->tied_copy), shard(rows, 0, rank, target_.ranks)});
+            group.push_back(
+                {rank, target_.last.name(target_.table->tied_copy), take_shard(rows, 0, rank, target_.ranks)});
         submit(target_.stages.size() - 1, std::move(group));
     }
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "crossdock/container/foreign_directory.hpp"
+#include "crossdock/container/json.hpp"
 #include "crossdock/core/text.hpp"
-#include "crossdock/family/json.hpp"
 
 namespace crossdock {
 
@@ -18,13 +18,13 @@ inline std::string unknown_config(const std::filesystem::path& file, const std::
     const Json config = read_json_object(file);
     const auto type = config.find("model_type");
     if (type != config.end() && type->is_string())
-        return text(file.string(), ": model_type is '", type->get<std::string>(),
-                    "', a family that is not read; read are ", joined(hub_types));
+        return to_text(file.string(), ": model_type is '", type->get<std::string>(),
+                       "', a family that is not read; read are ", joined_list(hub_types));
     if (const auto message = config.find("error"); message != config.end() && message->is_string())
-        return text(file.string(), ": holds only a server's message, '", first_line(message->get<std::string>()),
-                    "'; the download failed, get it again");
-    return text(file.string(), ": has no model_type, so that nothing says what the model is; expected one of ",
-                joined(hub_types));
+        return to_text(file.string(), ": holds only a server's message, '", first_line(message->get<std::string>()),
+                       "'; the download failed, get it again");
+    return to_text(file.string(), ": has no model_type, so that nothing says what the model is; expected one of ",
+                   joined_list(hub_types));
 }
 
 }  // namespace detail
@@ -32,17 +32,17 @@ inline std::string unknown_config(const std::filesystem::path& file, const std::
 /// Why no loader recognises a directory, and what to do: a line for an error.
 inline std::string why_unrecognised(const std::filesystem::path& directory, const std::vector<std::string>& hub_types,
                                     const std::vector<std::string>& loaders) {
-    if (std::filesystem::is_empty(directory)) return text(directory.string(), ": is empty");
+    if (std::filesystem::is_empty(directory)) return to_text(directory.string(), ": is empty");
     const std::string foreign = foreign_directory(directory);
     if (foreign.empty() || foreign.starts_with("holds no model itself")) {
         if (const auto config = directory / "config.json"; std::filesystem::exists(config))
             return detail::unknown_config(config, hub_types);
         if (const auto params = directory / "params.json"; std::filesystem::exists(params))
-            return text(params.string(), ": has no 'dim', as Meta's and mistralai's have; it is of another model");
+            return to_text(params.string(), ": has no 'dim', as Meta's and mistralai's have; it is of another model");
     }
-    if (!foreign.empty()) return text(directory.string(), ": ", foreign);
-    return text(directory.string(),
-                ": is no checkpoint that a loader recognises; choose one with --loader: ", joined(loaders));
+    if (!foreign.empty()) return to_text(directory.string(), ": ", foreign);
+    return to_text(directory.string(),
+                   ": is no checkpoint that a loader recognises; choose one with --loader: ", joined_list(loaders));
 }
 
 }  // namespace crossdock

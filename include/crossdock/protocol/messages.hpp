@@ -81,7 +81,7 @@ inline std::optional<Shape> when(bool present, Shape shape) {
 }
 inline bool layer_norm(const ModelHeader& h) { return h.norm == NormKind::layer; }
 inline std::uint64_t qkv_rows(const ModelHeader& h) {
-    return (h.num_attention_heads + 2 * h.num_query_groups) * h.kv_channels;
+    return (h.attention.num_attention_heads + 2 * h.attention.num_query_groups) * h.attention.kv_channels;
 }
 
 }  // namespace detail
@@ -139,35 +139,35 @@ inline constexpr std::array tensor_fields<TransformerLayer> = [] {
           [](const H& h) {
               return when(true, {qkv_rows(h), h.hidden_size});
           }},
-        F{"qkv bias", &L::qkv_bias, [](const H& h) { return when(h.qkv_bias, {qkv_rows(h)}); }},
+        F{"qkv bias", &L::qkv_bias, [](const H& h) { return when(h.attention.qkv_bias, {qkv_rows(h)}); }},
         F{"dense weight", &L::dense_weight,
           [](const H& h) {
-              return when(true, {h.hidden_size, h.num_attention_heads * h.kv_channels});
+              return when(true, {h.hidden_size, h.attention.num_attention_heads * h.attention.kv_channels});
           }},
-        F{"dense bias", &L::dense_bias, [](const H& h) { return when(h.dense_bias, {h.hidden_size}); }},
+        F{"dense bias", &L::dense_bias, [](const H& h) { return when(h.attention.dense_bias, {h.hidden_size}); }},
         F{"mlp l0 weight W", &L::gate_weight,
           [](const H& h) {
-              return when(h.gated_mlp, {h.ffn_hidden_size, h.hidden_size});
+              return when(h.mlp.gated, {h.mlp.ffn_hidden_size, h.hidden_size});
           }},
         F{"mlp l0 bias W", &L::gate_bias,
-          [](const H& h) { return when(h.gated_mlp && h.fc1_bias, {h.ffn_hidden_size}); }},
+          [](const H& h) { return when(h.mlp.gated && h.mlp.fc1_bias, {h.mlp.ffn_hidden_size}); }},
         F{"mlp l0 weight V", &L::up_weight,
           [](const H& h) {
-              return when(h.gated_mlp, {h.ffn_hidden_size, h.hidden_size});
+              return when(h.mlp.gated, {h.mlp.ffn_hidden_size, h.hidden_size});
           }},
         F{"mlp l0 bias V", &L::up_bias,
-          [](const H& h) { return when(h.gated_mlp && h.fc1_bias, {h.ffn_hidden_size}); }},
+          [](const H& h) { return when(h.mlp.gated && h.mlp.fc1_bias, {h.mlp.ffn_hidden_size}); }},
         F{"mlp l0 weight", &L::fc1_weight,
           [](const H& h) {
-              return when(!h.gated_mlp, {h.ffn_hidden_size, h.hidden_size});
+              return when(!h.mlp.gated, {h.mlp.ffn_hidden_size, h.hidden_size});
           }},
         F{"mlp l0 bias", &L::fc1_bias,
-          [](const H& h) { return when(!h.gated_mlp && h.fc1_bias, {h.ffn_hidden_size}); }},
+          [](const H& h) { return when(!h.mlp.gated && h.mlp.fc1_bias, {h.mlp.ffn_hidden_size}); }},
         F{"mlp l1 weight", &L::fc2_weight,
           [](const H& h) {
-              return when(true, {h.hidden_size, h.ffn_hidden_size});
+              return when(true, {h.hidden_size, h.mlp.ffn_hidden_size});
           }},
-        F{"mlp l1 bias", &L::fc2_bias, [](const H& h) { return when(h.fc2_bias, {h.hidden_size}); }},
+        F{"mlp l1 bias", &L::fc2_bias, [](const H& h) { return when(h.mlp.fc2_bias, {h.hidden_size}); }},
     };
 }();
 
@@ -193,10 +193,10 @@ template <>
 inline constexpr std::array tensor_fields<BertPooler>{
     TensorField<BertPooler>{"weight", &BertPooler::weight,
                             [](const ModelHeader& h) {
-                                return detail::when(h.pooler, {h.hidden_size, h.hidden_size});
+                                return detail::when(h.bert.pooler, {h.hidden_size, h.hidden_size});
                             }},
     TensorField<BertPooler>{"bias", &BertPooler::bias,
-                            [](const ModelHeader& h) { return detail::when(h.pooler, {h.hidden_size}); }},
+                            [](const ModelHeader& h) { return detail::when(h.bert.pooler, {h.hidden_size}); }},
 };
 
 template <>
@@ -208,12 +208,12 @@ inline constexpr std::array tensor_fields<BertLmHead> = [] {
     return std::array{
         F{"dense weight", &B::dense_weight,
           [](const H& h) {
-              return when(h.bert_lm_head, {h.hidden_size, h.hidden_size});
+              return when(h.bert.lm_head, {h.hidden_size, h.hidden_size});
           }},
-        F{"dense bias", &B::dense_bias, [](const H& h) { return when(h.bert_lm_head, {h.hidden_size}); }},
-        F{"norm weight", &B::norm_weight, [](const H& h) { return when(h.bert_lm_head, {h.hidden_size}); }},
-        F{"norm bias", &B::norm_bias, [](const H& h) { return when(h.bert_lm_head, {h.hidden_size}); }},
-        F{"output bias", &B::output_bias, [](const H& h) { return when(h.bert_lm_head, {h.vocab_rows}); }, true},
+        F{"dense bias", &B::dense_bias, [](const H& h) { return when(h.bert.lm_head, {h.hidden_size}); }},
+        F{"norm weight", &B::norm_weight, [](const H& h) { return when(h.bert.lm_head, {h.hidden_size}); }},
+        F{"norm bias", &B::norm_bias, [](const H& h) { return when(h.bert.lm_head, {h.hidden_size}); }},
+        F{"output bias", &B::output_bias, [](const H& h) { return when(h.bert.lm_head, {h.vocab_rows}); }, true},
     };
 }();
 
@@ -221,10 +221,10 @@ template <>
 inline constexpr std::array tensor_fields<BertBinaryHead>{
     TensorField<BertBinaryHead>{"weight", &BertBinaryHead::weight,
                                 [](const ModelHeader& h) {
-                                    return detail::when(h.bert_binary_head, {2, h.hidden_size});
+                                    return detail::when(h.bert.binary_head, {2, h.hidden_size});
                                 }},
     TensorField<BertBinaryHead>{"bias", &BertBinaryHead::bias,
-                                [](const ModelHeader& h) { return detail::when(h.bert_binary_head, {2}); }},
+                                [](const ModelHeader& h) { return detail::when(h.bert.binary_head, {2}); }},
 };
 
 /// Whether a model with this header has the message at all.
@@ -239,7 +239,7 @@ bool has_message(const ModelHeader& header) {
 template <class Message>
 std::string message_name(const Message& message) {
     if constexpr (requires { message.index; })
-        return text(Message::name, " ", message.index);
+        return to_text(Message::name, " ", message.index);
     else
         return std::string(Message::name);
 }

@@ -10,8 +10,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <tuple>
-#include <utility>
 #include <vector>
 
 #include "crossdock/core/dtype.hpp"
@@ -55,6 +53,73 @@ struct Companion {
     std::string name;            ///< what it is called in the target's directory
 };
 
+/// How a layer attends.
+struct Attention {
+    std::uint64_t num_attention_heads = 0;
+    std::uint64_t num_query_groups = 0;  ///< key/value heads; equals num_attention_heads without grouping
+    std::uint64_t kv_channels = 0;       ///< rows of one head; heads × kv_channels may differ from hidden_size
+    bool qkv_bias = false;
+    bool dense_bias = false;  ///< of the output projection
+    std::optional<double> rope_theta;
+    std::optional<double> rotary_percent;
+    /// Megatron-Core's flag: it stores rotary rows in pairs, messages in halves.
+    std::optional<bool> rotary_interleaved;
+    std::optional<RopeScaling> rope_scaling;
+    std::optional<std::uint64_t> sliding_window;  ///< visible tokens, itself included; 0: none
+
+    bool operator==(const Attention&) const = default;
+};
+
+/// A layer's MLP.
+struct Mlp {
+    std::uint64_t ffn_hidden_size = 0;
+    bool gated = true;  ///< a gate and an up projection, otherwise fc1
+    bool fc1_bias = false;
+    bool fc2_bias = false;
+    std::optional<Activation> activation;
+
+    bool operator==(const Mlp&) const = default;
+};
+
+/// Which of BERT's parts behind the layers there are.
+struct BertHeads {
+    bool pooler = false;
+    bool lm_head = false;
+    bool binary_head = false;
+};
+
+/// What belongs to a training run and not to the model.
+struct Training {
+    std::optional<std::uint64_t> seq_length;
+    std::optional<double> hidden_dropout;
+    std::optional<double> attention_dropout;
+    std::optional<bool> lima_dropout;
+    std::optional<bool> use_flash_attn;
+    std::optional<std::uint64_t> iteration;
+    bool release = false;  ///< the iteration called "release"
+    std::optional<std::uint64_t> consumed_train_samples;
+    std::optional<std::uint64_t> consumed_valid_samples;
+    std::optional<std::uint64_t> previous_tensor_parallel_size;
+    std::optional<std::uint64_t> previous_pipeline_parallel_size;
+    std::optional<std::uint64_t> make_vocab_size_divisible_by;
+    std::optional<std::string> tokenizer_type;
+};
+
+/// Where a model comes from, what of its description no field says, and who says what.
+struct Origin {
+    std::filesystem::path directory;  ///< where the model is read from; empty: not from files
+    std::string format;               ///< for reports: "Hugging Face", "Megatron (llm)"
+    /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
+    std::map<std::string, std::string> carried;
+    /// Files to be copied beside the target's weights, byte for byte (tokenizers).
+    std::vector<Companion> companions;
+    /// What the source's description asks of the same tensors and no field of the header can say, by the name of the
+    /// statement, as a text for people. No target may drop one: it expresses it, the user ignores it, or it is refused.
+    std::map<std::string, std::string> unexpressed;
+    std::set<std::string> given;    ///< fields that the user stated by an option
+    std::set<std::string> assumed;  ///< fields whose value no description states: a default of the format, or a guess
+};
+
 /// A model's sizes and switches, sent before any tensor. An empty optional means that the source does not say.
 /// Names are those of Megatron's arguments where it has one.
 struct ModelHeader {
@@ -63,24 +128,17 @@ struct ModelHeader {
     std::string family;      ///< the model line where the source tells it: llama, mistral, gemma, falcon, gpt2, bert
     std::string model_type;  ///< the reference's --model_type: GPT BERT falcon llama llama2 llama3 codellama …
 
-    // Sizes.
     std::uint64_t num_layers = 0;
     std::uint64_t hidden_size = 0;
-    std::uint64_t num_attention_heads = 0;
-    std::uint64_t num_query_groups = 0;  ///< key/value heads; equals num_attention_heads without grouping
-    std::uint64_t kv_channels = 0;       ///< rows of one head; heads × kv_channels may differ from hidden_size
-    std::uint64_t ffn_hidden_size = 0;
     std::uint64_t vocab_rows = 0;                  ///< rows of the word embeddings as they are sent, padding included
     std::optional<std::uint64_t> true_vocab_size;  ///< words; rows beyond are padding
-    std::optional<std::uint64_t> make_vocab_size_divisible_by;
     std::optional<std::uint64_t> max_position_embeddings;
-    std::optional<std::uint64_t> seq_length;
     std::uint64_t num_token_types = 0;
+    DType params_dtype = DType::f32;  ///< of most weights; every tensor keeps its own
 
-    // Switches that decide which tensors there are.
+    // How a layer is put together, and what stands around the layers.
     NormKind norm = NormKind::rms;  ///< layer norms have biases, rms norms have none
     PositionKind positions = PositionKind::rope;
-    bool gated_mlp = true;
     bool tied_embeddings = false;
     bool headless = false;            ///< no output layer although it is not tied: an embedding model
     bool parallel_attention = false;  ///< attention and MLP side by side: no post-attention norm
@@ -88,121 +146,15 @@ struct ModelHeader {
     bool post_norm = false;           ///< norms behind the blocks: an output norm instead of an input norm
     bool embedding_norm = false;
     bool final_norm = true;
-    bool qkv_bias = false;
-    bool dense_bias = false;
-    bool fc1_bias = false;
-    bool fc2_bias = false;
-    bool pooler = false;
-    bool bert_lm_head = false;
-    bool bert_binary_head = false;
-
-    // What the numbers mean.
     std::optional<double> norm_epsilon;
-    std::optional<bool> norm_zero_centered;  ///< stored weight w stands for 1 + w (Gemma)
-    std::optional<Activation> activation;
-    std::optional<double> rope_theta;
-    std::optional<double> rotary_percent;
-    std::optional<bool>
-        rotary_interleaved;  ///< Megatron-Core's flag: it stores rotary rows in pairs, messages in halves
-    std::optional<RopeScaling> rope_scaling;
-    std::optional<std::uint64_t> sliding_window;  ///< visible tokens, itself included; 0: none
-    std::optional<double> embedding_multiplier;   ///< applied at run time, never to the weights (Gemma: √hidden_size)
-    std::optional<double> hidden_dropout;
-    std::optional<double> attention_dropout;
-    std::optional<bool> lima_dropout;
-    std::optional<bool> use_flash_attn;
+    std::optional<bool> norm_zero_centered;      ///< stored weight w stands for 1 + w (Gemma)
+    std::optional<double> embedding_multiplier;  ///< applied at run time, never to the weights (Gemma: √hidden_size)
 
-    // Training state.
-    std::optional<std::uint64_t> iteration;
-    bool release = false;  ///< the iteration called "release"
-    std::optional<std::uint64_t> consumed_train_samples;
-    std::optional<std::uint64_t> consumed_valid_samples;
-    std::optional<std::uint64_t> previous_tensor_parallel_size;
-    std::optional<std::uint64_t> previous_pipeline_parallel_size;
-    std::optional<std::string> tokenizer_type;
-    DType params_dtype = DType::f32;  ///< of most weights; every tensor keeps its own
-
-    std::filesystem::path source_directory;  ///< where the model is read from; empty: not from files
-    std::string source_format;               ///< for reports: "Hugging Face", "Megatron (llm)"
-    /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
-    std::map<std::string, std::string> carried;
-    /// Files to be copied beside the target's weights, byte for byte (tokenizers).
-    std::vector<Companion> companions;
-
-    /// What the source's description asks of the same tensors and no field above can say, by the name of the
-    /// statement, as a text for people. No target may drop one: it expresses it, the user ignores it, or it is refused.
-    std::map<std::string, std::string> unexpressed;
-    std::set<std::string> given;    ///< fields that the user stated by an option
-    std::set<std::string> assumed;  ///< fields whose value no description states: a default of the format, or a guess
+    Attention attention;
+    Mlp mlp;
+    BertHeads bert;
+    Training training;
+    Origin origin;
 };
-
-/// A header field by name; `verify`, `inspect` and crossdock.json walk these.
-template <class T>
-struct HeaderField {
-    std::string_view name;
-    T ModelHeader::*member;
-};
-template <class T>
-HeaderField(std::string_view, T ModelHeader::*) -> HeaderField<T>;
-
-inline constexpr auto header_fields = [] {
-    using H = ModelHeader;
-    return std::tuple{HeaderField{"num_layers", &H::num_layers},
-                      HeaderField{"hidden_size", &H::hidden_size},
-                      HeaderField{"num_attention_heads", &H::num_attention_heads},
-                      HeaderField{"num_query_groups", &H::num_query_groups},
-                      HeaderField{"kv_channels", &H::kv_channels},
-                      HeaderField{"ffn_hidden_size", &H::ffn_hidden_size},
-                      HeaderField{"true_vocab_size", &H::true_vocab_size},
-                      HeaderField{"max_position_embeddings", &H::max_position_embeddings},
-                      HeaderField{"num_token_types", &H::num_token_types},
-                      HeaderField{"norm", &H::norm},
-                      HeaderField{"positions", &H::positions},
-                      HeaderField{"gated_mlp", &H::gated_mlp},
-                      HeaderField{"tied_embeddings", &H::tied_embeddings},
-                      HeaderField{"headless", &H::headless},
-                      HeaderField{"parallel_attention", &H::parallel_attention},
-                      HeaderField{"parallel_norm", &H::parallel_norm},
-                      HeaderField{"post_norm", &H::post_norm},
-                      HeaderField{"embedding_norm", &H::embedding_norm},
-                      HeaderField{"final_norm", &H::final_norm},
-                      HeaderField{"qkv_bias", &H::qkv_bias},
-                      HeaderField{"dense_bias", &H::dense_bias},
-                      HeaderField{"fc1_bias", &H::fc1_bias},
-                      HeaderField{"fc2_bias", &H::fc2_bias},
-                      HeaderField{"pooler", &H::pooler},
-                      HeaderField{"bert_lm_head", &H::bert_lm_head},
-                      HeaderField{"bert_binary_head", &H::bert_binary_head},
-                      HeaderField{"norm_epsilon", &H::norm_epsilon},
-                      HeaderField{"norm_zero_centered", &H::norm_zero_centered},
-                      HeaderField{"activation", &H::activation},
-                      HeaderField{"rope_theta", &H::rope_theta},
-                      HeaderField{"rotary_percent", &H::rotary_percent},
-                      HeaderField{"rotary_interleaved", &H::rotary_interleaved},
-                      HeaderField{"rope_scaling", &H::rope_scaling},
-                      HeaderField{"sliding_window", &H::sliding_window},
-                      HeaderField{"embedding_multiplier", &H::embedding_multiplier}};
-}();
-
-/// What belongs to a training run and not to the model: crossdock.json keeps it, `verify` does not compare it.
-inline constexpr auto training_fields = [] {
-    using H = ModelHeader;
-    return std::tuple{HeaderField{"seq_length", &H::seq_length},
-                      HeaderField{"hidden_dropout", &H::hidden_dropout},
-                      HeaderField{"attention_dropout", &H::attention_dropout},
-                      HeaderField{"lima_dropout", &H::lima_dropout},
-                      HeaderField{"use_flash_attn", &H::use_flash_attn},
-                      HeaderField{"iteration", &H::iteration},
-                      HeaderField{"release", &H::release},
-                      HeaderField{"consumed_train_samples", &H::consumed_train_samples},
-                      HeaderField{"consumed_valid_samples", &H::consumed_valid_samples},
-                      HeaderField{"tokenizer_type", &H::tokenizer_type}};
-}();
-
-/// Calls visit(name, member) for each of `fields`.
-template <class Fields, class Visit>
-constexpr void for_each_header_field(const Fields& fields, Visit&& visit) {
-    std::apply([&](const auto&... field) { (visit(field.name, field.member), ...); }, fields);
-}
 
 }  // namespace crossdock

@@ -23,7 +23,7 @@ void check_message(const Message& message, const ModelHeader& header) {
         const std::optional<Tensor>& tensor = message.*field.tensor;
         const std::optional<Shape> expected = field.expected(header);
         const auto fail = [&](const auto&... parts) {
-            throw Error(text("message '", message_name(message), "': tensor '", field.name, "' ", parts...));
+            throw Error(to_text("message '", message_name(message), "': tensor '", field.name, "' ", parts...));
         };
         if (expected && !tensor) fail("is missing; the header asks for ", *expected);
         if (!expected && tensor)
@@ -39,23 +39,23 @@ template <class Message>
 void check_weights(const Message& message, const ModelHeader& header) {
     for (const auto& field : tensor_fields<Message>)
         if (const std::optional<Tensor>& tensor = message.*field.tensor; tensor && !tensor->recipe())
-            throw Error(text("message '", message_name(message), "': tensor '", field.name, "' of shape ",
-                             tensor->shape(), " has no content"));
+            throw Error(to_text("message '", message_name(message), "': tensor '", field.name, "' of shape ",
+                                tensor->shape(), " has no content"));
     if constexpr (!std::is_same_v<Message, TransformerLayer>) {
         static_cast<void>(header);
     } else {
         const auto require_both = [&](const std::optional<Tensor>& gate, const std::optional<Tensor>& up,
                                       std::string_view kind) {
             if (gate.has_value() != up.has_value())
-                throw Error(text("message '", message_name(message), "': has the ", kind, "s of the MLP's ",
-                                 gate ? "gate but not of its up" : "up but not of its gate", " projection"));
+                throw Error(to_text("message '", message_name(message), "': has the ", kind, "s of the MLP's ",
+                                    gate ? "gate but not of its up" : "up but not of its gate", " projection"));
         };
         require_both(message.gate_weight, message.up_weight, "weight");
         require_both(message.gate_bias, message.up_bias, "bias");
         for (const std::optional<Tensor>& tensor : {message.qkv_weight, message.qkv_bias})
             if (tensor && (tensor->shape().rank() == 0 || tensor->shape()[0] != detail::qkv_rows(header)))
-                throw Error(text("message '", message_name(message), "': a qkv tensor has shape ", tensor->shape(),
-                                 ", the header's heads have ", detail::qkv_rows(header), " rows"));
+                throw Error(to_text("message '", message_name(message), "': a qkv tensor has shape ", tensor->shape(),
+                                    ", the header's heads have ", detail::qkv_rows(header), " rows"));
     }
 }
 
@@ -74,7 +74,7 @@ public:
         }
         const std::string found = std::visit([](const auto& m) { return message_name(m); }, message);
         if (found != expected())
-            throw Error(text("protocol: message '", found, "' came, expected ", quoted(expected())));
+            throw Error(to_text("protocol: message '", found, "' came, expected ", quoted(expected())));
         if (std::holds_alternative<TransformerLayer>(message) && ++next_layer_ < header_->num_layers) return;
         advance(step_ + 1);
     }
@@ -83,7 +83,7 @@ public:
     void finish() const {
         if (!header_) throw Error("protocol: the loader ended before it sent the header");
         if (step_ < std::variant_size_v<Message>)
-            throw Error(text("protocol: the loader ended, expected ", quoted(expected())));
+            throw Error(to_text("protocol: the loader ended, expected ", quoted(expected())));
     }
 
 private:
@@ -126,7 +126,7 @@ private:
     std::string name_at() const {
         using M = std::variant_alternative_t<I, Message>;
         if constexpr (std::is_same_v<M, TransformerLayer>)
-            return text(M::name, " ", next_layer_);
+            return to_text(M::name, " ", next_layer_);
         else
             return std::string(M::name);
     }

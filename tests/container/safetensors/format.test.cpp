@@ -15,15 +15,15 @@ using safetensors::parse_header;
 namespace {
 
 /// Parses a header with one tensor 't' that has these fields, in front of 4 bytes of data.
-safetensors::Header parse_fields(std::string_view fields) { return parse_header(text("{\"t\":{", fields, "}}"), 4); }
+safetensors::Header parse_fields(std::string_view fields) { return parse_header(to_text("{\"t\":{", fields, "}}"), 4); }
 
 /// The same with a right dtype and offsets.
 safetensors::Header parse_shape(std::string_view shape) {
-    return parse_fields(text(R"("dtype":"F32","data_offsets":[0,4],"shape":)", shape));
+    return parse_fields(to_text(R"("dtype":"F32","data_offsets":[0,4],"shape":)", shape));
 }
 
 safetensors::Header parse_offsets(std::string_view offsets) {
-    return parse_fields(text(R"("dtype":"F32","shape":[],"data_offsets":)", offsets));
+    return parse_fields(to_text(R"("dtype":"F32","shape":[],"data_offsets":)", offsets));
 }
 
 /// An entry of U8 elements that fills [begin, end).
@@ -93,7 +93,7 @@ TEST_CASE("safetensors header refuses nesting at the first bracket too many", "[
 
 TEST_CASE("safetensors header refuses duplicate names", "[container][safetensors]") {
     const std::string entry = bytes_entry("t", 0, 4);
-    CHECK_THROWS_WITH(parse_header(text("{", entry, ",", entry, "}"), 4), "header names 't' twice");
+    CHECK_THROWS_WITH(parse_header(to_text("{", entry, ",", entry, "}"), 4), "header names 't' twice");
     CHECK_THROWS_WITH(parse_header(R"({"__metadata__":{},"__metadata__":{}})", 0), "header names '__metadata__' twice");
     CHECK_THROWS_WITH(parse_header(R"({"__metadata__":{"a":"","a":""}})", 0), "header's metadata names 'a' twice");
     CHECK_THROWS_WITH(parse_fields(R"("dtype":"F32","dtype":"F32")"), "tensor 't': has the key 'dtype' twice");
@@ -176,23 +176,23 @@ TEST_CASE("safetensors header refuses offsets that contradict dtype and shape", 
 }
 
 TEST_CASE("safetensors header refuses holes between tensors", "[container][safetensors]") {
-    CHECK_THROWS_WITH(parse_header(text("{", bytes_entry("a", 1, 4), "}"), 4),
+    CHECK_THROWS_WITH(parse_header(to_text("{", bytes_entry("a", 1, 4), "}"), 4),
                       "tensor 'a': begins at byte 1 of the data, expected 0, the data's begin; holes are not allowed");
     CHECK_THROWS_WITH(
-        parse_header(text("{", bytes_entry("b", 5, 8), ",", bytes_entry("a", 0, 4), "}"), 8),
+        parse_header(to_text("{", bytes_entry("b", 5, 8), ",", bytes_entry("a", 0, 4), "}"), 8),
         "tensor 'b': begins at byte 5 of the data, expected 4, the end of tensor 'a'; holes are not allowed");
 }
 
 TEST_CASE("safetensors header refuses overlapping tensors", "[container][safetensors]") {
     const std::string refusal = ", the end of tensor 'a'; tensors must not overlap";
-    CHECK_THROWS_WITH(parse_header(text("{", bytes_entry("a", 0, 4), ",", bytes_entry("b", 3, 8), "}"), 8),
+    CHECK_THROWS_WITH(parse_header(to_text("{", bytes_entry("a", 0, 4), ",", bytes_entry("b", 3, 8), "}"), 8),
                       "tensor 'b': begins at byte 3 of the data, expected 4" + refusal);
-    CHECK_THROWS_WITH(parse_header(text("{", bytes_entry("a", 0, 4), ",", bytes_entry("b", 0, 4), "}"), 4),
+    CHECK_THROWS_WITH(parse_header(to_text("{", bytes_entry("a", 0, 4), ",", bytes_entry("b", 0, 4), "}"), 4),
                       "tensor 'b': begins at byte 0 of the data, expected 4" + refusal);
 }
 
 TEST_CASE("safetensors header refuses a file of another size", "[container][safetensors]") {
-    const std::string header = text("{", bytes_entry("a", 0, 4), "}");
+    const std::string header = to_text("{", bytes_entry("a", 0, 4), "}");
     CHECK_THROWS_WITH(parse_header(header, 3),
                       "the tensors end at byte 4 of the data, the file holds 3 bytes of it; it is probably truncated");
     CHECK_THROWS_WITH(

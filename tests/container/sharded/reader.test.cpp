@@ -21,8 +21,8 @@ namespace {
 void write_shard(const std::filesystem::path& path, const std::vector<std::string>& names) {
     std::string header, data;
     for (const std::string& name : names) {
-        header += text(header.empty() ? "{" : ",", "\"", name, R"(":{"dtype":"U8","shape":[1],"data_offsets":[)",
-                       data.size(), ",", data.size() + 1, "]}");
+        header += to_text(header.empty() ? "{" : ",", "\"", name, R"(":{"dtype":"U8","shape":[1],"data_offsets":[)",
+                          data.size(), ",", data.size() + 1, "]}");
         data += name.front();
     }
     write_file(path, test::safetensors_bytes(header + "}", data));
@@ -32,7 +32,7 @@ void write_shard(const std::filesystem::path& path, const std::vector<std::strin
 void write_sharded(const TemporaryDirectory& directory, std::string_view weight_map) {
     write_shard(directory / "x.safetensors", {"a", "b"});
     write_shard(directory / "y.safetensors", {"c"});
-    write_file(directory / "model.safetensors.index.json", text(R"({"weight_map":{)", weight_map, "}}"));
+    write_file(directory / "model.safetensors.index.json", to_text(R"({"weight_map":{)", weight_map, "}}"));
 }
 
 std::vector<std::string> names(const TensorDict& tensors) {

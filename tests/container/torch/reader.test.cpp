@@ -123,7 +123,7 @@ TEST_CASE("torch reader finds the tensors that torch.load finds", "[container][t
         REQUIRE(tensors.entries().size() == lines.size());
         for (std::size_t i = 0; i < lines.size(); ++i) {
             const auto& [name, tensor, from] = tensors.entries()[i];
-            REQUIRE(text(name, '|', torch_name(tensor.dtype()), '|', tensor.shape(), '|', crc_text(tensor)) ==
+            REQUIRE(to_text(name, '|', torch_name(tensor.dtype()), '|', tensor.shape(), '|', crc_text(tensor)) ==
                     lines[i]);
         }
     };
@@ -400,9 +400,9 @@ TEST_CASE("torch reader refuses damaged files of before PyTorch 1.6", "[containe
     const std::size_t version = std::string("\x80\x02\x8A\x0A").size() + 11 + 3;
     CHECK(error_of(patched(whole, version, std::uint16_t{1002})) == "memory: has legacy version 1002, expected 1001");
     const std::size_t count = whole.size() - 32;
-    CHECK(error_of(patched(whole, count, std::uint64_t{7})) == text("memory: storage '70' at offset ", count + 8,
-                                                                    " should hold 28 bytes, the file ends at ",
-                                                                    whole.size(), "; it is probably truncated"));
+    CHECK(error_of(patched(whole, count, std::uint64_t{7})) == to_text("memory: storage '70' at offset ", count + 8,
+                                                                       " should hold 28 bytes, the file ends at ",
+                                                                       whole.size(), "; it is probably truncated"));
     CHECK(
         error_of(patched(whole, count, std::uint64_t{5})) ==
         "memory: tensor 'whole': its storage '70' should hold 6 elements of 4 bytes, the file has 20 bytes for it; the "

@@ -49,7 +49,7 @@ TEST_CASE("torch writer's tensors of every type and shape are read back", "[cont
         for (const Shape& shape : shapes) {
             const std::size_t bytes = shape.element_count() * type.bytes;
             contents.push_back(std::string(bytes, static_cast<char>('a' + contents.size() % 26)));
-            put(writer.add(text(type.name, shape), type.dtype, shape), contents.back());
+            put(writer.add(to_text(type.name, shape), type.dtype, shape), contents.back());
         }
     writer.finish();
     const TensorDict tensors = torch::tensors(torch::read(directory / "x.pt"), "x.pt");
@@ -112,7 +112,7 @@ TEST_CASE("torch writer names its records as torch.save does", "[container][torc
     writer.finish();
     const zip::Reader reader(std::make_shared<FileSource>(directory / "consolidated.00.pth"));
     for (const char* name : {"data.pkl", "data/0", "version", "byteorder"})
-        CHECK(reader.find(text("consolidated.00/", std::string_view(name))) != nullptr);
+        CHECK(reader.find(to_text("consolidated.00/", std::string_view(name))) != nullptr);
     CHECK(reader.entries().size() == 4);
 }
 

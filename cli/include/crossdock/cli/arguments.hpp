@@ -61,8 +61,8 @@ struct Arguments {
 /// The value of an option that is a number, at least 1.
 inline std::size_t number_or(const Arguments& arguments, const std::string& name, std::size_t otherwise) {
     if (!arguments.has(name)) return otherwise;
-    const auto number = within("--" + name, [&] { return crossdock::detail::parse_number(arguments.value(name)); });
-    if (number == 0) throw UsageError(text("--", name, " is 0, expected at least 1"));
+    const auto number = in_context("--" + name, [&] { return crossdock::detail::parse_number(arguments.value(name)); });
+    if (number == 0) throw UsageError(to_text("--", name, " is 0, expected at least 1"));
     return number;
 }
 
@@ -70,7 +70,7 @@ inline std::size_t number_or(const Arguments& arguments, const std::string& name
 inline std::string nearest_option(std::string_view asked, const std::vector<std::string>& known,
                                   std::string_view command) {
     const std::string_view nearest = nearest_name(asked, known);
-    return nearest.empty() ? text("; see crossdock ", command) : text("; did you mean --", nearest, "?");
+    return nearest.empty() ? to_text("; see crossdock ", command) : to_text("; did you mean --", nearest, "?");
 }
 
 namespace detail {
@@ -126,18 +126,18 @@ private:
     bool take(const std::string& token, const std::string* next) {
         const std::string name = name_of(token);
         if (!is_known(token))
-            throw UsageError(text(token.substr(0, token.find('=')), " is no option of crossdock ", syntax_.command,
-                                  nearest_option(name, syntax_.option_names(), syntax_.command + " --help")));
+            throw UsageError(to_text(token.substr(0, token.find('=')), " is no option of crossdock ", syntax_.command,
+                                     nearest_option(name, syntax_.option_names(), syntax_.command + " --help")));
         const std::size_t equals = token.find('=');
         const bool has_value = equals != std::string::npos;
         const OptionInfo& option = *syntax_.find(name);
         if (option.value.empty()) {
-            if (has_value) throw UsageError(text("--", name, " is a flag and takes no value"));
+            if (has_value) throw UsageError(to_text("--", name, " is a flag and takes no value"));
             out_.push_back("--" + name);
             return false;
         }
         if (!has_value && (!next || is_known(*next)))
-            throw UsageError(text("--", name, " needs a value: --", name, " ", option.value));
+            throw UsageError(to_text("--", name, " needs a value: --", name, " ", option.value));
         out_.push_back("--" + name);
         out_.push_back(has_value ? token.substr(equals + 1) : *next);
         return !has_value;
@@ -162,11 +162,11 @@ inline void check_positional(const Syntax& syntax, const std::vector<std::string
     };
     const std::size_t expected = words(syntax.arguments);
     if (found.size() > expected)
-        throw UsageError(text("'", found[expected], "' is one argument too many for crossdock ", syntax.command,
-                              syntax.arguments.empty() ? "" : " ", syntax.arguments));
+        throw UsageError(to_text("'", found[expected], "' is one argument too many for crossdock ", syntax.command,
+                                 syntax.arguments.empty() ? "" : " ", syntax.arguments));
     if (found.size() < expected)
-        throw UsageError(text("crossdock ", syntax.command, " needs ", syntax.arguments, ", see crossdock ",
-                              syntax.command, " --help"));
+        throw UsageError(to_text("crossdock ", syntax.command, " needs ", syntax.arguments, ", see crossdock ",
+                                 syntax.command, " --help"));
 }
 
 }  // namespace detail

@@ -30,7 +30,7 @@ inline const std::vector<std::string> model_types{"GPT",    "BERT",      "falcon
                                                   "llama3", "codellama", "mistral", "gemma"};
 
 inline std::vector<OptionInfo> convert_options() {
-    return {{"model_type", "T", text("one of ", joined(model_types), "; told from the source unless given")},
+    return {{"model_type", "T", to_text("one of ", joined_list(model_types), "; told from the source unless given")},
             {"loader", "NAME", "reads the source; recognised unless given (see crossdock plugins)"},
             {"saver", "NAME", "writes the target; megatron unless given (see crossdock plugins)"},
             {"load_dir", "DIR", "the source"},
@@ -64,14 +64,14 @@ inline std::optional<DType> asked_dtype(const Arguments& arguments) {
     const std::string asked = arguments.value("dtype");
     const std::vector<std::string> known{"f32", "bf16", "f16"};
     const auto is_known = [&](const std::optional<DType>& dtype) {
-        return dtype && std::find(known.begin(), known.end(), name(*dtype)) != known.end();
+        return dtype && std::find(known.begin(), known.end(), dtype_name(*dtype)) != known.end();
     };
     std::optional<DType> dtype = parse_dtype(asked);
-    std::string said = text("--dtype ", asked);
+    std::string said = to_text("--dtype ", asked);
     if (!asked.empty() && !is_known(dtype))
-        throw UsageError(text("--dtype cannot be '", asked, "'", known_names(asked, known)));
+        throw UsageError(to_text("--dtype cannot be '", asked, "'", known_names(asked, known)));
     const auto agree = [&](const std::string& option, const std::optional<DType>& other) {
-        if (dtype && dtype != other) throw UsageError(text(option, " contradicts ", said));
+        if (dtype && dtype != other) throw UsageError(to_text(option, " contradicts ", said));
         dtype = other;
         said = option;
     };
@@ -79,8 +79,8 @@ inline std::optional<DType> asked_dtype(const Arguments& arguments) {
         if (!arguments.has(option)) continue;
         const std::string value = arguments.value(option);
         if (!is_known(params_dtype(value)))
-            throw UsageError(text("--", option, " cannot be '", value, "'", known_names(value, known)));
-        agree(text("--", option, " ", value), params_dtype(value));
+            throw UsageError(to_text("--", option, " cannot be '", value, "'", known_names(value, known)));
+        agree(to_text("--", option, " ", value), params_dtype(value));
     }
     if (arguments.has("bf16")) agree("--bf16", DType::bf16);
     if (arguments.has("fp16")) agree("--fp16", DType::f16);
@@ -89,7 +89,7 @@ inline std::optional<DType> asked_dtype(const Arguments& arguments) {
 
 inline void check_model_type(const std::string& asked) {
     if (!asked.empty() && std::find(model_types.begin(), model_types.end(), asked) == model_types.end())
-        throw UsageError(text("no model type is called '", asked, "'", known_names(asked, model_types)));
+        throw UsageError(to_text("no model type is called '", asked, "'", known_names(asked, model_types)));
 }
 
 /// The loader and the saver of a conversion, and which options each is made of.
@@ -111,15 +111,16 @@ inline void share_options(const OptionValues& given, const std::vector<OptionInf
         if (name == "dialect" && knows(loader_options, "source_dialect"))
             pair.loader_values["source_dialect"] = value;
         else if (is_of_reference(name))
-            pair.notes.push_back(text("--", name, " has no effect with the loader '", pair.loader, "' and the saver '",
-                                      pair.saver, "'"));
+            pair.notes.push_back(to_text("--", name, " has no effect with the loader '", pair.loader,
+                                         "' and the saver '", pair.saver, "'"));
         else if (auto reason = reason_without_effect(name, value))
             pair.notes.push_back(std::move(*reason));
         else {
             std::vector<OptionInfo> known = loader_options;
             known.insert(known.end(), saver_options.begin(), saver_options.end());
-            throw UsageError(text("--", name, " is an option of neither the loader '", pair.loader, "' nor the saver '",
-                                  pair.saver, "'", nearest_option(name, names_of(known), "plugins")));
+            throw UsageError(to_text("--", name, " is an option of neither the loader '", pair.loader,
+                                     "' nor the saver '", pair.saver, "'",
+                                     nearest_option(name, names_of(known), "plugins")));
         }
     }
 }
@@ -145,8 +146,8 @@ std::string choose_saver(const std::string& asked, const std::string& loader, co
     if (!plugin->plugin.empty()) return std::string(plugin->plugin);
     std::string family = family_of_source(loader, source);
     if (std::find(names.begin(), names.end(), family) == names.end())
-        throw UsageError(text("--saver ", asked, ": the source does not say of which family its model is; name it: ",
-                              "--saver llama, for one (see crossdock plugins)"));
+        throw UsageError(to_text("--saver ", asked, ": the source does not say of which family its model is; name it: ",
+                                 "--saver llama, for one (see crossdock plugins)"));
     return family;
 }
 
@@ -157,7 +158,7 @@ inline OptionValues in_our_words(OptionValues given, const std::vector<OptionInf
     const auto [own, is_new] = given.emplace("transformer_impl", impl->second);
     if (!is_new && own->second != impl->second)
         throw UsageError(
-            text("--saver_transformer_impl ", impl->second, " contradicts --transformer_impl ", own->second));
+            to_text("--saver_transformer_impl ", impl->second, " contradicts --transformer_impl ", own->second));
     given.erase(impl);
     return given;
 }
@@ -170,8 +171,9 @@ inline void choose_dialect(const std::string& asked_loader, const std::string& a
     const bool is_loader_of_nvidia = !asked_loader.empty() && !is_loader_ours && pair.loader != "megatron";
     if (asked_saver != "legacy" && !is_loader_of_nvidia) return;
     pair.saver_values["dialect"] = "lm";
-    pair.notes.push_back(text("with ", asked_saver == "legacy" ? "--saver legacy" : text("--loader ", asked_loader),
-                              " as NVIDIA's tool has it, Megatron-LM is written; --dialect llm is epfLLM's"));
+    pair.notes.push_back(to_text("with ",
+                                 asked_saver == "legacy" ? "--saver legacy" : to_text("--loader ", asked_loader),
+                                 " as NVIDIA's tool has it, Megatron-LM is written; --dialect llm is epfLLM's"));
 }
 
 /// Options of the reference's tools that are none of a plugin's.
@@ -192,7 +194,7 @@ bool is_named(const std::string& plugin) {
 inline void require_directory(const Arguments& arguments, const std::vector<OptionInfo>& options,
                               const std::string& name, std::string_view what) {
     if (knows(options, name) && arguments.value(name).empty())
-        throw UsageError(text("--", name, " is missing: ", what));
+        throw UsageError(to_text("--", name, " is missing: ", what));
 }
 
 template <class Loaders, class Savers>

@@ -34,22 +34,22 @@ inline Json stated_fields(const ModelHeader& header) {
         if (value) fields[name] = *value;
     };
     fields["vocab_rows"] = header.vocab_rows;
-    state("make_vocab_size_divisible_by", header.make_vocab_size_divisible_by);
-    state("seq_length", header.seq_length);
-    state("hidden_dropout", header.hidden_dropout);
-    state("attention_dropout", header.attention_dropout);
-    state("lima_dropout", header.lima_dropout);
-    state("use_flash_attn", header.use_flash_attn);
-    state("consumed_train_samples", header.consumed_train_samples);
-    state("consumed_valid_samples", header.consumed_valid_samples);
-    state("tokenizer_type", header.tokenizer_type);
-    fields["params_dtype"] = name(header.params_dtype);
+    state("make_vocab_size_divisible_by", header.training.make_vocab_size_divisible_by);
+    state("seq_length", header.training.seq_length);
+    state("hidden_dropout", header.training.hidden_dropout);
+    state("attention_dropout", header.training.attention_dropout);
+    state("lima_dropout", header.training.lima_dropout);
+    state("use_flash_attn", header.training.use_flash_attn);
+    state("consumed_train_samples", header.training.consumed_train_samples);
+    state("consumed_valid_samples", header.training.consumed_valid_samples);
+    state("tokenizer_type", header.training.tokenizer_type);
+    fields["params_dtype"] = dtype_name(header.params_dtype);
     return fields;
 }
 
 inline std::optional<std::string> iteration_text(const ModelHeader& header) {
-    if (header.release) return "release";
-    return header.iteration ? std::optional(std::to_string(*header.iteration)) : std::nullopt;
+    if (header.training.release) return "release";
+    return header.training.iteration ? std::optional(std::to_string(*header.training.iteration)) : std::nullopt;
 }
 
 /// A table's lines: columns as wide as they need to be, the last one as it is.
@@ -76,17 +76,18 @@ inline void print_list(std::string_view title, const std::vector<std::string>& l
 
 inline void print_identity(const Inspection& found, const std::string& loader) {
     const ModelHeader& header = found.header;
-    std::vector<std::array<std::string, 2>> lines{{"format", header.source_format}, {"loader", loader}};
+    std::vector<std::array<std::string, 2>> lines{{"format", header.origin.format}, {"loader", loader}};
     if (!header.family.empty()) lines.push_back({"family", header.family});
     if (!header.model_type.empty()) lines.push_back({"model type", header.model_type});
-    if (header.previous_tensor_parallel_size)
-        lines.push_back({"parallel", text("TP ", *header.previous_tensor_parallel_size, " x PP ",
-                                          header.previous_pipeline_parallel_size.value_or(1))});
+    if (header.training.previous_tensor_parallel_size)
+        lines.push_back({"parallel", to_text("TP ", *header.training.previous_tensor_parallel_size, " x PP ",
+                                             header.training.previous_pipeline_parallel_size.value_or(1))});
     if (const auto iteration = iteration_text(header)) lines.push_back({"iteration", *iteration});
-    lines.push_back({"size", text(found.parameters(), " parameters in ", found.tensors.size(), " tensors, ",
-                                  bytes_text(found.bytes()))});
+    lines.push_back({"size", to_text(found.parameters(), " parameters in ", found.tensors.size(), " tensors, ",
+                                     bytes_text(found.bytes()))});
     for (const auto& [dtype, share] : found.dtypes())
-        lines.push_back({"dtype", text(name(dtype), ": ", share.tensors, " tensors, ", bytes_text(share.bytes))});
+        lines.push_back(
+            {"dtype", to_text(dtype_name(dtype), ": ", share.tensors, " tensors, ", bytes_text(share.bytes))});
     print_columns(lines);
 }
 
@@ -102,7 +103,7 @@ inline void print_header(const ModelHeader& header) {
 inline void print_tensors(const std::vector<InspectedTensor>& tensors) {
     std::vector<std::array<std::string, 4>> lines;
     for (const InspectedTensor& tensor : tensors)
-        lines.push_back({text(tensor.message, " / ", tensor.name), std::string(name(tensor.dtype)),
+        lines.push_back({to_text(tensor.message, " / ", tensor.name), std::string(dtype_name(tensor.dtype)),
                          to_string(tensor.shape), bytes_text(tensor.bytes())});
     std::cout << "\ntensors\n";
     print_columns(lines);
@@ -111,8 +112,8 @@ inline void print_tensors(const std::vector<InspectedTensor>& tensors) {
 inline void print_ranks(const std::vector<StoredRank>& ranks) {
     std::vector<std::array<std::string, 3>> lines;
     for (const StoredRank& stored : ranks)
-        lines.push_back({text("TP rank ", stored.rank, ", PP stage ", stored.stage), text(stored.tensors, " tensors"),
-                         bytes_text(stored.bytes)});
+        lines.push_back({to_text("TP rank ", stored.rank, ", PP stage ", stored.stage),
+                         to_text(stored.tensors, " tensors"), bytes_text(stored.bytes)});
     std::cout << "\nstored\n";
     print_columns(lines);
 }
@@ -130,27 +131,27 @@ inline void print_text(const Inspection& found, const std::string& loader) {
 inline Json json_of(const InspectedTensor& tensor) {
     return {{"message", tensor.message},
             {"name", tensor.name},
-            {"dtype", name(tensor.dtype)},
+            {"dtype", dtype_name(tensor.dtype)},
             {"shape", std::vector<std::uint64_t>(tensor.shape.begin(), tensor.shape.end())},
             {"bytes", tensor.bytes()}};
 }
 
 inline Json json_of(const Inspection& found, const std::string& loader) {
     const ModelHeader& header = found.header;
-    Json json{{"format", header.source_format},
+    Json json{{"format", header.origin.format},
               {"loader", loader},
               {"family", header.family},
               {"model_type", header.model_type},
-              {"tensor_parallel_size", header.previous_tensor_parallel_size.value_or(1)},
-              {"pipeline_parallel_size", header.previous_pipeline_parallel_size.value_or(1)}};
-    if (header.release)
+              {"tensor_parallel_size", header.training.previous_tensor_parallel_size.value_or(1)},
+              {"pipeline_parallel_size", header.training.previous_pipeline_parallel_size.value_or(1)}};
+    if (header.training.release)
         json["iteration"] = "release";
-    else if (header.iteration)
-        json["iteration"] = *header.iteration;
+    else if (header.training.iteration)
+        json["iteration"] = *header.training.iteration;
     json["parameters"] = found.parameters();
     json["bytes"] = found.bytes();
     for (const auto& [dtype, share] : found.dtypes())
-        json["dtypes"][std::string(name(dtype))] = {{"tensors", share.tensors}, {"bytes", share.bytes}};
+        json["dtypes"][std::string(dtype_name(dtype))] = {{"tensors", share.tensors}, {"bytes", share.bytes}};
     json["header"] = stated_fields(header);
     json["tensors"] = Json::array();
     for (const InspectedTensor& tensor : found.tensors) json["tensors"].push_back(json_of(tensor));

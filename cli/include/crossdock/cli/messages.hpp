@@ -29,19 +29,19 @@ inline std::string for_a_screen(std::string_view line) {
     if (line.size() <= most) return std::string(line);
     std::string_view last = line.substr(line.size() - end);
     while (!last.empty() && (static_cast<unsigned char>(last.front()) & 0xC0) == 0x80) last.remove_prefix(1);
-    return text(shortened(line.substr(0, line.size() - end), most - end - 100), " … ", last);
+    return to_text(shortened(line.substr(0, line.size() - end), most - end - 100), " … ", last);
 }
 
 inline void complain(std::string_view line) {
     std::cout << std::flush;
-    std::cerr << one_line(text("crossdock: ", for_a_screen(line))) << std::endl;
+    std::cerr << one_line(to_text("crossdock: ", for_a_screen(line))) << std::endl;
 }
 
-inline void warn(std::string_view line) { complain(text("warning: ", line)); }
+inline void warn(std::string_view line) { complain(to_text("warning: ", line)); }
 
 /// Says that a signal ended the run, and returns the exit code for it.
 inline int stopped_by(int signal) {
-    complain(text("stopped by ", signal == SIGINT ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : "SIGHUP"));
+    complain(to_text("stopped by ", signal == SIGINT ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : "SIGHUP"));
     return signal_base + signal;
 }
 

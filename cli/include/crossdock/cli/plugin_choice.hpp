@@ -43,14 +43,14 @@ std::vector<OptionInfo> plugin_options(const std::vector<OptionInfo>& elsewhere)
         }
     for (OptionInfo& option : options)
         if (plugins[option.name].size() < Plugins::names().size())
-            option.help += text(" (", joined(plugins[option.name]), ")");
+            option.help += to_text(" (", joined_list(plugins[option.name]), ")");
     return options;
 }
 
 /// Throws UsageError for a name of the reference's tools whose models nobody here reads.
 inline void refuse_unread(std::string_view option, const ReferencePlugin& plugin) {
     if (!plugin.not_read.empty())
-        throw UsageError(text("--", option, " ", plugin.name, ": ", plugin.not_read, " are not converted"));
+        throw UsageError(to_text("--", option, " ", plugin.name, ": ", plugin.not_read, " are not converted"));
 }
 
 /// Whether a loader or saver reads or writes Megatron's checkpoints.
@@ -80,8 +80,8 @@ std::string choose_loader(const std::string& asked, const std::filesystem::path&
     }
     std::string found = recognised_loader<Loaders>(directory);
     if (is_of_megatron(found))
-        throw Error(text(directory.string(), ": is a Megatron checkpoint, --loader ", asked,
-                         " asks for Hugging Face's or an original format; give --loader ", found));
+        throw Error(to_text(directory.string(), ": is a Megatron checkpoint, --loader ", asked,
+                            " asks for Hugging Face's or an original format; give --loader ", found));
     return found;
 }
 
@@ -94,8 +94,8 @@ void require_known(const OptionValues& given, const std::vector<OptionInfo>& own
         for (OptionInfo& option : Loaders::options(loader)) known.push_back(std::move(option));
     for (const auto& [name, value] : given)
         if (!knows(known, name))
-            throw UsageError(text("--", name, " is no option of the loader '", joined(loaders, "' or '"), "'",
-                                  nearest_option(name, names_of(known), "plugins")));
+            throw UsageError(to_text("--", name, " is no option of the loader '", joined_list(loaders, "' or '"), "'",
+                                     nearest_option(name, names_of(known), "plugins")));
 }
 
 /// The values among `given` of options that are known.

@@ -19,7 +19,7 @@ inline void print_options(const std::vector<OptionInfo>& options) {
     std::vector<std::string> spellings;
     std::size_t width = 0;
     for (const OptionInfo& option : options) {
-        spellings.push_back(text("--", option.name, option.value.empty() ? "" : " ", option.value));
+        spellings.push_back(to_text("--", option.name, option.value.empty() ? "" : " ", option.value));
         width = std::max(width, spellings.back().size());
     }
     for (std::size_t i = 0; i < options.size(); ++i)

@@ -23,9 +23,9 @@ inline std::string progress_bar(const Progress& progress, double seconds, std::s
     const double done = static_cast<double>(progress.bytes), total = static_cast<double>(progress.total_bytes);
     const double share = total > 0 ? std::min(done / total, 1.0) : 0;
     const double rate = seconds > 0 ? done / seconds : 0;
-    std::string numbers = text("] ", static_cast<int>(share * 100), "%  ", bytes_text(done), " of ", bytes_text(total),
-                               "  ", bytes_text(rate), "/s");
-    if (rate > 0) numbers += text("  ", duration_text(std::max(total - done, 0.0) / rate), " left");
+    std::string numbers = to_text("] ", static_cast<int>(share * 100), "%  ", bytes_text(done), " of ",
+                                  bytes_text(total), "  ", bytes_text(rate), "/s");
+    if (rate > 0) numbers += to_text("  ", duration_text(std::max(total - done, 0.0) / rate), " left");
     constexpr std::size_t message_columns = 22;
     std::string line = progress.message.substr(0, message_columns);
     line.append(message_columns - line.size(), ' ').append(" [");

@@ -102,7 +102,7 @@ namespace detail {
 /// Throws UsageError for a value that asks for what cannot be had.
 inline void check_reference_value(const std::string& name, const std::string& value) {
     const auto require = [&](bool holds, std::string_view expected) {
-        if (!holds) throw UsageError(text("--", name, " is '", value, "', expected ", expected));
+        if (!holds) throw UsageError(to_text("--", name, " is '", value, "', expected ", expected));
     };
     if (name.ends_with("transformer_impl"))
         require(value == "local" || value == "transformer_engine", "transformer_engine or local");
@@ -120,7 +120,7 @@ inline std::optional<std::string> reason_without_effect(const std::string& name,
     for (const ReferenceOption& option : reference_options()) {
         if (option.info.name != name) continue;
         detail::check_reference_value(name, value);
-        return text("--", name, " has no effect: ", option.why);
+        return to_text("--", name, " has no effect: ", option.why);
     }
     return std::nullopt;
 }

@@ -49,7 +49,8 @@ inline void print_overview(const std::vector<Command>& commands) {
 inline int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words) {
     std::vector<std::string> names;
     for (const Command& command : commands) names.push_back(command.syntax.command);
-    if (words.empty()) throw UsageError(text("a command is missing, one of ", joined(names), "; see crossdock --help"));
+    if (words.empty())
+        throw UsageError(to_text("a command is missing, one of ", joined_list(names), "; see crossdock --help"));
     if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") return print_overview(commands), success;
     if (words[0] == "--version") {
         std::cout << "crossdock " << version << std::endl;
@@ -57,7 +58,7 @@ inline int dispatch(const std::vector<Command>& commands, const std::vector<std:
     }
     const auto command = std::find(names.begin(), names.end(), words[0]);
     if (command == names.end())
-        throw UsageError(text("no command is called '", words[0], "'", known_names(words[0], names)));
+        throw UsageError(to_text("no command is called '", words[0], "'", known_names(words[0], names)));
     const auto& [syntax, run] = commands[static_cast<std::size_t>(command - names.begin())];
     const Arguments arguments = parse(syntax, {words.begin() + 1, words.end()});
     if (!arguments.help) return run(arguments);

@@ -26,10 +26,10 @@ inline void print_result(const VerifyReport& report, bool quiet) {
     if (!quiet)
         for (const std::string& line : report.notices) std::cout << one_line(line) << '\n';
     for (const Difference& difference : report.differences)
-        std::cout << one_line(text(difference.place, ": ", difference.text)) << '\n';
+        std::cout << one_line(to_text(difference.place, ": ", difference.text)) << '\n';
     if (quiet && report.equal()) return;
     const std::size_t count = report.differences.size();
-    std::cout << (count == 0 ? "equal: " : text(count, count == 1 ? " difference: " : " differences: "))
+    std::cout << (count == 0 ? "equal: " : to_text(count, count == 1 ? " difference: " : " differences: "))
               << report.tensors << " tensors and " << report.header_fields << " header fields compared, "
               << bytes_text(report.bytes) << ' ' << speed_text(report.bytes, report.seconds) << std::endl;
 }

@@ -41,7 +41,7 @@ public:
 private:
     void require_name(std::size_t bytes) const {
         constexpr std::size_t limit = 1024;
-        if (bytes > limit) fail(text("a class has a name of more than ", limit, " bytes; the file is damaged"));
+        if (bytes > limit) fail(to_text("a class has a name of more than ", limit, " bytes; the file is damaged"));
     }
     Global callee(const Value& value);
     Object object(Global global, Construction construction, Value args) const;
@@ -74,7 +74,7 @@ inline void Builder::append(std::vector<Value> values) {
     charge(values.size() * sizeof(Value));
     if (auto* list = top().edit<List>()) return append_all(list->items, std::move(values));
     if (auto* object = top().edit<Object>()) return append_all(object->items, std::move(values));
-    fail(text("items are appended to ", top().describe(), ", expected a list; the file is damaged"));
+    fail(to_text("items are appended to ", top().describe(), ", expected a list; the file is damaged"));
 }
 
 inline void Builder::set_items(std::vector<Value> flat) {
@@ -83,13 +83,13 @@ inline void Builder::set_items(std::vector<Value> flat) {
     if (!entries) fail("a key of a dict lacks its value; the file is damaged");
     if (auto* dict = top().edit<Dict>()) return append_all(dict->entries, std::move(*entries));
     if (auto* object = top().edit<Object>()) return append_all(object->entries, std::move(*entries));
-    fail(text("entries are added to ", top().describe(), ", expected a dict; the file is damaged"));
+    fail(to_text("entries are added to ", top().describe(), ", expected a dict; the file is damaged"));
 }
 
 inline void Builder::add_to_set(std::vector<Value> values) {
     charge(values.size() * sizeof(Value));
     auto* set = top().edit<Set>();
-    if (!set) fail(text("items are added to ", top().describe(), ", expected a set; the file is damaged"));
+    if (!set) fail(to_text("items are added to ", top().describe(), ", expected a set; the file is damaged"));
     append_all(set->items, std::move(values));
 }
 
@@ -118,9 +118,9 @@ inline Global Builder::callee(const Value& value) {
         callee = *global;
     } else if (const auto* outer = value.get<Object>(); outer && outer->construction == Construction::member) {
         const Value& member = outer->args.get<Tuple>()->items[0];
-        callee = {outer->module, text(outer->name, ".", *member.as_string())};
+        callee = {outer->module, to_text(outer->name, ".", *member.as_string())};
     } else {
-        fail(text(value.describe(), " is called, expected the name of a class or function; nothing was run"));
+        fail(to_text(value.describe(), " is called, expected the name of a class or function; nothing was run"));
     }
     charge(callee.module.size() + callee.name.size());
     return callee;
@@ -141,8 +141,8 @@ inline void Builder::call() {
     Global global = callee(operands[0]);
     const auto* args = operands[1].get<Tuple>();
     if (!args)
-        fail(text(global.module, ".", global.name, " is called with ", operands[1].describe(),
-                  ", expected a tuple; the file is damaged"));
+        fail(to_text(global.module, ".", global.name, " is called with ", operands[1].describe(),
+                     ", expected a tuple; the file is damaged"));
     if (auto value = builtin_call(global, args->items)) return push(std::move(*value));
     push_node(object(std::move(global), Construction::call, operands[1]));
 }
@@ -192,8 +192,8 @@ inline void Builder::instantiate(bool with_keywords) {
     std::vector<Value> operands = pop_many(2);
     Global global = callee(operands[0]);
     if (!operands[1].get<Tuple>() || (with_keywords && !keywords.get<Dict>()))
-        fail(text(global.module, ".", global.name, " is made of ", operands[1].describe(),
-                  ", expected a tuple and perhaps a dict; the file is damaged"));
+        fail(to_text(global.module, ".", global.name, " is made of ", operands[1].describe(),
+                     ", expected a tuple and perhaps a dict; the file is damaged"));
     Object made = object(std::move(global), Construction::new_instance, operands[1]);
     made.keywords = std::move(keywords);
     push_node(std::move(made));
@@ -218,9 +218,9 @@ inline void Builder::instantiate_named(std::string module, std::string name) {
 inline void Builder::build() {
     Value state = pop();
     auto* object = top().edit<Object>();
-    if (!object) fail(text(top().describe(), " is given a state, expected an object; the file is damaged"));
+    if (!object) fail(to_text(top().describe(), " is given a state, expected an object; the file is damaged"));
     if (!object->state.is_none())
-        fail(text("an object of ", object->module, ".", object->name, " is given two states"));
+        fail(to_text("an object of ", object->module, ".", object->name, " is given two states"));
     object->state = std::move(state);
 }
 

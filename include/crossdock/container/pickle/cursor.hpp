@@ -27,7 +27,7 @@ public:
           end_(end) {
         if (begin > end || end > source_->size())
             throw Error(
-                text(source_->name(), ": bytes ", begin, " to ", end, " are asked for, it holds ", source_->size()));
+                to_text(source_->name(), ": bytes ", begin, " to ", end, " are asked for, it holds ", source_->size()));
     }
 
     const Source& source() const noexcept { return *source_; }
@@ -78,7 +78,7 @@ public:
 
 private:
     void require(bool there) const {
-        if (!there) throw Error(text(source_->name(), ": ends at byte ", end_, " in the midst of a value"));
+        if (!there) throw Error(to_text(source_->name(), ": ends at byte ", end_, " in the midst of a value"));
     }
 
     void fill() {

@@ -193,7 +193,7 @@ inline bool Reader::step_memo(Opcode opcode) {
         case Opcode::frame: take_frame(); return true;
         case Opcode::proto:
             if (const auto protocol = take<std::uint8_t>(); protocol > 5)
-                fail(text("pickle protocol ", protocol, " is not known, expected 0 to 5"));
+                fail(to_text("pickle protocol ", protocol, " is not known, expected 0 to 5"));
             return true;
         default: return false;
     }
@@ -207,20 +207,20 @@ inline void Reader::refuse(Opcode opcode) const {
         case Opcode::ext1:
         case Opcode::ext2:
         case Opcode::ext4:
-            fail(text("opcode ", hex,
-                      " (EXT) stands for a class by a number of the writing program's registry, "
-                      "which the file does not hold"));
+            fail(to_text("opcode ", hex,
+                         " (EXT) stands for a class by a number of the writing program's registry, "
+                         "which the file does not hold"));
         case Opcode::next_buffer:
         case Opcode::readonly_buffer:
-            fail(text("opcode ", hex, " asks for a buffer outside the pickle, which the file does not hold"));
-        default: fail(text("opcode ", hex, " is not one of pickle's; the file is damaged or no pickle"));
+            fail(to_text("opcode ", hex, " asks for a buffer outside the pickle, which the file does not hold"));
+        default: fail(to_text("opcode ", hex, " is not one of pickle's; the file is damaged or no pickle"));
     }
 }
 
 inline void Reader::need(std::uint64_t bytes) const {
     if (bytes > cursor_.remaining())
-        fail(text("the pickle goes on for ", bytes, " bytes, ", cursor_.remaining(),
-                  " are left; it is probably truncated"));
+        fail(to_text("the pickle goes on for ", bytes, " bytes, ", cursor_.remaining(),
+                     " are left; it is probably truncated"));
 }
 
 inline std::string Reader::take_text(std::uint64_t bytes) {
@@ -276,8 +276,8 @@ inline void Reader::push_long_line() {
     if (digits.ends_with('L')) digits.remove_suffix(1);
     const auto integer = detail::from_decimal(digits);
     if (!integer)
-        fail(text("a line does not hold an integer of at most ", detail::decimal_digit_limit,
-                  " digits; the file is damaged"));
+        fail(to_text("a line does not hold an integer of at most ", detail::decimal_digit_limit,
+                     " digits; the file is damaged"));
     push_integer(*integer);
 }
 
@@ -292,7 +292,7 @@ inline void Reader::push_float_line() {
 
 inline void Reader::push_long4() {
     const auto bytes = take<std::int32_t>();
-    if (bytes < 0) fail(text("an integer claims ", bytes, " bytes; the file is damaged"));
+    if (bytes < 0) fail(to_text("an integer claims ", bytes, " bytes; the file is damaged"));
     push_integer(take_text(static_cast<std::uint64_t>(bytes)));
 }
 

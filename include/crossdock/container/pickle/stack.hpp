@@ -32,7 +32,9 @@ class Stack {
 public:
     Stack(std::string where, Limits limits) : where_(std::move(where)), limits_(limits) {}
 
-    [[noreturn]] void fail(std::string_view what) const { throw Error(text(where_, " offset ", offset_, ": ", what)); }
+    [[noreturn]] void fail(std::string_view what) const {
+        throw Error(to_text(where_, " offset ", offset_, ": ", what));
+    }
 
     /// Where the present instruction lies in the file.
     std::uint64_t offset() const noexcept { return offset_; }
@@ -129,13 +131,13 @@ inline void Stack::put(std::uint64_t index) {
 
 inline void Stack::get(std::uint64_t index) {
     const auto found = memo_.find(index);
-    if (found == memo_.end()) fail(text("memo entry ", index, " is used but was never made; the file is damaged"));
+    if (found == memo_.end()) fail(to_text("memo entry ", index, " is used but was never made; the file is damaged"));
     push(found->second);
 }
 
 inline void Stack::charge(std::uint64_t bytes) {
     if (bytes > limits_.memory_bytes - charged_)
-        fail(text("the pickle's values need more than ", limits_.memory_bytes, " bytes of memory"));
+        fail(to_text("the pickle's values need more than ", limits_.memory_bytes, " bytes of memory"));
     charged_ += bytes;
 }
 
@@ -151,7 +153,7 @@ inline Value Stack::finish() {
     if (!values_.empty() || !marks_.empty()) fail("the pickle ends with values left over; the file is damaged");
     memo_.clear();
     if (!pool_.release(root, limits_.depth))
-        fail(text("the pickle nests containers more than ", limits_.depth, " deep"));
+        fail(to_text("the pickle nests containers more than ", limits_.depth, " deep"));
     return root;
 }
 

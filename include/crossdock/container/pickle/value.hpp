@@ -47,7 +47,8 @@ public:
     Value(std::same_as<bool> auto truth) : content_(truth) {}
     template <std::integral I>
     requires(!std::same_as<I, bool>) Value(I number) : content_(static_cast<std::int64_t>(number)) {
-        if (!std::in_range<std::int64_t>(number)) throw Error(text(number, " is beyond what a pickle's integers hold"));
+        if (!std::in_range<std::int64_t>(number))
+            throw Error(to_text(number, " is beyond what a pickle's integers hold"));
     }
     Value(double number) : content_(number) {}
     Value(const char* text) : Value(std::string(text)) {}
@@ -272,9 +273,9 @@ struct Describe {
     std::string operator()(const Tuple&) const { return "a tuple"; }
     std::string operator()(const Dict&) const { return "a dict"; }
     std::string operator()(const Set&) const { return "a set"; }
-    std::string operator()(const Global& global) const { return text("the name ", global.module, ".", global.name); }
+    std::string operator()(const Global& global) const { return to_text("the name ", global.module, ".", global.name); }
     std::string operator()(const Object& object) const {
-        return text("an object of ", object.module, ".", object.name);
+        return to_text("an object of ", object.module, ".", object.name);
     }
     std::string operator()(const PersistentId&) const { return "a persistent id"; }
     std::string operator()(const Tensor&) const { return "a tensor"; }

@@ -116,7 +116,7 @@ private:
 
     void write_node(const BigInteger& number, const std::shared_ptr<Node>& node) {
         if (number.bytes.size() > 0xFF)
-            throw Error(text("an integer of ", number.bytes.size(), " bytes cannot be written, at most 255 can"));
+            throw Error(to_text("an integer of ", number.bytes.size(), " bytes cannot be written, at most 255 can"));
         op(Opcode::long1), append_little(out_, static_cast<std::uint8_t>(number.bytes.size()));
         out_ += number.bytes;
         remember_if_shared(node);
@@ -160,8 +160,8 @@ private:
 
     void write_node(const Object& object, const std::shared_ptr<Node>& node) {
         if (!object.keywords.is_none())
-            throw Error(text("an object of ", object.module, ".", object.name,
-                             " is made with keywords, which pickle protocol 2 cannot say"));
+            throw Error(to_text("an object of ", object.module, ".", object.name,
+                                " is made with keywords, which pickle protocol 2 cannot say"));
         if (object.construction == Construction::member) {
             global("__builtin__", "getattr");
             global(object.module, object.name);
@@ -219,7 +219,7 @@ private:
         if (module == "copyreg") module = "copy_reg";
         if (module.find('\n') != module.npos || name.find('\n') != name.npos)
             throw Error("the name of a class holds a line feed, so it cannot be written");
-        std::string line = text(module, '\n', name, '\n');
+        std::string line = to_text(module, '\n', name, '\n');
         const auto found = globals_.find(line);
         if (found != globals_.end()) return known(*found->second);
         op(Opcode::global);

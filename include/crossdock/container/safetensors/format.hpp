@@ -106,10 +106,10 @@ public:
         if (expected_ != Expected::extent && expected_ != Expected::offset) return refuse("a number");
         if (expected_ == Expected::extent && numbers_.size() == max_rank)
             throw Error(
-                text("tensor '", entry_.name, "': shape has more than ", max_rank, " axes, the most that is read"));
+                to_text("tensor '", entry_.name, "': shape has more than ", max_rank, " axes, the most that is read"));
         if (expected_ == Expected::offset && numbers_.size() == 2)
             throw Error(
-                text("tensor '", entry_.name, "': data_offsets has more than 2 numbers, expected [begin, end]"));
+                to_text("tensor '", entry_.name, "': data_offsets has more than 2 numbers, expected [begin, end]"));
         numbers_.push_back(value);
         return true;
     }
@@ -160,7 +160,7 @@ public:
 
     bool end_array() {
         if (expected_ == Expected::extent) {
-            within(text("tensor '", entry_.name, "'"), [&] { entry_.shape = Shape(numbers_); });
+            in_context(to_text("tensor '", entry_.name, "'"), [&] { entry_.shape = Shape(numbers_); });
         } else {
             set_offsets();
         }
@@ -188,20 +188,20 @@ private:
     };
 
     bool refuse(std::string_view found) const {
-        throw Error(text(place(), " is ", found, ", expected ", expectation()));
+        throw Error(to_text(place(), " is ", found, ", expected ", expectation()));
     }
 
     std::string place() const {
         switch (expected_) {
             case Expected::header: return "header";
-            case Expected::tensor: return text("header entry '", key_, "'");
-            case Expected::dtype: return text("tensor '", entry_.name, "': dtype");
-            case Expected::shape: return text("tensor '", entry_.name, "': shape");
-            case Expected::extent: return text("tensor '", entry_.name, "': an extent of the shape");
-            case Expected::offsets: return text("tensor '", entry_.name, "': data_offsets");
-            case Expected::offset: return text("tensor '", entry_.name, "': a number of data_offsets");
-            case Expected::metadata: return text("header entry '", metadata_key, "'");
-            default: return text("metadata '", key_, "'");
+            case Expected::tensor: return to_text("header entry '", key_, "'");
+            case Expected::dtype: return to_text("tensor '", entry_.name, "': dtype");
+            case Expected::shape: return to_text("tensor '", entry_.name, "': shape");
+            case Expected::extent: return to_text("tensor '", entry_.name, "': an extent of the shape");
+            case Expected::offsets: return to_text("tensor '", entry_.name, "': data_offsets");
+            case Expected::offset: return to_text("tensor '", entry_.name, "': a number of data_offsets");
+            case Expected::metadata: return to_text("header entry '", metadata_key, "'");
+            default: return to_text("metadata '", key_, "'");
         }
     }
 
@@ -218,8 +218,8 @@ private:
     }
 
     void start_entry() {
-        if (!names_.insert(key_).second) throw Error(text("header names '", key_, "' twice"));
-        within("header", [&] { check_name(key_); });
+        if (!names_.insert(key_).second) throw Error(to_text("header names '", key_, "' twice"));
+        in_context("header", [&] { check_name(key_); });
         expected_ = key_ == metadata_key ? Expected::metadata : Expected::tensor;
         entry_ = Entry();
         entry_.name = key_;
@@ -230,39 +230,39 @@ private:
         if (key_ == "dtype") return expect_field(has_dtype_, Expected::dtype);
         if (key_ == "shape") return expect_field(has_shape_, Expected::shape);
         if (key_ == "data_offsets") return expect_field(has_offsets_, Expected::offsets);
-        throw Error(
-            text("tensor '", entry_.name, "': has the key '", key_, "', expected dtype, shape and data_offsets only"));
+        throw Error(to_text("tensor '", entry_.name, "': has the key '", key_,
+                            "', expected dtype, shape and data_offsets only"));
     }
 
     void expect_field(bool& seen, Expected value) {
-        if (seen) throw Error(text("tensor '", entry_.name, "': has the key '", key_, "' twice"));
+        if (seen) throw Error(to_text("tensor '", entry_.name, "': has the key '", key_, "' twice"));
         seen = true;
         expected_ = value;
     }
 
     void start_metadata_value() {
-        if (header_.metadata.contains(key_)) throw Error(text("header's metadata names '", key_, "' twice"));
+        if (header_.metadata.contains(key_)) throw Error(to_text("header's metadata names '", key_, "' twice"));
         expected_ = Expected::metadata_value;
     }
 
     void set_dtype(std::string_view name) {
         const auto dtype = parse_header_name(name);
         if (!dtype)
-            throw Error(
-                text("tensor '", entry_.name, "': dtype '", name, "' is not read, expected one of ", known_dtypes()));
+            throw Error(to_text("tensor '", entry_.name, "': dtype '", name, "' is not read, expected one of ",
+                                known_dtypes()));
         entry_.dtype = *dtype;
     }
 
     static std::string known_dtypes() {
         std::vector<std::string_view> names;
         for (const DTypeName& line : dtype_names) names.push_back(line.name);
-        return joined(names);
+        return joined_list(names);
     }
 
     void set_offsets() {
         if (numbers_.size() != 2)
-            throw Error(text("tensor '", entry_.name, "': data_offsets has ", numbers_.size(),
-                             " numbers, expected [begin, end]"));
+            throw Error(to_text("tensor '", entry_.name, "': data_offsets has ", numbers_.size(),
+                                " numbers, expected [begin, end]"));
         entry_.begin = numbers_[0];
         entry_.end = numbers_[1];
     }
@@ -270,7 +270,7 @@ private:
     void finish_entry() {
         const std::string_view missing = !has_dtype_ ? "dtype" : !has_shape_ ? "shape" : "data_offsets";
         if (!has_dtype_ || !has_shape_ || !has_offsets_)
-            throw Error(text("tensor '", entry_.name, "': has no ", missing));
+            throw Error(to_text("tensor '", entry_.name, "': has no ", missing));
         header_.entries.push_back(std::move(entry_));
     }
 
@@ -285,22 +285,23 @@ private:
 
 inline void check_size(const Entry& entry) {
     if (entry.end < entry.begin)
-        throw Error(text("tensor '", entry.name, "': ends at byte ", entry.end, " of the data, before its begin at ",
-                         entry.begin));
-    const std::uint64_t bytes = within(text("tensor '", entry.name, "'"), [&] {
+        throw Error(to_text("tensor '", entry.name, "': ends at byte ", entry.end, " of the data, before its begin at ",
+                            entry.begin));
+    const std::uint64_t bytes = in_context(to_text("tensor '", entry.name, "'"), [&] {
         return checked_multiply(entry.shape.element_count(), item_size(entry.dtype), "size");
     });
     if (entry.end - entry.begin != bytes)
-        throw Error(text("tensor '", entry.name, "': shape ", entry.shape, " of ", header_name(entry.dtype), " needs ",
-                         bytes, " bytes, data_offsets span ", entry.end - entry.begin));
+        throw Error(to_text("tensor '", entry.name, "': shape ", entry.shape, " of ", header_name(entry.dtype),
+                            " needs ", bytes, " bytes, data_offsets span ", entry.end - entry.begin));
 }
 
 inline void check_neighbours(const Entry* previous, const Entry& entry) {
     const std::uint64_t expected = previous ? previous->end : 0;
     if (entry.begin == expected) return;
-    const std::string before = previous ? text("the end of tensor '", previous->name, "'") : "the data's begin";
-    throw Error(text("tensor '", entry.name, "': begins at byte ", entry.begin, " of the data, expected ", expected,
-                     ", ", before, entry.begin > expected ? "; holes are not allowed" : "; tensors must not overlap"));
+    const std::string before = previous ? to_text("the end of tensor '", previous->name, "'") : "the data's begin";
+    throw Error(to_text("tensor '", entry.name, "': begins at byte ", entry.begin, " of the data, expected ", expected,
+                        ", ", before,
+                        entry.begin > expected ? "; holes are not allowed" : "; tensors must not overlap"));
 }
 
 /// The entries, brought in file order, fill the data without holes and overlaps.
@@ -314,8 +315,9 @@ inline void check_offsets(std::vector<Entry>& entries, std::uint64_t data_bytes)
     }
     const std::uint64_t end = previous ? previous->end : 0;
     if (end != data_bytes)
-        throw Error(text("the tensors end at byte ", end, " of the data, the file holds ", data_bytes, " bytes of it; ",
-                         data_bytes < end ? "it is probably truncated" : "nothing may follow the last tensor"));
+        throw Error(to_text("the tensors end at byte ", end, " of the data, the file holds ", data_bytes,
+                            " bytes of it; ",
+                            data_bytes < end ? "it is probably truncated" : "nothing may follow the last tensor"));
 }
 
 }  // namespace detail
@@ -350,9 +352,9 @@ inline std::string entry_text(const Entry& entry) {
     } catch (const nlohmann::json::exception&) {
         throw Error("a tensor's name is not UTF-8");
     }
-    for (const std::uint64_t extent : entry.shape) extents += text(extents.empty() ? "" : ",", extent);
-    return text(name, ":{\"dtype\":\"", header_name(entry.dtype), "\",\"shape\":[", extents, "],\"data_offsets\":[",
-                entry.begin, ",", entry.end, "]}");
+    for (const std::uint64_t extent : entry.shape) extents += to_text(extents.empty() ? "" : ",", extent);
+    return to_text(name, ":{\"dtype\":\"", header_name(entry.dtype), "\",\"shape\":[", extents, "],\"data_offsets\":[",
+                   entry.begin, ",", entry.end, "]}");
 }
 
 /// A header that surely has room for `tensors` entries of up to `rank` axes, whose names have `name_bytes` in all

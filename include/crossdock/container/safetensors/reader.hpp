@@ -23,7 +23,8 @@ namespace detail {
 inline std::uint64_t read_header_bytes(const Source& file) {
     if (file.size() == 0) throw Error(foreign_content(file));
     if (file.size() < length_bytes)
-        throw Error(text("holds ", file.size(), " bytes, a safetensors file begins with the 8 of its header's length"));
+        throw Error(
+            to_text("holds ", file.size(), " bytes, a safetensors file begins with the 8 of its header's length"));
     std::array<std::byte, length_bytes> raw{};
     file.read(0, raw);
     std::uint64_t bytes = 0;
@@ -31,11 +32,11 @@ inline std::uint64_t read_header_bytes(const Source& file) {
     if (bytes == 0 || bytes > max_header_bytes || bytes > file.size() - length_bytes)
         if (const std::string what = foreign_content(file); !what.empty()) throw Error(what);
     if (bytes > max_header_bytes)
-        throw Error(text("header claims ", bytes, " bytes, the format allows ", max_header_bytes,
-                         "; is it a safetensors file?"));
+        throw Error(to_text("header claims ", bytes, " bytes, the format allows ", max_header_bytes,
+                            "; is it a safetensors file?"));
     if (bytes > file.size() - length_bytes)
         throw Error(
-            text("header claims ", bytes, " bytes, the file holds ", file.size(), "; it is probably truncated"));
+            to_text("header claims ", bytes, " bytes, the file holds ", file.size(), "; it is probably truncated"));
     return bytes;
 }
 
@@ -51,7 +52,7 @@ inline Header read_header(const Source& file) {
 /// The tensors of a safetensors source, in file order. Reads only the header; the tensors keep the source alive. Throws
 /// Error for everything that the format forbids.
 inline TensorDict read(const std::shared_ptr<const Source>& file) {
-    return within(file->name(), [&] {
+    return in_context(file->name(), [&] {
         Header header = read_header(*file);
         const std::uint64_t data_bytes = header.entries.empty() ? 0 : header.entries.back().end;
         const std::uint64_t data_begin = file->size() - data_bytes;

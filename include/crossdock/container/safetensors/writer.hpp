@@ -32,7 +32,7 @@ public:
 
     void write(std::uint64_t at, std::span<const std::byte> bytes) override {
         if (at > bytes_ || bytes.size() > bytes_ - at)
-            throw Error(text(file_->name(), ": tensor '", name_, "' is given more than its ", bytes_, " bytes"));
+            throw Error(to_text(file_->name(), ": tensor '", name_, "' is given more than its ", bytes_, " bytes"));
         file_->write(offset_ + at, bytes);
         written_.fetch_add(bytes.size(), std::memory_order_relaxed);
     }
@@ -40,7 +40,8 @@ public:
     void check_filled() const {
         const std::uint64_t written = written_.load(std::memory_order_relaxed);
         if (written != bytes_)
-            throw Error(text(file_->name(), ": tensor '", name_, "' was given ", written, " bytes, expected ", bytes_));
+            throw Error(
+                to_text(file_->name(), ": tensor '", name_, "' was given ", written, " bytes, expected ", bytes_));
     }
 
 private:
@@ -67,14 +68,14 @@ public:
         : file_(std::make_shared<OutputFile>(path)),
           header_bytes_(detail::aligned_header_bytes(header_capacity)) {
         if (header_capacity > max_header_bytes)
-            throw Error(text(file_->name(), ": a header of ", header_capacity,
-                             " bytes is asked for, the format allows ", max_header_bytes,
-                             "; write more and smaller files"));
+            throw Error(to_text(file_->name(), ": a header of ", header_capacity,
+                                " bytes is asked for, the format allows ", max_header_bytes,
+                                "; write more and smaller files"));
     }
 
     /// Throws Error when the name is taken or cannot be written, or when the header is full.
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
-        return within(file_->name(), [&] {
+        return in_context(file_->name(), [&] {
             check_name(name);
             const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
             const std::uint64_t end = checked_add(data_bytes_, bytes, "file size");
@@ -98,15 +99,15 @@ public:
 
 private:
     void check_name(const std::string& name) {
-        if (name == metadata_key) throw Error(text("a tensor cannot be called '", name, "'"));
-        if (!names_.insert(name).second) throw Error(text("tensor '", name, "' is written twice"));
+        if (name == metadata_key) throw Error(to_text("a tensor cannot be called '", name, "'"));
+        if (!names_.insert(name).second) throw Error(to_text("tensor '", name, "' is written twice"));
     }
 
     void append_to_header(const std::string& name, const std::string& entry) {
         const std::uint64_t needed = header_.size() + 1 + entry.size() + 1;
         if (needed > header_bytes_)
-            throw Error(text("tensor '", name, "': the header grows to ", needed, " bytes, ", header_bytes_,
-                             " are reserved; reserve more"));
+            throw Error(to_text("tensor '", name, "': the header grows to ", needed, " bytes, ", header_bytes_,
+                                " are reserved; reserve more"));
         header_ += ',' + entry;
     }
 

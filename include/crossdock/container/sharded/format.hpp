@@ -27,16 +27,16 @@ struct FileNames {
     std::string_view index;      ///< "model.safetensors.index.json"
 
     /// The only file of a model: "model.safetensors".
-    std::string single() const { return text(stem, extension); }
+    std::string single() const { return to_text(stem, extension); }
 
     /// The file `number`, from 1 on, of `count`: "model-00001-of-00003.safetensors".
     std::string numbered(std::size_t number, std::size_t count) const {
-        return text(stem, '-', five_digits(number), "-of-", five_digits(count), extension);
+        return to_text(stem, '-', five_digits(number), "-of-", five_digits(count), extension);
     }
 
     /// Whether a file is called as numbered() calls one.
     bool is_numbered(std::string_view file) const {
-        const std::string beginning = text(stem, '-');
+        const std::string beginning = to_text(stem, '-');
         return file.starts_with(beginning) && file.ends_with(extension) && file.find("-of-") != file.npos;
     }
 
@@ -74,10 +74,10 @@ inline std::optional<std::uint64_t> find_total(const Json& index, const char* ke
 /// A hostile index must not lead out of its directory.
 inline void check_file_name(std::string_view tensor, std::string_view file) {
     if (std::ranges::any_of(file, [](char c) { return static_cast<unsigned char>(c) < 0x20; }))
-        throw Error(text("weight_map: the file of tensor '", tensor, "' has control characters in its name"));
+        throw Error(to_text("weight_map: the file of tensor '", tensor, "' has control characters in its name"));
     if (file.empty() || file == "." || file == ".." || file.find_first_of("/\\") != file.npos)
-        throw Error(text("weight_map sends tensor '", tensor, "' to '", file,
-                         "', expected the plain name of a file beside the index"));
+        throw Error(to_text("weight_map sends tensor '", tensor, "' to '", file,
+                            "', expected the plain name of a file beside the index"));
 }
 
 }  // namespace detail
@@ -90,7 +90,7 @@ inline Index parse_index(std::string_view json) {
         throw Error("has no weight_map, expected an object of tensor names and file names");
     Index index{detail::find_total(parsed, "total_size"), detail::find_total(parsed, "total_parameters"), {}};
     for (const auto& [tensor, file] : map->items()) {
-        if (!file.is_string()) throw Error(text("weight_map: the file of tensor '", tensor, "' is not a string"));
+        if (!file.is_string()) throw Error(to_text("weight_map: the file of tensor '", tensor, "' is not a string"));
         detail::check_file_name(tensor, file.get_ref<const std::string&>());
         index.weight_map.emplace(tensor, file.get<std::string>());
     }
@@ -140,7 +140,7 @@ inline std::uint64_t parse_size(std::string_view size) {
     std::uint64_t bytes = 0;
     if (failure != std::errc() || number == 0 || known == detail::size_units.end() ||
         __builtin_mul_overflow(number, known->bytes, &bytes))
-        throw UsageError(text("'", size, "' is not a size, expected a whole number and a unit: 5GB, 500MB, 2GiB"));
+        throw UsageError(to_text("'", size, "' is not a size, expected a whole number and a unit: 5GB, 500MB, 2GiB"));
     return bytes;
 }
 

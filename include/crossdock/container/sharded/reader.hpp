@@ -35,8 +35,8 @@ inline constexpr std::uint64_t max_index_bytes = 100'000'000;
 inline std::string read_index_text(const std::filesystem::path& path) {
     const FileSource file(path);
     if (file.size() > max_index_bytes)
-        throw Error(
-            text(path.string(), ": holds ", file.size(), " bytes, an index of at most ", max_index_bytes, " is read"));
+        throw Error(to_text(path.string(), ": holds ", file.size(), " bytes, an index of at most ", max_index_bytes,
+                            " is read"));
     std::string json(file.size(), '\0');
     file.read(0, std::as_writable_bytes(std::span(json)));
     return json;
@@ -59,15 +59,16 @@ inline void check_complete(const TensorDict& shard, const std::filesystem::path&
                            const std::vector<std::string>& expected, const std::filesystem::path& index) {
     for (const std::string& tensor : expected)
         if (!shard.find(tensor))
-            throw Error(text(path.string(), ": tensor '", tensor, "' is missing; ", index.filename().string(),
-                             " says that it is here"));
+            throw Error(to_text(path.string(), ": tensor '", tensor, "' is missing; ", index.filename().string(),
+                                " says that it is here"));
 }
 
 /// "a, b, c and 9 more"
 inline std::string some_of(const std::vector<std::string>& names) {
     constexpr std::size_t shown = 3;
     const auto first = std::span(names).first(std::min(shown, names.size()));
-    return names.size() > shown ? text(joined(first), " and ", names.size() - shown, " more") : joined(first);
+    return names.size() > shown ? to_text(joined_list(first), " and ", names.size() - shown, " more")
+                                : joined_list(first);
 }
 
 /// Moves what the index places in this shard to `out`; the rest is left out with a warning.
@@ -83,7 +84,7 @@ inline void add_mapped(const TensorDict& shard, const std::string& file, const I
     }
     if (!unmapped.empty())
         out.warnings.push_back(
-            text(path.string(), ": left out what the index does not place here: ", some_of(unmapped)));
+            to_text(path.string(), ": left out what the index does not place here: ", some_of(unmapped)));
 }
 
 }  // namespace detail
@@ -92,13 +93,13 @@ inline void add_mapped(const TensorDict& shard, const std::string& file, const I
 /// leads out of the index's directory.
 inline Contents read_index(const std::filesystem::path& path) {
     const std::string json = detail::read_index_text(path);
-    const Index index = within(path.string(), [&] { return parse_index(json); });
+    const Index index = in_context(path.string(), [&] { return parse_index(json); });
     Contents contents;
     for (const auto& [file, tensors] : detail::tensors_by_file(index)) {
         const std::filesystem::path shard_path = path.parent_path() / file;
         if (!std::filesystem::exists(shard_path))
-            throw Error(text(shard_path.string(), ": is missing; ", path.filename().string(), " places ",
-                             tensors.size(), " tensors there"));
+            throw Error(to_text(shard_path.string(), ": is missing; ", path.filename().string(), " places ",
+                                tensors.size(), " tensors there"));
         const TensorDict shard = detail::read_file(shard_path);
         detail::check_complete(shard, shard_path, tensors, path);
         detail::add_mapped(shard, file, index, shard_path, contents);
@@ -133,16 +134,17 @@ inline std::vector<std::string> numbered_files(const std::filesystem::path& dire
 [[noreturn]] inline void refuse_directory(const std::filesystem::path& directory) {
     for (const FileNames& names : {safetensors_names, torch_names})
         if (const auto files = numbered_files(directory, names); !files.empty())
-            throw Error(text(directory.string(), ": holds ", files.front(), " but no index (", names.index,
-                             "), which says what is in which file; get it from where the files are from"));
+            throw Error(to_text(directory.string(), ": holds ", files.front(), " but no index (", names.index,
+                                "), which says what is in which file; get it from where the files are from"));
     if (const std::string what = foreign_directory(directory); !what.empty())
-        throw Error(text(directory.string(), ": ", what));
+        throw Error(to_text(directory.string(), ": ", what));
     const std::vector<std::string> names = crossdock::detail::names_in(directory);
     for (const char* weights : {"*.safetensors", "pytorch_model*.bin"})
         if (const std::string file = crossdock::detail::find_name(names, weights); !file.empty())
-            throw Error(text(directory.string(), ": holds ", file, ", but none of ", joined(candidates()),
-                             "; rename it if it holds the model"));
-    throw Error(text(directory.string(), ": holds none of ", joined(candidates()), "; is it a Hugging Face model?"));
+            throw Error(to_text(directory.string(), ": holds ", file, ", but none of ", joined_list(candidates()),
+                                "; rename it if it holds the model"));
+    throw Error(
+        to_text(directory.string(), ": holds none of ", joined_list(candidates()), "; is it a Hugging Face model?"));
 }
 
 }  // namespace detail
@@ -166,8 +168,8 @@ inline Contents read_directory(const std::filesystem::path& directory) {
     std::vector<std::string> others = found;
     std::erase_if(others, [&](const std::string& file) { return read.contains((directory / file).string()); });
     if (!others.empty())
-        contents.warnings.push_back(
-            text(directory.string(), ": also holds ", joined(others), ", not read; ", found.front(), " comes first"));
+        contents.warnings.push_back(to_text(directory.string(), ": also holds ", joined_list(others), ", not read; ",
+                                            found.front(), " comes first"));
     return contents;
 }
 

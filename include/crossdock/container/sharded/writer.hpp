@@ -34,7 +34,8 @@ public:
 
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
         const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
-        if (shard_of_.contains(name)) throw Error(text(directory_.string(), ": tensor '", name, "' is written twice"));
+        if (shard_of_.contains(name))
+            throw Error(to_text(directory_.string(), ": tensor '", name, "' is written twice"));
         if (shards_.empty() || is_full(shards_.back(), bytes)) start_shard();
         Shard& shard = shards_.back();
         auto slot = shard.file->add(name, dtype, shape);
@@ -66,7 +67,7 @@ private:
     }
 
     void start_shard() {
-        auto path = directory_ / text(names_.stem, "-part", shards_.size() + 1, names_.extension);
+        auto path = directory_ / to_text(names_.stem, "-part", shards_.size() + 1, names_.extension);
         auto file = make_file_(path);
         shards_.push_back({std::move(path), std::move(file)});
     }
@@ -78,7 +79,8 @@ private:
     static void rename(const std::filesystem::path& from, const std::filesystem::path& to) {
         std::error_code failure;
         std::filesystem::rename(from, to, failure);
-        if (failure) throw Error(text(from.string(), ": cannot be renamed to ", to.string(), ": ", failure.message()));
+        if (failure)
+            throw Error(to_text(from.string(), ": cannot be renamed to ", to.string(), ": ", failure.message()));
     }
 
     void write_index() const {

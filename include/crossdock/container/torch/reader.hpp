@@ -58,17 +58,18 @@ public:
         auto bytes = std::make_shared<std::vector<std::byte>>(zip_.read(record, limits.memory_bytes));
         const std::uint64_t size = bytes->size();
         pickle::Cursor cursor(std::make_shared<MemorySource>(std::span<const std::byte>(*bytes), bytes), 0, size);
-        const pickle::Value root = pickle::Reader(cursor, text(source_->name(), ": data.pkl"), limits).read();
+        const pickle::Value root = pickle::Reader(cursor, to_text(source_->name(), ": data.pkl"), limits).read();
         Rebuild(source_, is_big_endian(), [this](const StorageReference& storage) { return place(storage); }).run(root);
         return root;
     }
 
 private:
-    [[noreturn]] void fail(std::string_view what) const { throw Error(text(source_->name(), ": ", what)); }
+    [[noreturn]] void fail(std::string_view what) const { throw Error(to_text(source_->name(), ": ", what)); }
 
     const zip::Entry& entry(std::string_view record) const {
-        const zip::Entry* found = zip_.find(text(prefix_, record));
-        if (!found) fail(text("zip entry '", prefix_, record, "' is missing; it is no file of torch.save or damaged"));
+        const zip::Entry* found = zip_.find(to_text(prefix_, record));
+        if (!found)
+            fail(to_text("zip entry '", prefix_, record, "' is missing; it is no file of torch.save or damaged"));
         return *found;
     }
 
@@ -98,8 +99,8 @@ private:
     StoragePlace place(const StorageReference& storage) {
         const auto known = places_.find(storage.key);
         if (known != places_.end()) return known->second;
-        const zip::Entry* record = zip_.find(text(prefix_, "data/", storage.key));
-        if (!record) throw Error(text("its storage, zip entry '", prefix_, "data/", storage.key, "', is missing"));
+        const zip::Entry* record = zip_.find(to_text(prefix_, "data/", storage.key));
+        if (!record) throw Error(to_text("its storage, zip entry '", prefix_, "data/", storage.key, "', is missing"));
         const StoragePlace found{zip_.payload_offset(*record), record->size};
         places_.emplace(storage.key, found);
         return found;
@@ -137,7 +138,7 @@ public:
         const auto* number = first.get<pickle::BigInteger>();
         if (!number || number->bytes != magic) fail("does not begin with PyTorch's magic number; it is damaged");
         if (const auto found = next().as_integer(); found != version)
-            fail(text("has legacy version ", found.value_or(0), ", expected ", version));
+            fail(to_text("has legacy version ", found.value_or(0), ", expected ", version));
         next();
         const pickle::Value root = next(), keys = next();
         collect_item_sizes(root);
@@ -147,15 +148,15 @@ public:
     }
 
 private:
-    [[noreturn]] void fail(std::string_view what) const { throw Error(text(source_->name(), ": ", what)); }
+    [[noreturn]] void fail(std::string_view what) const { throw Error(to_text(source_->name(), ": ", what)); }
 
     /// The list of storages does not say how wide their elements are; the content does, where it mentions them.
     void collect_item_sizes(const pickle::Value& value) {
         const auto& node = value.node();
         if (!node || !seen_.insert(node.get()).second) return;
         if (value.get<pickle::PersistentId>()) {
-            const StorageReference storage = within(source_->name(), [&] { return parse_storage(value); });
-            if (!storage.known) fail(text("storage '", storage.key, "' has elements of a type that is not known"));
+            const StorageReference storage = in_context(source_->name(), [&] { return parse_storage(value); });
+            if (!storage.known) fail(to_text("storage '", storage.key, "' has elements of a type that is not known"));
             item_bytes_.try_emplace(storage.key, storage.item_bytes());
         }
         pickle::detail::for_each_child(*node, [&](pickle::Value& child) { collect_item_sizes(child); });
@@ -163,10 +164,10 @@ private:
 
     void locate(const pickle::Value& keys, std::uint64_t offset) {
         const auto* list = keys.get<pickle::List>();
-        if (!list) fail(text("has ", keys.describe(), " for its storages, expected a list; the file is damaged"));
+        if (!list) fail(to_text("has ", keys.describe(), " for its storages, expected a list; the file is damaged"));
         for (const pickle::Value& key : list->items) {
             const std::string* name = key.as_string();
-            if (!name) fail(text("names a storage by ", key.describe(), ", expected a str; the file is damaged"));
+            if (!name) fail(to_text("names a storage by ", key.describe(), ", expected a str; the file is damaged"));
             offset = locate(*name, offset);
         }
     }
@@ -174,23 +175,24 @@ private:
     /// Returns the offset behind the storage.
     std::uint64_t locate(const std::string& key, std::uint64_t offset) {
         const auto item = item_bytes_.find(key);
-        if (item == item_bytes_.end()) fail(text("holds storage '", key, "' that no tensor uses; the file is damaged"));
+        if (item == item_bytes_.end())
+            fail(to_text("holds storage '", key, "' that no tensor uses; the file is damaged"));
         std::byte head[8];
         source_->read(offset, std::span<std::byte>(head));
-        const std::uint64_t bytes = within(source_->name(), [&] {
+        const std::uint64_t bytes = in_context(source_->name(), [&] {
             return checked_multiply(load_little<std::uint64_t>(head), item->second, "storage size");
         });
         offset += sizeof head;
         if (bytes > source_->size() - offset)
-            fail(text("storage '", key, "' at offset ", offset, " should hold ", bytes, " bytes, the file ends at ",
-                      source_->size(), "; it is probably truncated"));
-        if (!places_.emplace(key, StoragePlace{offset, bytes}).second) fail(text("lists storage '", key, "' twice"));
+            fail(to_text("storage '", key, "' at offset ", offset, " should hold ", bytes, " bytes, the file ends at ",
+                         source_->size(), "; it is probably truncated"));
+        if (!places_.emplace(key, StoragePlace{offset, bytes}).second) fail(to_text("lists storage '", key, "' twice"));
         return offset + bytes;
     }
 
     StoragePlace place(const StorageReference& storage) const {
         const auto found = places_.find(storage.key);
-        if (found == places_.end()) throw Error(text("its storage '", storage.key, "' is not in the file"));
+        if (found == places_.end()) throw Error(to_text("its storage '", storage.key, "' is not in the file"));
         return found->second;
     }
 
@@ -231,27 +233,27 @@ public:
 
 private:
     void visit_under(const std::string& name, const std::string& key, const pickle::Value& value) {
-        visit(value, name.empty() ? key : text(name, '.', key));
+        visit(value, name.empty() ? key : to_text(name, '.', key));
     }
 
     static std::string key_text(const pickle::Value& key) {
         if (const std::string* string = key.as_string()) return *string;
         if (const auto number = key.as_integer()) return std::to_string(*number);
-        return text('<', key.describe(), '>');
+        return to_text('<', key.describe(), '>');
     }
 
     void refuse_unknown_tensor(const pickle::Object& object, const std::string& name) const {
         const bool tensor = (object.module == "torch._utils" || object.module == "torch._tensor") &&
                             object.name.starts_with("_rebuild");
         if (tensor)
-            throw Error(text(file_, ": tensor '", name, "' (", object.module, '.', object.name, ", pickle offset ",
-                             object.offset, ") is not of a kind that can be converted; only dense tensors of ",
-                             "floats, integers and bools are"));
+            throw Error(to_text(file_, ": tensor '", name, "' (", object.module, '.', object.name, ", pickle offset ",
+                                object.offset, ") is not of a kind that can be converted; only dense tensors of ",
+                                "floats, integers and bools are"));
     }
 
     /// Dicts that share their parts may spell far more names than the file has bytes.
     void charge(std::size_t bytes) {
-        if (bytes > budget_) throw Error(text(file_, ": its containers spell more names than a checkpoint has"));
+        if (bytes > budget_) throw Error(to_text(file_, ": its containers spell more names than a checkpoint has"));
         budget_ -= bytes;
     }
 
@@ -270,14 +272,15 @@ inline pickle::Value read(std::shared_ptr<const Source> source, const pickle::Li
     if (head.starts_with("PK\x03\x04")) return detail::ZipFile(std::move(source)).read(limits);
     if (detail::LegacyFile::begins(head)) return detail::LegacyFile(std::move(source)).read(limits);
     if (head.size() > 262 && head.compare(257, 5, "ustar") == 0)
-        throw Error(
-            text(source->name(), ": is a tar file, as PyTorch wrote before 0.1.10; load it there and save it again"));
+        throw Error(to_text(source->name(),
+                            ": is a tar file, as PyTorch wrote before 0.1.10; load it there and save it again"));
     if (head.size() > 8 && head.substr(5, 4) == std::string_view("\0\0\0{", 4))
-        throw Error(text(source->name(), ": is a safetensors file; rename it to *.safetensors"));
+        throw Error(to_text(source->name(), ": is a safetensors file; rename it to *.safetensors"));
     if (const std::string what = foreign_content(head, source->size()); !what.empty())
-        throw Error(text(source->name(), ": ", what));
-    throw Error(text(source->name(), ": is no file of torch.save: it begins neither with PK (zip) nor with PyTorch's ",
-                     "magic number"));
+        throw Error(to_text(source->name(), ": ", what));
+    throw Error(to_text(source->name(),
+                        ": is no file of torch.save: it begins neither with PK (zip) nor with PyTorch's ",
+                        "magic number"));
 }
 
 inline pickle::Value read(const std::filesystem::path& path, const pickle::Limits& limits = {}) {

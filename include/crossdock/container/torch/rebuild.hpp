@@ -39,8 +39,8 @@ struct StorageReference {
 inline std::uint64_t size_number(const pickle::Value& value, std::string_view what) {
     const auto number = value.as_integer();
     if (!number || *number < 0)
-        throw Error(text(what, " is ", number ? std::to_string(*number) : value.describe(),
-                         ", expected a number that is not negative; the file is damaged"));
+        throw Error(to_text(what, " is ", number ? std::to_string(*number) : value.describe(),
+                            ", expected a number that is not negative; the file is damaged"));
     return static_cast<std::uint64_t>(*number);
 }
 
@@ -50,10 +50,10 @@ inline std::vector<std::uint64_t> size_numbers(const pickle::Value& value, std::
         if (const auto* args = object->args.items(); args && args->size() == 1 && !(*args)[0].get<pickle::Object>())
             return size_numbers((*args)[0], what);
     const auto* items = value.items();
-    if (!items) throw Error(text(what, " is ", value.describe(), ", expected a tuple; the file is damaged"));
+    if (!items) throw Error(to_text(what, " is ", value.describe(), ", expected a tuple; the file is damaged"));
     constexpr std::size_t max_rank = 64;  // as in NumPy; a tuple that many tensors share is copied for each of them
     if (items->size() > max_rank)
-        throw Error(text(what, " has ", items->size(), " axes, at most ", max_rank, " are read"));
+        throw Error(to_text(what, " has ", items->size(), " axes, at most ", max_rank, " are read"));
     std::vector<std::uint64_t> numbers;
     for (const pickle::Value& item : *items) numbers.push_back(size_number(item, what));
     return numbers;
@@ -66,8 +66,8 @@ inline StorageReference parse_storage(const pickle::Value& value) {
     const auto* type = kind ? (*parts)[1].get<pickle::Global>() : nullptr;
     const std::string* key = kind ? (*parts)[2].as_string() : nullptr;
     if (!type || !key || *kind != "storage")
-        throw Error(text("a tensor is made of ", value.describe(),
-                         ", expected a persistent id ('storage', class, key, location, size); the file is damaged"));
+        throw Error(to_text("a tensor is made of ", value.describe(),
+                            ", expected a persistent id ('storage', class, key, location, size); the file is damaged"));
     const bool untyped = type->name == "UntypedStorage";
     const auto dtype = storage_dtype(type->name);
     return {dtype, untyped || dtype, *key, size_number((*parts)[4], "a storage's size"),
@@ -132,7 +132,7 @@ inline void Rebuild::visit(const pickle::Value& value) {
         // What the container says of an entry names the file already.
         const bool complete = std::string_view(error.what()).starts_with(source_->name());
         if (!complete)
-            error.within(text(source_->name(), ": tensor '", path(), "' (pickle offset ", object->offset, ")"));
+            error.within(to_text(source_->name(), ": tensor '", path(), "' (pickle offset ", object->offset, ")"));
         throw;
     }
     if (tensor) node->content = std::move(*tensor);
@@ -229,7 +229,7 @@ inline Tensor Rebuild::view(const Values& args, const StorageReference& storage,
     const Shape shape(size_numbers(args[2], "its size"));
     std::vector<std::uint64_t> strides = size_numbers(args[3], "its stride");
     if (strides.size() != shape.rank())
-        throw Error(text("it has ", shape.rank(), " extents and ", strides.size(), " strides; the file is damaged"));
+        throw Error(to_text("it has ", shape.rank(), " extents and ", strides.size(), " strides; the file is damaged"));
     checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
     const StoragePlace bytes = place(storage);
     std::uint64_t end = shape.element_count() == 0 ? 0 : 1;
@@ -237,8 +237,8 @@ inline Tensor Rebuild::view(const Values& args, const StorageReference& storage,
         end = checked_add(end, checked_multiply(shape[axis] - 1, strides[axis], "tensor stride"), "tensor extent");
     const std::uint64_t reach = checked_multiply(checked_add(first, end, "tensor end"), item_size(dtype), "tensor end");
     if (reach > bytes.bytes && end > 0)
-        throw Error(text("it reaches to byte ", reach, " of storage '", storage.key, "', which holds ", bytes.bytes,
-                         "; the file is damaged"));
+        throw Error(to_text("it reaches to byte ", reach, " of storage '", storage.key, "', which holds ", bytes.bytes,
+                            "; the file is damaged"));
     const std::uint64_t offset = end > 0 ? bytes.offset + first * item_size(dtype) : bytes.offset;
     const Tensor found = strided_region(source_, offset, dtype, shape, std::move(strides));
     return big_endian_ ? swap_bytes(found) : found;
@@ -249,15 +249,15 @@ inline StoragePlace Rebuild::place(const StorageReference& storage) const {
     StoragePlace whole = find_(storage);
     const std::uint64_t item = storage.item_bytes();
     if (checked_multiply(storage.count, item, "storage size") != whole.bytes)
-        throw Error(text("its storage '", storage.key, "' should hold ", storage.count, " elements of ", item,
-                         " bytes, the file has ", whole.bytes, " bytes for it; the file is damaged"));
+        throw Error(to_text("its storage '", storage.key, "' should hold ", storage.count, " elements of ", item,
+                            " bytes, the file has ", whole.bytes, " bytes for it; the file is damaged"));
     const auto* piece = storage.view ? storage.view->items() : nullptr;
     if (!piece) return whole;
     if (piece->size() != 3) throw Error("a view of its storage does not have 3 parts; the file is damaged");
     const std::uint64_t begin = checked_multiply(size_number((*piece)[1], "a storage view's offset"), item, "view");
     const std::uint64_t bytes = checked_multiply(size_number((*piece)[2], "a storage view's size"), item, "view");
     if (begin > whole.bytes || bytes > whole.bytes - begin)
-        throw Error(text("a view of storage '", storage.key, "' leaves it; the file is damaged"));
+        throw Error(to_text("a view of storage '", storage.key, "' leaves it; the file is damaged"));
     return {whole.offset + begin, bytes};
 }
 

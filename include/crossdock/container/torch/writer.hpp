@@ -77,7 +77,7 @@ public:
     void finish() override;
 
 private:
-    [[noreturn]] void fail(std::string_view what) const { throw Error(text(zip_.name(), ": ", what)); }
+    [[noreturn]] void fail(std::string_view what) const { throw Error(to_text(zip_.name(), ": ", what)); }
     void place(const std::string& name, pickle::Value value);
     pickle::Value& level(std::string_view name);
     pickle::Value tensor(const std::string& key, DType dtype, const Shape& shape) const;
@@ -97,17 +97,17 @@ inline std::shared_ptr<TensorSlot> Writer::add(const std::string& name, DType dt
     place(name, tensor(key, dtype, shape));
     ++storage_count_;
     const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
-    return std::make_shared<detail::StorageSlot>(zip_.add(text(prefix_, "data/", key), bytes));
+    return std::make_shared<detail::StorageSlot>(zip_.add(to_text(prefix_, "data/", key), bytes));
 }
 
 inline void Writer::share(const std::string& name, const std::string& existing) {
     const auto found = leaves_.find(existing);
-    if (found == leaves_.end()) fail(text("tensor '", name, "' should share '", existing, "', which was not added"));
+    if (found == leaves_.end()) fail(to_text("tensor '", name, "' should share '", existing, "', which was not added"));
     place(name, found->second);
 }
 
 inline void Writer::finish() {
-    add_record("data.pkl", within(zip_.name(), [&] { return pickle::write(level("")); }));
+    add_record("data.pkl", in_context(zip_.name(), [&] { return pickle::write(level("")); }));
     add_record("version", "3\n");
     add_record("byteorder", "little");
     zip_.finish();
@@ -121,7 +121,7 @@ inline void Writer::place(const std::string& name, pickle::Value value) {
     const std::size_t slash = name.rfind('/');
     const std::string parent = slash == name.npos ? "" : name.substr(0, slash);
     pickle::Value& dict = level(parent);
-    if (levels_.contains(name) || !leaves_.emplace(name, value).second) fail(text("'", name, "' is written twice"));
+    if (levels_.contains(name) || !leaves_.emplace(name, value).second) fail(to_text("'", name, "' is written twice"));
     dict.edit<pickle::Dict>()->entries.push_back({name.substr(slash + 1), std::move(value)});
 }
 
@@ -129,7 +129,7 @@ inline void Writer::place(const std::string& name, pickle::Value value) {
 inline pickle::Value& Writer::level(std::string_view name) {
     const auto found = levels_.find(std::string(name));
     if (found != levels_.end()) return found->second;
-    if (leaves_.contains(std::string(name))) fail(text("'", name, "' is a value, so nothing can be put into it"));
+    if (leaves_.contains(std::string(name))) fail(to_text("'", name, "' is a value, so nothing can be put into it"));
     const std::size_t slash = name.rfind('/');
     pickle::Value& parent = level(slash == name.npos ? "" : name.substr(0, slash));
     const pickle::Value made = pickle::Dict{};

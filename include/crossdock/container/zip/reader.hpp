@@ -50,9 +50,9 @@ private:
         std::uint64_t offset, bytes, count;
     };
 
-    [[noreturn]] void fail(const std::string& what) const { throw Error(text(source_->name(), ": ", what)); }
+    [[noreturn]] void fail(const std::string& what) const { throw Error(to_text(source_->name(), ": ", what)); }
     [[noreturn]] void fail(const Entry& entry, const std::string& what) const {
-        fail(text("zip entry '", entry.name, "' ", what));
+        fail(to_text("zip entry '", entry.name, "' ", what));
     }
     std::vector<std::byte> bytes_at(std::uint64_t offset, std::uint64_t count) const;
     Directory find_directory() const;
@@ -91,7 +91,7 @@ inline std::uint64_t Reader::payload_offset(const Entry& entry) const {
 
 inline std::vector<std::byte> Reader::read(const Entry& entry, std::uint64_t limit) const {
     if (std::max(entry.size, entry.packed_size) > limit)
-        fail(entry, text("holds ", std::max(entry.size, entry.packed_size), " bytes, at most ", limit, " are read"));
+        fail(entry, to_text("holds ", std::max(entry.size, entry.packed_size), " bytes, at most ", limit, " are read"));
     std::vector<std::byte> bytes = bytes_at(packed_offset(entry), entry.packed_size);
     if (entry.method == method_deflated) bytes = inflate(entry, bytes);
     if (entry.crc != 0 && crc32(bytes) != entry.crc)
@@ -118,7 +118,7 @@ inline Reader::Directory Reader::find_directory() const {
             return parse_end(&bytes[at], size - tail + at);
         }
     }
-    fail(text("no zip directory is found at its end, it holds ", size, " bytes; it is probably truncated"));
+    fail(to_text("no zip directory is found at its end, it holds ", size, " bytes; it is probably truncated"));
 }
 
 inline Reader::Directory Reader::parse_end(const std::byte* end, std::uint64_t offset) const {
@@ -140,11 +140,11 @@ inline std::optional<Reader::Directory> Reader::find_zip64(std::uint64_t end_off
     const auto at = load_little<std::uint64_t>(&locator[8]);
     const std::uint64_t locator_offset = end_offset - zip64_locator_bytes;
     if (at > locator_offset || locator_offset - at < zip64_end_bytes)
-        fail(text("the zip64 locator points to offset ", at, ", expected the end record in front of offset ",
-                  locator_offset, "; the file is damaged"));
+        fail(to_text("the zip64 locator points to offset ", at, ", expected the end record in front of offset ",
+                     locator_offset, "; the file is damaged"));
     const auto end = bytes_at(at, zip64_end_bytes);
     if (load_little<std::uint32_t>(end.data()) != zip64_end_signature)
-        fail(text("offset ", at, " holds no zip64 end record though the locator points there; the file is damaged"));
+        fail(to_text("offset ", at, " holds no zip64 end record though the locator points there; the file is damaged"));
     const auto count = load_little<std::uint64_t>(&end[32]);
     if (load_little<std::uint32_t>(&end[16]) != 0 || load_little<std::uint32_t>(&end[20]) != 0 ||
         load_little<std::uint64_t>(&end[24]) != count)
@@ -156,13 +156,13 @@ inline std::optional<Reader::Directory> Reader::find_zip64(std::uint64_t end_off
 
 inline void Reader::check(const Directory& directory, std::uint64_t end_offset) const {
     if (directory.offset > end_offset || directory.bytes > end_offset - directory.offset)
-        fail(text("the zip directory should lie at offset ", directory.offset, " with ", directory.bytes,
-                  " bytes, but its end record stands at ", end_offset, "; the file is damaged"));
+        fail(to_text("the zip directory should lie at offset ", directory.offset, " with ", directory.bytes,
+                     " bytes, but its end record stands at ", end_offset, "; the file is damaged"));
     if (directory.bytes > directory_limit)
-        fail(text("the zip directory holds ", directory.bytes, " bytes, at most ", directory_limit, " are read"));
+        fail(to_text("the zip directory holds ", directory.bytes, " bytes, at most ", directory_limit, " are read"));
     if (directory.count > directory.bytes / central_bytes)
-        fail(text("the zip directory claims ", directory.count, " entries in ", directory.bytes,
-                  " bytes; the file is damaged"));
+        fail(to_text("the zip directory claims ", directory.count, " entries in ", directory.bytes,
+                     " bytes; the file is damaged"));
 }
 
 inline void Reader::parse_directory(const Directory& directory) {
@@ -176,13 +176,13 @@ inline void Reader::parse_directory(const Directory& directory) {
 inline std::size_t Reader::parse_entry(std::span<const std::byte> rest, Directory directory) {
     const std::uint64_t offset = directory.offset + directory.bytes - rest.size();
     if (rest.size() < central_bytes || load_little<std::uint32_t>(rest.data()) != central_signature)
-        fail(text("offset ", offset, " holds no entry of the zip directory, ", directory.count - entries_.size(),
-                  " more are expected; the file is damaged"));
+        fail(to_text("offset ", offset, " holds no entry of the zip directory, ", directory.count - entries_.size(),
+                     " more are expected; the file is damaged"));
     const std::size_t name_bytes = load_little<std::uint16_t>(&rest[28]);
     const std::size_t extra_bytes = load_little<std::uint16_t>(&rest[30]);
     const std::size_t length = central_bytes + name_bytes + extra_bytes + load_little<std::uint16_t>(&rest[32]);
     if (length > rest.size())
-        fail(text("the zip directory's entry at offset ", offset, " leaves it; the file is damaged"));
+        fail(to_text("the zip directory's entry at offset ", offset, " leaves it; the file is damaged"));
     Entry entry;
     entry.name.assign(reinterpret_cast<const char*>(rest.data()) + central_bytes, name_bytes);
     entry.method = load_little<std::uint16_t>(&rest[10]);
@@ -219,14 +219,14 @@ inline void Reader::apply_zip64(Entry& entry, std::span<const std::byte> extra) 
 
 inline void Reader::check(const Entry& entry, const Directory& directory) const {
     if (entry.method != method_stored && entry.method != method_deflated)
-        fail(entry, text("is compressed by method ", entry.method, ", expected it stored"));
+        fail(entry, to_text("is compressed by method ", entry.method, ", expected it stored"));
     if (entry.method == method_stored && entry.size != entry.packed_size)
         fail(entry,
-             text("is stored, but takes ", entry.packed_size, " bytes for ", entry.size, "; the file is damaged"));
+             to_text("is stored, but takes ", entry.packed_size, " bytes for ", entry.size, "; the file is damaged"));
     if (entry.header_offset > directory.offset || directory.offset - entry.header_offset < local_bytes ||
         entry.packed_size > directory.offset - entry.header_offset - local_bytes)
-        fail(entry, text("lies at offset ", entry.header_offset, " with ", entry.packed_size,
-                         " bytes, the zip directory begins at ", directory.offset, "; the file is damaged"));
+        fail(entry, to_text("lies at offset ", entry.header_offset, " with ", entry.packed_size,
+                            " bytes, the zip directory begins at ", directory.offset, "; the file is damaged"));
 }
 
 /// The local header alone says how long it is: PyTorch pads it there and not in the directory.
@@ -234,21 +234,21 @@ inline std::uint64_t Reader::packed_offset(const Entry& entry) const {
     // The name fits behind the header: the directory, which lies further on, holds it too.
     const auto header = bytes_at(entry.header_offset, local_bytes + entry.name.size());
     if (load_little<std::uint32_t>(header.data()) != local_signature)
-        fail(entry, text("has no header at offset ", entry.header_offset, "; the file is damaged"));
+        fail(entry, to_text("has no header at offset ", entry.header_offset, "; the file is damaged"));
     const std::uint64_t name_bytes = load_little<std::uint16_t>(&header[26]);
     if (name_bytes != entry.name.size() || std::memcmp(&header[local_bytes], entry.name.data(), name_bytes) != 0)
-        fail(entry, text("has another name in its header at offset ", entry.header_offset, "; the file is damaged"));
+        fail(entry, to_text("has another name in its header at offset ", entry.header_offset, "; the file is damaged"));
     const std::uint64_t offset = entry.header_offset + header.size() + load_little<std::uint16_t>(&header[28]);
     if (offset > source_->size() || entry.packed_size > source_->size() - offset)
-        fail(entry, text("lies at offset ", offset, " with ", entry.packed_size, " bytes, the file ends at ",
-                         source_->size(), "; it is damaged"));
+        fail(entry, to_text("lies at offset ", offset, " with ", entry.packed_size, " bytes, the file ends at ",
+                            source_->size(), "; it is damaged"));
     return offset;
 }
 
 inline std::vector<std::byte> Reader::inflate(const Entry& entry, std::span<const std::byte> packed) const {
     // Deflate cannot make more than 1032 bytes of one, so a larger claim need not be allocated.
     if (entry.size / 1032 > packed.size())
-        fail(entry, text("cannot unpack to ", entry.size, " bytes; the file is damaged"));
+        fail(entry, to_text("cannot unpack to ", entry.size, " bytes; the file is damaged"));
     std::vector<std::byte> out(entry.size);
     const std::unique_ptr<libdeflate_decompressor, void (*)(libdeflate_decompressor*)> decompressor(
         libdeflate_alloc_decompressor(), libdeflate_free_decompressor);
@@ -258,7 +258,7 @@ inline std::vector<std::byte> Reader::inflate(const Entry& entry, std::span<cons
                                                       out.size(), &written);
     if (result != LIBDEFLATE_SUCCESS || written != out.size())
         fail(entry,
-             text("does not unpack to the ", entry.size, " bytes that the directory gives; the file is damaged"));
+             to_text("does not unpack to the ", entry.size, " bytes that the directory gives; the file is damaged"));
     return out;
 }
 

@@ -37,7 +37,7 @@ public:
         const auto next = pieces_.lower_bound(at);
         if ((next != pieces_.end() && next->first < at + bytes) ||
             (next != pieces_.begin() && std::prev(next)->first + std::prev(next)->second.bytes > at))
-            throw Error(text("bytes at ", at, " are written twice"));
+            throw Error(to_text("bytes at ", at, " are written twice"));
         const auto piece = pieces_.emplace_hint(next, at, Piece{bytes, crc});
         join(piece);
         if (piece != pieces_.begin()) join(std::prev(piece));
@@ -84,20 +84,20 @@ public:
     /// Puts `bytes` at `at` from the entry's begin. Throws Error where the disk refuses or a byte is written twice.
     void write(std::uint64_t at, std::span<const std::byte> bytes) {
         if (at > entry_.size || bytes.size() > entry_.size - at)
-            throw Error(
-                text(file_->name(), ": zip entry '", entry_.name, "' is given more than its ", entry_.size, " bytes"));
+            throw Error(to_text(file_->name(), ": zip entry '", entry_.name, "' is given more than its ", entry_.size,
+                                " bytes"));
         file_->write(offset_ + at, bytes);
         const std::uint32_t crc = crc32(bytes);
         const std::lock_guard lock(mutex_);
-        within(text(file_->name(), ": zip entry '", entry_.name, "'"), [&] { crc_.add(at, bytes.size(), crc); });
+        in_context(to_text(file_->name(), ": zip entry '", entry_.name, "'"), [&] { crc_.add(at, bytes.size(), crc); });
     }
 
     /// The entry with its checksum. Throws Error when bytes are missing.
     Entry finished() const {
         const std::lock_guard lock(mutex_);
         if (!crc_.covers(entry_.size))
-            throw Error(text(file_->name(), ": zip entry '", entry_.name, "' has not received all of its ", entry_.size,
-                             " bytes"));
+            throw Error(to_text(file_->name(), ": zip entry '", entry_.name, "' has not received all of its ",
+                                entry_.size, " bytes"));
         Entry entry = entry_;
         entry.crc = crc_.value();
         return entry;
@@ -140,8 +140,8 @@ private:
 
 inline std::shared_ptr<EntryWriter> Writer::add(std::string name, std::uint64_t size) {
     if (name.size() > 0xFFFF)
-        throw Error(text(this->name(), ": a zip entry's name of ", name.size(), " bytes is too long"));
-    if (!names_.insert(name).second) throw Error(text(this->name(), ": zip entry '", name, "' is added twice"));
+        throw Error(to_text(this->name(), ": a zip entry's name of ", name.size(), " bytes is too long"));
+    if (!names_.insert(name).second) throw Error(to_text(this->name(), ": zip entry '", name, "' is added twice"));
     const Entry entry{std::move(name), end_, size, size, 0, method_stored};
     const std::uint64_t offset = end_ + local_header(entry).size();
     end_ = checked_add(offset, size, "zip size");

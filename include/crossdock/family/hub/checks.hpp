@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/tensor_dict.hpp"
+#include "crossdock/family/family.hpp"
+
+namespace crossdock {
+
+// What makes a Hugging Face directory something else than a plain model of its family, said before its tensors are held
+// against any shape.
+
+namespace detail {
+
+/// "gptq", "4 bits"; empty where the description does not say.
+inline std::string quantization_method(const Json& description) {
+    if (!description.is_object()) return {};
+    for (const char* key : {"quant_method", "quant_algo", "quantization_method"})
+        if (const auto found = description.find(key); found != description.end() && found->is_string())
+            return found->get<std::string>();
+    const auto bits = description.find("bits");
+    return bits != description.end() && bits->is_number() ? to_text(json_shown(*bits), " bits") : std::string();
+}
+
+inline bool is_anything(const Json& value) { return !value.is_null() && !(value.is_object() && value.empty()); }
+
+/// Throws Error where config.json says that the weights are quantized.
+inline void refuse_quantization(const Json& config) {
+    for (const char* key : {"quantization_config", "quantization_args", "compression_config", "quantization",
+                            "quant_config", "quantize_config"}) {
+        const auto found = config.find(key);
+        if (found == config.end() || !is_anything(*found)) continue;
+        const std::string method = quantization_method(*found);
+        throw Error(
+            to_text("'", key, "' asks for quantized weights", method.empty() ? "" : to_text(" (", method, ")"),
+                    ", which are not supported; dequantize the model first, or remove the key if its weights are "
+                    "plain"));
+    }
+}
+
+/// Heads that no target has a place for, by how a class with one ends and by how its tensors begin.
+struct OtherHead {
+    std::string_view what;
+    std::vector<std::string_view> class_endings{}, tensors{};
+};
+
+inline const std::vector<OtherHead>& other_heads() {
+    static const std::vector<OtherHead> heads{
+        {"sequence classification", {"ForSequenceClassification"}, {"score.", "classifier."}},
+        {"token classification", {"ForTokenClassification"}},
+        {"question answering", {"ForQuestionAnswering"}, {"qa_outputs."}},
+        {"multiple choice", {"ForMultipleChoice", "DoubleHeadsModel"}, {"multiple_choice_head."}},
+        {"a reward or value model",
+         {"RewardModel", "ForReward", "WithValueHead"},
+         {"v_head.", "value_head.", "reward_head.", "regression_head."}},
+        {"speculative decoding", {"MedusaModel"}, {"medusa_head."}}};
+    return heads;
+}
+
+/// Throws Error where the class in config.json has a head of another kind.
+inline void refuse_other_class(const Json& config) {
+    const std::string name = first_architecture(config);
+    for (const OtherHead& head : other_heads())
+        for (const std::string_view ending : head.class_endings)
+            if (name.ends_with(ending))
+                throw Error(
+                    to_text("'architectures' says ", name, ", whose head (", head.what,
+                            ") no target has a place for; only models with a language model's head, with BERT's "
+                            "own heads or with none are read"));
+}
+
+/// Throws Error where a tensor belongs to a head of another kind. Names are without wrappers.
+inline void refuse_other_heads(const TensorDict& tensors) {
+    for (const NamedTensor& entry : tensors.entries())
+        for (const OtherHead& head : other_heads())
+            for (const std::string_view beginning : head.tensors)
+                if (entry.name.starts_with(beginning))
+                    throw Error(to_text(entry.file, ": tensor '", entry.name, "' is of another head (", head.what,
+                                        "), which no target has a place for"));
+}
+
+/// Throws Error where a tensor holds the scales or codes of quantized weights.
+inline void refuse_quantized_tensors(const TensorDict& tensors) {
+    constexpr auto endings = std::to_array<std::string_view>(
+        {".qweight", ".qzeros", ".scales", ".g_idx", ".absmax", ".nested_absmax", ".quant_map", ".SCB",
+         ".weight_format", ".weight_scale", ".weight_scale_2", ".input_scale", "_scale_inv", ".weight_packed",
+         ".weight_shape", ".weight_zero_point"});
+    for (const NamedTensor& entry : tensors.entries()) {
+        const bool is_marked = entry.name.find(".quant_state.") != std::string::npos ||
+                               std::any_of(endings.begin(), endings.end(),
+                                           [&entry](std::string_view ending) { return entry.name.ends_with(ending); });
+        if (is_marked)
+            throw Error(to_text(entry.file, ": tensor '", entry.name,
+                                "' belongs to quantized weights, which are not supported; dequantize the model first"));
+    }
+}
+
+/// Throws Error where a weight is not of a type in which models compute.
+inline void require_floating(const TensorDict& tensors, const TensorTable& table) {
+    for (const NamedTensor& entry : tensors.entries()) {
+        const bool is_ignored = std::any_of(table.ignored_endings.begin(), table.ignored_endings.end(),
+                                            [&entry](std::string_view ending) { return entry.name.ends_with(ending); });
+        if (!is_ignored && !is_castable(entry.tensor.dtype()))
+            throw Error(to_text(entry.file, ": tensor '", entry.name, "' is ", dtype_name(entry.tensor.dtype()),
+                                ", expected f32, bf16, f16 or f64; quantized weights are not supported"));
+    }
+}
+
+/// Keys that other architectures compute with and that these families' classes do not read.
+inline std::vector<std::string> unread_keys(const Family& family, const Json& config) {
+    constexpr std::array<std::pair<std::string_view, double>, 17> keys{{{"logit_scale", 1},
+                                                                        {"logits_scaling", 1},
+                                                                        {"attention_multiplier", 1},
+                                                                        {"residual_multiplier", 1},
+                                                                        {"embedding_multiplier", 1},
+                                                                        {"final_logit_softcapping", 0},
+                                                                        {"attn_logit_softcapping", 0},
+                                                                        {"query_pre_attn_scalar", 0},
+                                                                        {"clip_qkv", 0},
+                                                                        {"qk_layernorm", 0},
+                                                                        {"use_qk_norm", 0},
+                                                                        {"no_rope_layers", 0},
+                                                                        {"no_rope_layer_interval", 0},
+                                                                        {"attn_temperature_tuning", 0},
+                                                                        {"sliding_window", 0},
+                                                                        {"layer_types", 0},
+                                                                        {"text_config", 0}}};
+    const auto is_read = [&](std::string_view key) {
+        return std::any_of(family.config.begin(), family.config.end(), [&](const ConfigEntry& line) {
+            return std::find(line.keys.begin(), line.keys.end(), key) != line.keys.end();
+        });
+    };
+    std::vector<std::string> notices;
+    for (const auto& [key, neutral] : keys) {
+        const auto found = config.find(std::string(key));
+        if (found == config.end() || !is_anything(*found) || is_read(key)) continue;
+        if (*found == Json(false) || (found->is_number() && found->get<double>() == neutral)) continue;
+        notices.push_back(to_text("config.json: '", key, "' has no meaning in the architecture ", family.name,
+                                  " and is left out, as transformers does"));
+    }
+    return notices;
+}
+
+/// Where two spellings of one thing differ.
+inline std::vector<std::string> contradictions(const ConfigTable& table, const Json& config) {
+    std::vector<std::string> notices;
+    for (const ConfigEntry& line : table) {
+        if (!line.read) continue;
+        const std::vector<std::string_view> keys = spellings_in(line, config);
+        for (std::size_t i = 1; i < keys.size(); ++i) {
+            const Json &first = config.at(std::string(keys[0])), &other = config.at(std::string(keys[i]));
+            if (first != other)
+                notices.push_back(to_text("config.json: '", keys[0], "' is ", json_shown(first), " and '", keys[i],
+                                          "' is ", json_shown(other), "; the former is used, as transformers does"));
+        }
+    }
+    return notices;
+}
+
+/// The family's switches that are not as always, for a target that cannot say them.
+inline void find_switches(const Family& family, const Json& config, ModelHeader& header) {
+    for (const auto& [key, neutral] : family.switches) {
+        const auto found = config.find(std::string(key));
+        if (found == config.end() || found->is_null()) continue;
+        const bool value = in_context(to_text("'", key, "'"), [&found] { return json_as<bool>(*found); });
+        if (value != neutral) header.origin.unexpressed[std::string(key)] = json_shown(*found);
+    }
+}
+
+inline std::vector<std::string> class_notices(const Family& family, const Json& config) {
+    std::vector<std::string> notices;
+    if (!config.contains("model_type"))
+        notices.push_back(to_text("config.json: has no model_type; '", hub_type_of(config), "' is told from ",
+                                  first_architecture(config)));
+    if (config.contains("auto_map") && hub_type_of(config) == family.hub_types.front())
+        notices.push_back(
+            to_text("config.json: names code of its own (auto_map), which is not read; the model is "
+                    "converted as transformers' own ",
+                    family.name));
+    return notices;
+}
+
+}  // namespace detail
+
+/// Fills the header with what config.json says. Returns what the user should know of it. Throws Error where it asks for
+/// what is not supported; `file` is what errors call it.
+inline std::vector<std::string> read_hub_config(const Family& family, const Json& config, ModelHeader& header,
+                                                std::string_view file) {
+    return in_context(file, [&] {
+        detail::refuse_quantization(config);
+        detail::refuse_other_class(config);
+        std::vector<std::string> notices = detail::class_notices(family, config);
+        const auto add = [&](std::vector<std::string> more) {
+            for (std::string& line : more) notices.push_back(std::move(line));
+        };
+        add(detail::contradictions(family.config, config));
+        read_config(family.config, config, header);
+        add(family.after_config(header, config));
+        detail::find_switches(family, config, header);
+        add(detail::unread_keys(family, config));
+        return notices;
+    });
+}
+
+}  // namespace crossdock

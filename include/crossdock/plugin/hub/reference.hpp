@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/family/family.hpp"
+#include "crossdock/family/header_json.hpp"
+#include "crossdock/plugin/companions.hpp"
+#include "crossdock/plugin/family/loader.hpp"
+#include "crossdock/protocol/header_fields.hpp"
+
+namespace crossdock {
+
+namespace detail {
+
+/// "500000", or "nothing" where a field is empty.
+inline std::string field_text(const auto& value) {
+    const Json json = field_to_json(value);
+    return json.is_discarded() ? std::string("nothing") : json_shown(json);
+}
+
+/// A reference model held against the one that is being written.
+class HubReference {
+public:
+    /// `where` is what errors call the reference's config.json.
+    HubReference(const ModelHeader& reference, ModelHeader& header, std::string where)
+        : reference_(reference),
+          header_(header),
+          where_(std::move(where)) {}
+
+    /// Throws Error where the two are not the same model; takes what the header does not say. Returns what the user
+    /// should know.
+    std::vector<std::string> apply() {
+        for_each_header_field(header_fields, [&](const auto& field) {
+            if (is_among(tensor_fields_, field.name))
+                require_same(field);
+            else if (is_among(meaning_fields_, field.name))
+                require_or_take(field);
+        });
+        take_rope_scaling();
+        take_window();
+        take_positions();
+        take_vocabulary();
+        return std::move(notices_);
+    }
+
+private:
+    /// What the tensors decide.
+    static constexpr std::array<std::string_view, 20> tensor_fields_{"num_layers",
+                                                                     "hidden_size",
+                                                                     "num_attention_heads",
+                                                                     "num_query_groups",
+                                                                     "kv_channels",
+                                                                     "ffn_hidden_size",
+                                                                     "norm",
+                                                                     "positions",
+                                                                     "gated_mlp",
+                                                                     "tied_embeddings",
+                                                                     "parallel_attention",
+                                                                     "parallel_norm",
+                                                                     "post_norm",
+                                                                     "embedding_norm",
+                                                                     "final_norm",
+                                                                     "qkv_bias",
+                                                                     "dense_bias",
+                                                                     "fc1_bias",
+                                                                     "fc2_bias",
+                                                                     "num_token_types"};
+    /// What a description says of the same tensors, and Megatron's args may.
+    static constexpr std::array<std::string_view, 7> meaning_fields_{
+        "norm_epsilon",   "norm_zero_centered",   "activation",        "rope_theta",
+        "rotary_percent", "embedding_multiplier", "rotary_interleaved"};
+
+    static bool is_among(const auto& names, std::string_view name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    }
+
+    bool is_given(std::string_view name) const { return header_.origin.given.contains(std::string(name)); }
+    bool is_assumed(std::string_view name) const { return header_.origin.assumed.contains(std::string(name)); }
+
+    [[noreturn]] void contradict(std::string_view name, const auto& own, const auto& other,
+                                 std::string_view remedy) const {
+        throw Error(
+            to_text(where_, ": ", name, " is ", field_text(other), ", the model has ", field_text(own), remedy));
+    }
+
+    void require_same(const auto& field) const {
+        const ModelHeader& own = header_;
+        if (field(own) != field(reference_))
+            contradict(field.name, field(own), field(reference_), "; it describes another model");
+    }
+
+    template <class T>
+    void require_or_take(const HeaderField<std::optional<T>>& field) {
+        const auto& other = field(reference_);
+        auto& own = field(header_);
+        if (!other || own == other || is_given(field.name)) return;
+        if (own && !is_assumed(field.name))
+            contradict(field.name, own, other, to_text("; say which is right: --", field.name));
+        own = other;
+        header_.origin.assumed.erase(std::string(field.name));
+    }
+    template <class T>
+    void require_or_take(const HeaderField<T>&) {}  // what is always there decides over tensors
+
+    /// Megatron has no words for most kinds, so that "none" in its args is no statement; of Llama 3's kind it states
+    /// the factor alone, and fixes the rest in its code.
+    void take_rope_scaling() {
+        const auto& other = reference_.attention.rope_scaling;
+        const auto& own = header_.attention.rope_scaling;
+        if (!other || own == other || is_given("rope_scaling")) return;
+        const bool is_stated = own && own->type != "default" && !is_assumed("rope_scaling");
+        const bool is_same_kind =
+            own && own->type == "llama3" && other->type == "llama3" && own->factor == other->factor;
+        if (is_stated && !is_same_kind) contradict("rope_scaling", own, other, "; say which is right: --rope_scaling");
+        if (own)
+            notices_.push_back(to_text("rope_scaling ", field_text(other), " is taken from ", where_,
+                                       "; the source has ", is_stated ? field_text(own) : std::string("none")));
+        header_.attention.rope_scaling = other;
+    }
+
+    /// Older Megatrons know no window either.
+    void take_window() {
+        const auto& other = reference_.attention.sliding_window;
+        auto& own = header_.attention.sliding_window;
+        if (!other || own == other || is_given("sliding_window")) return;
+        if (own.value_or(0) != 0 && !is_assumed("sliding_window"))
+            contradict("sliding_window", own, other, "; say which is right: --sliding_window");
+        if (own)
+            notices_.push_back(
+                to_text("sliding_window ", *other, " is taken from ", where_, "; the source names none"));
+        own = other;
+    }
+
+    /// Training may have been for shorter inputs than the model is for.
+    void take_positions() {
+        const auto& other = reference_.max_position_embeddings;
+        auto& own = header_.max_position_embeddings;
+        if (!other || own == other || is_given("max_position_embeddings")) return;
+        if (header_.positions == PositionKind::learned)
+            contradict("max_position_embeddings", own, other, "; it describes another model");
+        if (own)
+            notices_.push_back(
+                to_text("max_position_embeddings ", *other, " is taken from ", where_, "; the source says ", *own));
+        own = other;
+    }
+
+    /// A config may count rows beyond the tokenizer's words; the model has them, as its padding.
+    void take_vocabulary() {
+        const auto& other = reference_.true_vocab_size;
+        auto& own = header_.true_vocab_size;
+        if (!other || own == other) return;
+        if (*other > header_.vocab_rows)
+            throw Error(
+                to_text(where_, ": vocab_size is ", *other, ", the model has only ", header_.vocab_rows, " rows"));
+        if (own && (*own > *other || is_given("true_vocab_size")))
+            throw Error(to_text(where_, ": vocab_size is ", *other, ", the model has ", *own, " words"));
+        if (own)
+            notices_.push_back(to_text("vocab_size ", *other, " is taken from ", where_, "; the source says ", *own));
+        own = other;
+    }
+
+    const ModelHeader& reference_;
+    ModelHeader& header_;
+    std::string where_;
+    std::vector<std::string> notices_;
+};
+
+/// The files beside the reference win over the source's of the same names.
+inline void take_companions(const std::filesystem::path& directory, ModelHeader& header,
+                            std::vector<std::string>& notices) {
+    for (Companion& companion : find_companions(directory, notices)) {
+        std::erase_if(header.origin.companions, [&](const Companion& own) { return own.name == companion.name; });
+        header.origin.companions.push_back(std::move(companion));
+    }
+}
+
+}  // namespace detail
+
+/// Completes a header from a Hugging Face folder, or the config.json in one: what a source such as Megatron's does not
+/// keep (token ids, rotary scaling, tokenizer, licence) is taken from there. Throws Error where the folder is of
+/// another family, or contradicts the model. Returns what the user should know.
+inline std::vector<std::string> apply_hub_reference(const Family& family, const std::filesystem::path& given,
+                                                    ModelHeader& header) {
+    const bool is_directory = std::filesystem::is_directory(given);
+    const std::filesystem::path file = is_directory ? given / "config.json" : given;
+    if (!std::filesystem::exists(file) || file.filename() != "config.json")
+        throw Error(
+            to_text("--config ", given.string(), ": expected a Hugging Face folder, or the config.json in one"));
+    const auto directory = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+    std::vector<std::string> notices;
+    const ModelHeader reference =
+        in_context("--config", [&] { return detail::hub_header(family, {.load_dir = directory}, notices); });
+    const std::string where = to_text("--config ", file.string());
+    if (family.hub_type) {
+        const Json config = read_json_object(file);
+        const std::string type(family.hub_type(header));
+        if (config.at("model_type").get_ref<const std::string&>() != type)
+            throw Error(to_text(where, ": model_type is '", config.at("model_type").get_ref<const std::string&>(),
+                                "', the model is a ", type));
+    }
+    for (std::string& line : detail::HubReference(reference, header, where).apply()) notices.push_back(std::move(line));
+    header.origin.carried["config.json"] = reference.origin.carried.at("config.json");
+    header.origin.carried.erase("generation_config.json");
+    detail::take_companions(directory, header, notices);
+    return notices;
+}
+
+}  // namespace crossdock

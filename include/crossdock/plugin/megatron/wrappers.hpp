@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/torch/reader.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock::detail {
+
+/// The entry of a file that holds a chunk of the model; the file itself where its tensors lie in no entry.
+inline const pickle::Value* chunk_of(const pickle::Value& root, const std::string& chunk) {
+    return chunk.empty() ? &root : root.find(chunk);
+}
+
+/// What stands in front of the names of a chunk's tensors.
+inline std::string chunk_prefix(const std::string& chunk, char separator) {
+    return chunk.empty() ? chunk : chunk + separator;
+}
+
+/// Under which keys a file holds the model: "model", "model0" and more with a virtual pipeline, or what other programs
+/// and scripts call it. An empty key stands for the file itself: a state_dict.
+inline std::vector<std::string> chunk_keys(const pickle::Value& root, const std::string& file) {
+    if (root.find("model")) return {"model"};
+    std::vector<std::string> keys;
+    while (root.find(to_text("model", keys.size()))) keys.push_back(to_text("model", keys.size()));
+    if (!keys.empty()) return keys;
+    for (const char* key : {"module", "state_dict", "model_state_dict"})
+        if (root.find(key)) return {key};
+    const auto* entries = root.entries();
+    const bool has_tensors = entries && std::any_of(entries->begin(), entries->end(), [](const pickle::Entry& entry) {
+                                 return entry.value.get<Tensor>() != nullptr;
+                             });
+    if (has_tensors) return {""};
+    std::vector<std::string> names;
+    if (entries)
+        for (const pickle::Entry& entry : *entries)
+            if (const std::string* name = entry.key.as_string(); name && names.size() < 5)
+                names.push_back(shortened(*name));
+    throw Error(to_text(file, ": holds neither 'model' nor 'model0'; it is no Megatron checkpoint; it is ",
+                        root.describe(), names.empty() ? "" : " of ", joined_list(names)));
+}
+
+/// What wrappers of modules put in front of every name.
+inline constexpr std::array<std::string_view, 5> wrapper_names{"module.", "model.", "_orig_mod.", "_forward_module.",
+                                                               "_fsdp_wrapped_module."};
+
+/// How much of the beginning of all names wrappers made.
+inline std::size_t wrapper_length(const TensorDict& dict) {
+    std::size_t length = 0;
+    if (dict.entries().empty()) return length;
+    const auto all_begin = [&](std::string_view wrapper) {
+        return std::all_of(dict.entries().begin(), dict.entries().end(), [&](const NamedTensor& entry) {
+            return std::string_view(entry.name).substr(std::min(length, entry.name.size())).starts_with(wrapper);
+        });
+    };
+    for (bool found = true; found;) {
+        const auto wrapper = std::find_if(wrapper_names.begin(), wrapper_names.end(), all_begin);
+        found = wrapper != wrapper_names.end();
+        if (found) length += wrapper->size();
+    }
+    return length;
+}
+
+/// Throws Error for what belongs to no model of ours, by its name: the tensors would be found to have no place later.
+inline void refuse_foreign(const std::string& name, const std::string& file) {
+    const auto holds = [&](std::string_view part) { return name.find(part) != std::string::npos; };
+    if (holds(".lora_") || holds(".base_layer.") || holds(".adapter.") || holds(".to_wrap."))
+        throw Error(to_text(file, ": tensor '", shortened(name),
+                            "' belongs to an adapter (LoRA), which is not read; merge it into the "
+                            "weights with the program that trained it, and convert the result"));
+    if (holds(".self_attention.key_value.") || holds(".attention.key_value."))
+        throw Error(to_text(file, ": tensor '", shortened(name),
+                            "': query and key_value are stored apart, as multi-query attention of "
+                            "bigcode-project/Megatron-LM is; that is not read, only query_key_value in one"));
+}
+
+/// A rank's tensors, named "model.decoder.…" by the chunk that holds them.
+inline TensorDict model_tensors(const pickle::Value& root, const std::vector<std::string>& chunks,
+                                const std::string& file) {
+    TensorDict dict;
+    for (const std::string& chunk : chunks) {
+        const pickle::Value* model = chunk_of(root, chunk);
+        if (!model) throw Error(to_text(file, ": '", chunk, "' is missing, another rank has it"));
+        if (!model->entries() && model->get<pickle::Object>())
+            throw Error(to_text(file, ": '", chunk, "' is ", model->describe(),
+                                ", expected a dict of tensors; save the module's state_dict()"));
+        const TensorDict tensors = torch::tensors(*model, file);
+        const std::size_t wrapped = wrapper_length(tensors);
+        for (NamedTensor entry : tensors.entries()) {
+            entry.name = chunk_prefix(chunk, '.').append(entry.name.substr(wrapped));
+            refuse_foreign(entry.name, file);
+            dict.add(std::move(entry));
+        }
+    }
+    return dict;
+}
+
+}  // namespace crossdock::detail

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crossdock/plugin/megatron/files.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
+
+using Catch::Matchers::ContainsSubstring;
+using crossdock::find_megatron_files;
+using crossdock::MegatronFiles;
+using crossdock::test::TemporaryDirectory;
+
+namespace {
+
+void put(const std::filesystem::path& file, const std::string& content = {}) {
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << content;
+}
+
+/// "stage: rank rank …" for each stage, each rank as its file below the checkpoint's directory.
+std::vector<std::vector<std::string>> found(const MegatronFiles& files) {
+    std::vector<std::vector<std::string>> names;
+    for (const auto& stage : files.stages) {
+        names.emplace_back();
+        for (const auto& rank : stage) names.back().push_back(rank.lexically_relative(files.directory).string());
+    }
+    return names;
+}
+
+std::string error_of(const std::filesystem::path& directory, const std::string& iteration = {}) {
+    try {
+        find_megatron_files(directory, iteration);
+    } catch (const std::exception& error) {
+        return error.what();
+    }
+    return "none";
+}
+
+using Stages = std::vector<std::vector<std::string>>;
+
+}  // namespace
+
+TEST_CASE("rank files are found by stage and rank, whatever their folders' order", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    for (const char* rank : {"mp_rank_01_001", "mp_rank_00_000", "mp_rank_01_000", "mp_rank_00_001"})
+        put(root / "iter_0000012" / rank / "model_optim_rng.pt");
+    put(root / "latest_checkpointed_iteration.txt", "12\n");
+    const MegatronFiles files = find_megatron_files(root.path(), {});
+    CHECK(files.iteration->number == 12);
+    CHECK(found(files) == Stages{{"mp_rank_00_000/model_optim_rng.pt", "mp_rank_01_000/model_optim_rng.pt"},
+                                 {"mp_rank_00_001/model_optim_rng.pt", "mp_rank_01_001/model_optim_rng.pt"}});
+}
+
+TEST_CASE("a distributed optimizer's ranks are passed over", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    put(root / "release/mp_rank_00/model_rng.pt");
+    put(root / "release/mp_rank_00_000/optim.pt");
+    put(root / "release/mp_rank_00_001/optim.pt");
+    const MegatronFiles files = find_megatron_files(root.path(), {});
+    CHECK(files.iteration->release);
+    CHECK(found(files) == Stages{{"mp_rank_00/model_rng.pt"}});
+}
+
+TEST_CASE("the directory of an iteration may be named itself", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    put(root / "iter_0000007/mp_rank_00/model_optim_rng.pt");
+    put(root / "iter_0000008/mp_rank_00/model_optim_rng.pt");
+    const MegatronFiles files = find_megatron_files(root / "iter_0000007", {});
+    CHECK(files.iteration->number == 7);
+    CHECK(std::filesystem::equivalent(files.root, root.path()));
+}
+
+TEST_CASE("one of several iterations is chosen by the user or by the tracker", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    put(root / "iter_0000007/mp_rank_00/model_optim_rng.pt");
+    put(root / "release/mp_rank_00/model_optim_rng.pt");
+    CHECK(error_of(root.path()) == root.path().string() +
+                                       ": holds several iterations and no latest_checkpointed_iteration.txt: "
+                                       "iter_0000007, release; choose one with --load_iters");
+    CHECK(find_megatron_files(root.path(), "7").directory == root / "iter_0000007");
+    CHECK(find_megatron_files(root.path(), "release").directory == root / "release");
+    CHECK_THAT(error_of(root.path(), "8"), ContainsSubstring("iter_0000008: does not exist; there are "));
+    CHECK(error_of(root.path(), "last") == "--load_iters is 'last', expected an iteration or release");
+    put(root / "latest_checkpointed_iteration.txt", "release");
+    CHECK(find_megatron_files(root.path(), {}).directory == root / "release");
+    put(root / "latest_checkpointed_iteration.txt", "../..");
+    CHECK_THAT(error_of(root.path()), ContainsSubstring("expected 'release' or an iteration's number"));
+}
+
+TEST_CASE("a set of ranks with holes or doubles is refused", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    const auto directory = root / "release";
+    put(directory / "mp_rank_00/model_optim_rng.pt");
+    put(directory / "mp_rank_02/model_optim_rng.pt");
+    CHECK(error_of(root.path()) ==
+          directory.string() + ": 1 of 3 ranks is missing: mp_rank_01 (with their model_optim_rng.pt)");
+    put(directory / "mp_rank_00_000/model_optim_rng.pt");
+    CHECK_THAT(error_of(root.path()), ContainsSubstring(": stands beside another folder of the same rank"));
+    put(directory / "mp_rank_00_000_001/model_optim_rng.pt");
+    std::filesystem::remove_all(directory / "mp_rank_00_000");
+    CHECK_THAT(error_of(root.path()), ContainsSubstring("mp_rank_00_000_001: has an expert-parallel rank"));
+}
+
+TEST_CASE("numbers in folder names that no parallel size reaches are refused", "[plugin][megatron]") {
+    const auto [folder, error] =
+        GENERATE(std::pair("mp_rank_4294967295", "4294967295 of 4294967296 ranks are missing"),
+                 std::pair("mp_rank_00_4294967295", "4294967295 of 4294967296 ranks are missing"),
+                 std::pair("mp_rank_18446744073709551615", "holds no Megatron checkpoint"),
+                 std::pair("mp_rank_00_18446744073709551615", "holds no Megatron checkpoint"));
+    const TemporaryDirectory root;
+    put(root / folder / "model_optim_rng.pt");
+    CHECK_THAT(error_of(root.path()), ContainsSubstring(error));
+}
+
+TEST_CASE("all ranks that are missing are counted and named", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    for (const char* rank : {"mp_rank_00_000", "mp_rank_01_001"}) put(root / "release" / rank / "model_optim_rng.pt");
+    put(root / "release/mp_rank_01_000/distrib_optim.pt");
+    CHECK_THAT(error_of(root.path()), ContainsSubstring("2 of 4 ranks are missing: mp_rank_01_000, mp_rank_00_001"));
+}
+
+TEST_CASE("a tracker is read with the white space, case and mark that editors leave", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    put(root / "iter_0001000/mp_rank_00/model_optim_rng.pt");
+    put(root / "release/mp_rank_00/model_optim_rng.pt");
+    const auto tracker = root / "latest_checkpointed_iteration.txt";
+    for (const char* content : {"1000", "1000\n", "1000\r\n",
+                                "\xEF\xBB\xBF"
+                                "1000",
+                                " 0001000 ", "iter_0001000\n"}) {
+        put(tracker, content);
+        CHECK(find_megatron_files(root.path(), {}).directory == root / "iter_0001000");
+    }
+    for (const char* content : {"release\n", "Release"}) {
+        put(tracker, content);
+        CHECK(find_megatron_files(root.path(), {}).directory == root / "release");
+    }
+    put(tracker, "3000");
+    CHECK(error_of(root.path()) == tracker.string() +
+                                       ": names iteration 3000, but there is no iter_0003000; there are iter_0001000, "
+                                       "release; choose one with --load_iters");
+}
+
+TEST_CASE("where one iteration is meant, it is read", "[plugin][megatron]") {
+    const auto name = GENERATE("iter_0001000", "iter_1000", "global_step1000");
+    const TemporaryDirectory root;
+    put(root / name / "mp_rank_00/model_optim_rng.pt");
+    put(root / "iter_0001000.bak/mp_rank_00/model_optim_rng.pt");
+    put(root / "tensorboard/events");
+    CHECK(find_megatron_files(root.path(), {}).directory == root / name);
+    CHECK(find_megatron_files(root.path(), "1000").directory == root / name);
+    put(root / "latest_checkpointed_iteration.txt", "1000");
+    CHECK(find_megatron_files(root.path(), {}).iteration->number == 1000);
+    put(root / "latest_checkpointed_iteration.txt", "");  // as an interrupted run leaves it
+    const MegatronFiles files = find_megatron_files(root.path(), {});
+    CHECK(files.directory == root / name);
+    REQUIRE(files.notices.size() == 1);
+    CHECK_THAT(files.notices[0], ContainsSubstring("names no iteration; " + std::string(name) + " is read"));
+}
+
+TEST_CASE("iteration 0 is one, unless there is a release", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    put(root / "iter_0000000/mp_rank_00/model_optim_rng.pt");
+    CHECK(find_megatron_files(root.path(), "0").directory == root / "iter_0000000");
+    put(root / "release/mp_rank_00/model_optim_rng.pt");
+    CHECK(find_megatron_files(root.path(), "0").directory == root / "release");
+}
+
+TEST_CASE("the folder of a rank may be named, and a folder with one file", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    put(root / "iter_0000007/mp_rank_00/model_optim_rng.pt");
+    put(root / "iter_0000007/mp_rank_01/model_optim_rng.pt");
+    const MegatronFiles files = find_megatron_files(root / "iter_0000007/mp_rank_01", {});
+    CHECK(found(files) == Stages{{"mp_rank_00/model_optim_rng.pt", "mp_rank_01/model_optim_rng.pt"}});
+    CHECK(files.iteration->number == 7);
+    put(root / "alone/model_optim_rng.pt");
+    CHECK(found(find_megatron_files(root / "alone", {})) == Stages{{"model_optim_rng.pt"}});
+}
+
+TEST_CASE("a folder of one expert is a rank's", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    put(root / "iter_0000007/mp_rank_00_000_000/model_optim_rng.pt");
+    CHECK(found(find_megatron_files(root.path(), {})) == Stages{{"mp_rank_00_000_000/model_optim_rng.pt"}});
+}
+
+TEST_CASE("what is no file of Megatron's torch format is refused by what it is", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    const auto directory = root / "iter_0000007";
+    SECTION("torch_dist") {
+        put(directory / "metadata.json", R"({"sharded_backend": "torch_dist", "sharded_backend_version": 1})");
+        put(directory / ".metadata");
+        CHECK_THAT(error_of(root.path()), ContainsSubstring("iter_0000007: is a distributed checkpoint (torch_dist), "
+                                                            "which is not read; start the training script with "
+                                                            "--ckpt-convert-format torch"));
+        CHECK_THAT(error_of(directory), ContainsSubstring("(torch_dist)"));
+    }
+    SECTION("zarr") {
+        put(directory / "metadata.json", R"({"sharded_backend": "zarr", "sharded_backend_version": 1})");
+        CHECK_THAT(error_of(root.path()), ContainsSubstring("is a distributed checkpoint (zarr)"));
+    }
+    SECTION("shards without their metadata") {
+        put(directory / "__0_0.distcp");
+        CHECK_THAT(error_of(root.path()), ContainsSubstring("is a distributed checkpoint (torch_dcp"));
+    }
+    SECTION("DeepSpeed") {
+        put(directory / "mp_rank_00_model_states.pt");
+        CHECK_THAT(error_of(root.path()), ContainsSubstring("mp_rank_00_model_states.pt: is DeepSpeed's"));
+    }
+    SECTION("a rank without weights") {
+        put(directory / "mp_rank_00/distrib_optim.pt");
+        CHECK_THAT(error_of(root.path()), ContainsSubstring("holds no mp_rank_…/model_optim_rng.pt; mp_rank_00 holds "
+                                                            "distrib_optim.pt"));
+    }
+}
