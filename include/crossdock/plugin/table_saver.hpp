@@ -139,12 +139,12 @@ private:
 
     /// Throws Error naming what the source states and the target cannot: the same tensors would be another model.
     void require_expressed(const ModelHeader& header) const {
-        const bool may_ignore = !header.origin.format.empty();  // our own loaders have the option
         for (const auto& [name, value] : header.origin.unexpressed)
             if (!expresses(header, name))
                 throw Error(to_text("the source states ", name, " ", value, ", which the target cannot express",
-                                    may_ignore ? to_text("; to convert as if it were not stated, give --ignore ", name)
-                                               : std::string()));
+                                    header.origin.may_ignore
+                                        ? to_text("; to convert as if it were not stated, give --ignore ", name)
+                                        : std::string()));
     }
 
     void require_header() const {

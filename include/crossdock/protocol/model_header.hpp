@@ -105,10 +105,15 @@ struct Training {
     std::optional<std::string> tokenizer_type;
 };
 
+/// Whose code wrote a Megatron checkpoint: Megatron-LLM, Megatron-LM's own model code, or Megatron-Core.
+enum class MegatronCode : std::uint8_t { llm, lm, core };
+
 /// Where a model comes from, what of its description no field says, and who says what.
 struct Origin {
-    std::filesystem::path directory;  ///< where the model is read from; empty: not from files
-    std::string format;               ///< for reports: "Hugging Face", "Megatron (llm)"
+    std::filesystem::path directory;       ///< where the model is read from; empty: not from files
+    std::string format;                    ///< for reports only: "Hugging Face", "Megatron (llm)"
+    std::optional<MegatronCode> megatron;  ///< of a Megatron checkpoint
+    bool may_ignore = false;               ///< the loader has an option "ignore", for what is unexpressed
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
     std::map<std::string, std::string> carried;
     /// Files to be copied beside the target's weights, byte for byte (tokenizers).

@@ -132,6 +132,7 @@ inline ModelHeader begun_header(const Family& family, const FamilyLoaderOptions&
     if (!options.model_type.empty() && !is_any_decoder(family, options.model_type))
         header.model_type = options.model_type;
     header.origin.format = std::move(source_format);
+    header.origin.may_ignore = true;
     header.true_vocab_size.reset();
     return header;
 }

@@ -13,7 +13,6 @@
 
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
-#include "crossdock/layout/qkv_version.hpp"
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
 #include "crossdock/plugin/megatron/wrappers.hpp"
@@ -127,39 +126,12 @@ inline MegatronContent read_megatron_files(const MegatronFiles& files) {
     return content;
 }
 
-/// Rows of q, k and v in the order of version 2.0 and later.
-inline Tensor in_latest_order(const Tensor& rows, double version, const ModelHeader& header, const std::string& name) {
-    if (version >= 2.0) return rows;
-    if (header.attention.num_query_groups != 0 &&
-        header.attention.num_query_groups != header.attention.num_attention_heads)
-        throw Error(to_text("tensor '", name, "': checkpoint versions below 2.0 know no grouped queries"));
-    if (header.attention.kv_channels == 0)
-        throw Error(to_text("tensor '", name, "': its head size is missing; give --kv_channels"));
-    const std::uint64_t count = rows.shape().rank() == 0 ? 0 : rows.shape()[0];
-    if (count == 0 || count % 3 != 0 || count / 3 % header.attention.kv_channels != 0)
-        throw Error(to_text("tensor '", name, "' has shape ", rows.shape(), ", expected a multiple of 3 × ",
-                            header.attention.kv_channels, " rows"));
-    return version < 1.0 ? qkv_from_version_0(rows, header.attention.kv_channels)
-                         : qkv_from_version_1(rows, header.attention.kv_channels);
-}
-
 /// The same tensors under the names that the dialect's table has.
 inline TensorDict in_latest_spelling(const TensorDict& from, const MegatronDialect& dialect) {
     TensorDict dict;
     for (NamedTensor entry : from.entries()) {
         for (const auto& [older, latest] : dialect.older_spellings)
             entry.name = replaced(std::move(entry.name), older, latest);
-        dict.add(std::move(entry));
-    }
-    return dict;
-}
-
-/// The same tensors with rows of q, k and v in the order of version 2.0 and later.
-inline TensorDict in_latest_order(const TensorDict& from, double version, const ModelHeader& header) {
-    TensorDict dict;
-    for (NamedTensor entry : from.entries()) {
-        if (entry.name.find(".query_key_value.") != std::string::npos)
-            entry.tensor = in_latest_order(entry.tensor, version, header, entry.name);
         dict.add(std::move(entry));
     }
     return dict;

@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/plugin/family/loader.hpp"
 #include "crossdock/plugin/megatron/wrappers.hpp"
 #include "crossdock/plugin/table_loader.hpp"

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "crossdock/core/join_lists.hpp"
-#include "crossdock/family/megatron/dialect.hpp"
+#include "crossdock/family/megatron/dialects.hpp"
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/family/loader.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
@@ -96,8 +96,10 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     const std::string where = to_text("args of ", files.directory.string());
     ModelHeader header;
     header.origin.format = to_text("Megatron (", dialect.name, ")");
+    header.origin.megatron = dialect.code;
+    header.origin.may_ignore = true;
     dialect.constants(header);
-    require_understood(with_other_args(dialect.args), content.not_understood, where);
+    require_understood(with_other_args(dialect.args, dialect.other_args), content.not_understood, where);
     read_config(dialect.args, content.args, header, where);
     read_sidecar(files.root, header);
     read_config(without_defaults(dialect.args), content.args, header, where);
@@ -149,24 +151,18 @@ inline void check_megatron_type(const ModelHeader& header, const std::string& ty
     if (header.parallel_attention) contradict("parallel attention");
 }
 
-/// In which order rows of q, k and v stand; Megatron-Core has only the latest.
-inline double qkv_version(const MegatronSizeOptions& options, const MegatronContent& content,
-                          const MegatronDialect& dialect) {
-    if (dialect.name == "mcore") return 3.0;
+/// Which order of q, k and v rows the files have; what states none is of version 0.
+inline double qkv_version(const MegatronSizeOptions& options, const MegatronContent& content) {
     if (options.checkpoint_version) return static_cast<double>(*options.checkpoint_version);
     return content.checkpoint_version.value_or(0);
 }
 
-inline void reorder_qkv(std::vector<StageTensors>& stages, double version, const ModelHeader& header,
-                        const std::filesystem::path& directory) {
-    if (version >= 2.0) return;
-    for (StageTensors& stage : stages) {
-        std::vector<TensorDict> ranks;
-        for (std::size_t rank = 0; rank < stage.size(); ++rank)
-            ranks.push_back(
-                in_context(directory.string(), [&] { return in_latest_order(stage.rank(rank), version, header); }));
-        stage = StageTensors(std::move(ranks));
-    }
+/// Throws Error when a model has grouped queries and its files an order of rows that was before these.
+inline void require_multi_head(const OpenCheckpoint& open, const MegatronDialect& dialect, double version) {
+    if (open.table != &dialect.table && !require::multi_head.holds(open.header))
+        throw Error(to_text(open.description, ": checkpoint_version ", version,
+                            " knows no grouped queries, and the model has them; if its files are newer, give the "
+                            "option checkpoint_version"));
 }
 
 /// Opens the stages under the names of the dialect's table, and places their layers.
@@ -180,14 +176,12 @@ inline void open_stages(const MegatronContent& content, const MegatronDialect& d
     }
     open.first.prefix = chunk_prefix(content.chunks.front(), '/');
     open.last.prefix = chunk_prefix(content.chunks.back(), '/');
-    open.layers = place_layers(open.stages, content.chunks, dialect.table);
+    open.layers = place_layers(open.stages, content.chunks, *open.table);
     if (open.layers.empty()) throw Error(to_text(files.directory.string(), ": holds no transformer layers"));
 }
 
-/// Sizes that the tensors tell, and rows of q, k and v in the order that follows from them.
-inline void complete_from_tensors(const MegatronContent& content, const MegatronDialect& dialect,
-                                  const MegatronFiles& files, const MegatronSizeOptions& options,
-                                  OpenCheckpoint& open) {
+/// Sizes that the tensors tell.
+inline void complete_from_tensors(const MegatronContent& content, const MegatronFiles& files, OpenCheckpoint& open) {
     ModelHeader& header = open.header;
     const std::string where = to_text("args of ", files.directory.string());
     const TensorSizes sizes(open, files.directory);
@@ -196,7 +190,6 @@ inline void complete_from_tensors(const MegatronContent& content, const Megatron
         throw Error(to_text(where, ": say ", header.num_layers, " layers, the files hold ", open.layers.size()));
     header.num_layers = open.layers.size();
     find_sizes(sizes, content.has_args, where, header);
-    reorder_qkv(open.stages, qkv_version(options, content, dialect), header, files.directory);
 }
 
 /// What the user is told of the files.
@@ -217,14 +210,16 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const MegatronFiles files = find_megatron_files(options.load_dir, options.load_iters);
     detail::MegatronContent content = detail::read_megatron_files(files);
     const MegatronDialect& dialect = detail::choose_dialect(options.source_dialect, content, files.directory);
-    detail::require_agreement(content, with_other_args(dialect.args));
-    std::vector<std::string> ignored = detail::ignore_arguments(options.ignore, dialect.name, content);
-    OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files), .table = &dialect.table};
+    detail::require_agreement(content, with_other_args(dialect.args, dialect.other_args));
+    std::vector<std::string> ignored = detail::ignore_arguments(options.ignore, dialect, content);
+    const double version = detail::qkv_version(options.sizes, content);
+    OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files),
+                        .table = &table_of_version(dialect, version)};
     ModelHeader& header = open.header;
     const std::string where = to_text("args of ", files.directory.string());
     detail::apply_sizes(options.sizes, header);
     detail::open_stages(content, dialect, files, open);
-    detail::complete_from_tensors(content, dialect, files, options.sizes, open);
+    detail::complete_from_tensors(content, files, open);
     detail::TensorEvidence(open).apply(files.directory);
     detail::note_given(options, header);
     detail::assume_defaults(content.has_args || std::filesystem::exists(files.root / sidecar_name), where, header,
@@ -233,12 +228,12 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
         header.mlp.activation = Activation::gelu_erf;
         header.origin.assumed.insert("activation");
     }
-    detail::forget_ungated_activation(content.args, dialect.name, files.root, header);
+    detail::forget_ungated_activation(content.args, dialect, files.root, header);
     if (options.position_embedding_type.empty())
-        detail::Contradictions(content.args, dialect.name, where).check_positions(header);
-    detail::Contradictions(content.args, dialect.name, where).check(header);
+        detail::Contradictions(content.args, dialect, where).check_positions(header);
+    detail::Contradictions(content.args, dialect, where).check(header);
     detail::apply_options(options, header);
-    find_other_args(content.args, dialect.name, header);
+    find_other_args(content.args, dialect.other_args, header);
     detail::check_megatron_type(header, options.model_type);
     complete_sizes(header, where);
     header.training.previous_tensor_parallel_size = open.stages.front().size();
@@ -246,6 +241,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     header.origin.directory = options.load_dir;
     header.origin.companions = find_companions(files.root, open.notices);
     open.description = where;
+    detail::require_multi_head(open, dialect, version);
     detail::add_notices(content, files, ignored, open.notices);
     if (!options.megatron_path.empty())
         open.notices.push_back("--megatron_path has no effect: Megatron's code is not needed");

@@ -13,7 +13,7 @@
 
 #include "crossdock/container/torch/writer.hpp"
 #include "crossdock/core/join_lists.hpp"
-#include "crossdock/family/megatron/dialect.hpp"
+#include "crossdock/family/megatron/dialects.hpp"
 #include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
@@ -110,9 +110,9 @@ protected:
 
     /// The args of the same Megatron keep all that they state.
     bool expresses(const ModelHeader& header, const std::string& name) const override {
-        const auto& others = megatron_other_args();
-        return detail::source_dialect(header) == choose_dialect(header).name &&
-               std::any_of(others.begin(), others.end(),
+        const MegatronDialect& dialect = choose_dialect(header);
+        return header.origin.megatron == dialect.code &&
+               std::any_of(dialect.other_args.begin(), dialect.other_args.end(),
                            [&](const OtherArgument& other) { return other.name == name; });
     }
 
@@ -192,10 +192,10 @@ private:
                                 " tensor-parallel ranks, and their true number is not known; give --true_vocab_size"));
     }
 
-    /// The two Megatrons call their tokenizers by names of their own.
+    /// Each line of Megatrons calls its tokenizers by names of its own.
     void choose_tokenizer() {
-        const bool from_llm = header_.origin.format == "Megatron (llm)", to_llm = dialect_->name == "llm";
-        const bool same_names = header_.origin.format.starts_with("Megatron") && from_llm == to_llm;
+        const MegatronDialect* source = detail::source_dialect(header_);
+        const bool same_names = source && source->line == dialect_->line;
         if (!same_names || !header_.training.tokenizer_type)
             header_.training.tokenizer_type = default_tokenizer(*dialect_, header_);
     }
@@ -270,7 +270,7 @@ public:
 
 private:
     const MegatronDialect& choose_dialect(const ModelHeader& header) const override {
-        if (asked().dialect.empty()) return header.origin.format == "Megatron (lm)" ? megatron_lm() : megatron_llm();
+        if (asked().dialect.empty()) return header.origin.megatron == MegatronCode::lm ? megatron_lm() : megatron_llm();
         return asked().dialect == "lm" ? megatron_lm() : megatron_llm();
     }
 };
