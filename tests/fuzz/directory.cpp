@@ -58,7 +58,7 @@ std::unique_ptr<Saver> save_hub(const fs::path& folder) {
     return std::make_unique<HubSaver>(FamilySaverOptions{.save_dir = folder});
 }
 std::unique_ptr<Saver> save_megatron(const fs::path& folder) {
-    return std::make_unique<MegatronCoreSaver>(MegatronSaverOptions{.save_dir = folder});
+    return std::make_unique<MegatronCoreSaver>(MegatronCoreSaverOptions{.save_dir = folder});
 }
 
 /// A folder that a real tool made, and where it goes.

@@ -38,7 +38,8 @@ public:
         return found == index_.end() ? nullptr : &entries_[found->second];
     }
 
-    const std::vector<NamedTensor>& entries() const noexcept { return entries_; }
+    const std::vector<NamedTensor>& entries() const& noexcept { return entries_; }
+    std::vector<NamedTensor> entries() && { return std::move(entries_); }
 
 private:
     std::vector<NamedTensor> entries_;

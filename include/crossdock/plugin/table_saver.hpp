@@ -143,7 +143,7 @@ private:
             if (!expresses(header, name))
                 throw Error(to_text("the source states ", name, " ", value, ", which the target cannot express",
                                     header.origin.may_ignore
-                                        ? to_text("; to convert as if it were not stated, give --ignore ", name)
+                                        ? to_text("; to convert as if it were not stated, give the option ignore ", name)
                                         : std::string()));
     }
 

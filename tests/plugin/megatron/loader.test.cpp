@@ -109,19 +109,19 @@ TEST_CASE("a model type that the tensors contradict is refused", "[plugin][megat
         return refusal([&] { load("megatron", golden(name), {{"model_type", type}}); });
     };
     CHECK(why("megatron-lm/gpt", "BERT") ==
-          "--model_type BERT contradicts the checkpoint, which has none of BERT's heads and no token types");
+          "model_type BERT contradicts the checkpoint, which has none of BERT's heads and no token types");
     CHECK(why("megatron-lm/bert", "GPT") ==
-          "--model_type GPT contradicts the checkpoint, which has BERT's heads or token types");
+          "model_type GPT contradicts the checkpoint, which has BERT's heads or token types");
     CHECK(why("megatron-lm/gpt", "llama2") ==
-          "--model_type llama2 contradicts the checkpoint, which has learned positions");
+          "model_type llama2 contradicts the checkpoint, which has learned positions");
     CHECK(why("megatron-lm/gpt", "falcon") ==
-          "--model_type falcon contradicts the checkpoint, which has learned positions");
+          "model_type falcon contradicts the checkpoint, which has learned positions");
     CHECK(why("megatron-llm/llama2-gqa", "falcon") ==
-          "--model_type falcon contradicts the checkpoint, which has RMS norms");
+          "model_type falcon contradicts the checkpoint, which has RMS norms");
     CHECK(why("megatron-llm/falcon-7b", "llama") ==
-          "--model_type llama contradicts the checkpoint, which has layer norms");
+          "model_type llama contradicts the checkpoint, which has layer norms");
     CHECK_THAT(why("megatron-llm/llama2-gqa", "t5"),
-               ContainsSubstring("--model_type is 't5', expected one of GPT, BERT"));
+               ContainsSubstring("model_type is 't5', expected one of GPT, BERT"));
 }
 
 TEST_CASE("Megatron's ungated gelu is the exact one unless an argument says tanh", "[plugin][megatron]") {

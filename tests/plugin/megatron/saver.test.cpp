@@ -122,15 +122,15 @@ TEST_CASE("pipelines that do not fit the model are refused", "[plugin][megatron]
         return more;
     };
     CHECK(why(pp("4", {})) ==
-          "--target_pipeline_parallel_size 4 does not divide the model's 6 layers; choose a divisor");
+          "target_pipeline_parallel_size 4 does not divide the model's 6 layers; choose a divisor");
     CHECK(why(pp("7", {})) ==
-          "--target_pipeline_parallel_size 7 does not divide the model's 6 layers; choose a divisor");
+          "target_pipeline_parallel_size 7 does not divide the model's 6 layers; choose a divisor");
     CHECK(why(pp("0", {})) == "parallel sizes are at least 1");
     CHECK(
         why(pp("2", {{"target_virtual_pipeline_parallel_size", "2"}})) ==
-        "--target_virtual_pipeline_parallel_size 2 does not divide the 3 layers of a pipeline stage; choose a divisor");
+        "target_virtual_pipeline_parallel_size 2 does not divide the 3 layers of a pipeline stage; choose a divisor");
     CHECK(why(pp("1", {{"target_virtual_pipeline_parallel_size", "2"}})) ==
-          "--target_virtual_pipeline_parallel_size needs at least 2 pipeline stages");
+          "target_virtual_pipeline_parallel_size needs at least 2 pipeline stages");
     CHECK(why(pp("3", {{"num_layers_in_first_pipeline_stage", "3"}})) ==
           "of the model's 6 layers, the first and last stage take 3, which leaves 3 for 2 other stages; choose numbers "
           "that leave each as many");

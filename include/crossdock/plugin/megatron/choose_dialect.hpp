@@ -16,16 +16,16 @@
 namespace crossdock::detail {
 
 inline bool any_name(const MegatronContent& content, auto&& test) {
-    for (const auto& stage : content.stages)
-        for (const NamedTensor& entry : stage.front().entries())
-            if (test(std::string_view(entry.name))) return true;
-    return false;
+    return std::any_of(content.ranks.begin(), content.ranks.end(), [&](const MegatronRank& rank) {
+        return std::any_of(rank.tensors.begin(), rank.tensors.end(),
+                           [&](const NamedTensor& entry) { return test(std::string_view(entry.name)); });
+    });
 }
 
 /// "; its tensors are 'a', 'b', …", for errors about a model of another kind.
 inline std::string first_names(const MegatronContent& content) {
     constexpr std::size_t shown = 3;
-    const auto& entries = content.stages.front().front().entries();
+    const auto& entries = content.ranks.front().tensors;
     std::vector<std::string> names;
     for (const NamedTensor& entry : entries)
         if (names.size() < shown) names.push_back(to_text("'", shortened(entry.name), "'"));
@@ -49,8 +49,8 @@ inline bool is_gated(const MegatronContent& content, const TensorTable& table) {
     const std::string fc1 = row_of(table, &TransformerLayer::fc1_weight)->names[0];
     const std::string fc2 = row_of(table, &TransformerLayer::fc2_weight)->names[0];
     std::uint64_t rows = 0, columns = 0;
-    for (const auto& stage : content.stages)
-        for (const NamedTensor& entry : stage.front().entries()) {
+    for (const MegatronRank& rank : content.ranks)
+        for (const NamedTensor& entry : rank.tensors) {
             const Shape& shape = entry.tensor.shape();
             if (shape.rank() == 2 && is_named(entry.name, fc1)) rows = shape[0];
             if (shape.rank() == 2 && is_named(entry.name, fc2)) columns = shape[1];
@@ -74,7 +74,7 @@ inline bool has_own_names(const MegatronContent& content, const MegatronMarks& m
 
 inline bool has_own_arguments(const MegatronContent& content, const MegatronMarks& marks) {
     return std::any_of(marks.arguments.begin(), marks.arguments.end(),
-                       [&](std::string_view name) { return content.args.contains(std::string(name)); });
+                       [&](std::string_view name) { return content.args.values.contains(std::string(name)); });
 }
 
 /// Megatron-Core's spelling: whose layers, and whether its BERT's.

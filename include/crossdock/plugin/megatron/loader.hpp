@@ -20,11 +20,13 @@
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
 #include "crossdock/plugin/megatron/choose_dialect.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
+#include "crossdock/plugin/megatron/contradictions.hpp"
 #include "crossdock/plugin/megatron/evidence.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
+#include "crossdock/plugin/megatron/ignored_arguments.hpp"
+#include "crossdock/plugin/megatron/rank_files.hpp"
 #include "crossdock/plugin/megatron/ranks.hpp"
 #include "crossdock/plugin/megatron/sizes.hpp"
-#include "crossdock/plugin/megatron/statements.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
@@ -69,10 +71,10 @@ inline std::optional<std::uint64_t> stated_words(const MegatronLoaderOptions& op
     const std::string file = options.vocab_file.string();
     const auto words = count_words(options.vocab_file);
     if (!words && !number)
-        throw Error(
-            to_text("--vocab_file ", file, ": is no list of words (JSON, or a word a line); give --true_vocab_size"));
+        throw Error(to_text("vocab_file ", file,
+                            ": is no list of words (JSON, or a word a line); give the option true_vocab_size"));
     if (words && number && words != number)
-        throw Error(to_text("--vocab_file ", file, ": holds ", *words, " words, --true_vocab_size says ", *number,
+        throw Error(to_text("vocab_file ", file, ": holds ", *words, " words, true_vocab_size says ", *number,
                             "; give one of them"));
     return number ? number : words;
 }
@@ -99,22 +101,22 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     header.origin.megatron = dialect.code;
     header.origin.may_ignore = true;
     dialect.constants(header);
-    require_understood(with_other_args(dialect.args, dialect.other_args), content.not_understood, where);
-    read_config(dialect.args, content.args, header, where);
+    require_understood(with_other_args(dialect.args, dialect.other_args), content.args.not_understood, where);
+    read_config(dialect.args, content.args.values, header, where);
     read_sidecar(files.root, header);
-    read_config(without_defaults(dialect.args), content.args, header, where);
+    read_config(without_defaults(dialect.args), content.args.values, header, where);
     const auto iteration = content.iteration ? content.iteration : files.iteration;
     header.training.release = iteration && iteration->release;
     if (iteration && !iteration->release) header.training.iteration = iteration->number;
-    header.origin.carried["args"] = json_text(content.kept_args, 0);
-    mark_assumed(dialect, content.args, files, header);
+    header.origin.carried["args"] = json_text(content.args.kept, 0);
+    mark_assumed(dialect, content.args.values, files, header);
     return header;
 }
 
 inline void apply_options(const MegatronLoaderOptions& options, ModelHeader& header) {
     if (const auto words = stated_words(options)) header.true_vocab_size = words;
     if (!options.position_embedding_type.empty())
-        in_context("--position_embedding_type", [&] { read_positions(options.position_embedding_type, header); });
+        in_context("position_embedding_type", [&] { read_positions(options.position_embedding_type, header); });
     const bool is_any_decoder = options.model_type == "GPT" && !header.model_type.empty();
     if (!options.model_type.empty() && !is_any_decoder) header.model_type = options.model_type;
     apply_overrides(options.overrides, header);
@@ -127,10 +129,10 @@ inline void note_given(const MegatronLoaderOptions& options, ModelHeader& header
     if (options.true_vocab_size || !options.vocab_file.empty()) header.origin.given.insert("true_vocab_size");
 }
 
-/// Throws Error when --model_type is unknown, or speaks of a model that the tensors are not of.
+/// Throws Error when model_type is unknown, or speaks of a model that the tensors are not of.
 inline void check_megatron_type(const ModelHeader& header, const std::string& type) {
     const auto contradict = [&](std::string_view what) {
-        throw Error(to_text("--model_type ", type, " contradicts the checkpoint, which has ", what));
+        throw Error(to_text("model_type ", type, " contradicts the checkpoint, which has ", what));
     };
     if (type.empty()) return;
     if (type == "BERT") return is_bert(header) ? void() : contradict("none of BERT's heads and no token types");
@@ -145,7 +147,7 @@ inline void check_megatron_type(const ModelHeader& header, const std::string& ty
     constexpr std::array llamas{"llama", "llama2", "llama3", "codellama", "mistral", "gemma"};
     if (std::find(llamas.begin(), llamas.end(), type) == llamas.end())
         throw UsageError(
-            to_text("--model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined_list(llamas)));
+            to_text("model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined_list(llamas)));
     if (header.norm != NormKind::rms) contradict("layer norms");
     if (!header.mlp.gated) contradict("an MLP without a gate");
     if (header.parallel_attention) contradict("parallel attention");
@@ -165,15 +167,27 @@ inline void require_multi_head(const OpenCheckpoint& open, const MegatronDialect
                             "option checkpoint_version"));
 }
 
-/// Opens the stages under the names of the dialect's table, and places their layers.
-inline void open_stages(const MegatronContent& content, const MegatronDialect& dialect, const MegatronFiles& files,
-                        OpenCheckpoint& open) {
-    for (const auto& stage : content.stages) {
-        std::vector<TensorDict> ranks;
-        for (const TensorDict& rank : stage)
-            ranks.push_back(in_context(files.directory.string(), [&] { return in_latest_spelling(rank, dialect); }));
-        open.stages.emplace_back(std::move(ranks));
+/// The tensors under the names that the dialect's tables have.
+inline TensorDict in_latest_spelling(std::vector<NamedTensor> tensors, const MegatronDialect& dialect) {
+    TensorDict dict;
+    for (NamedTensor& entry : tensors) {
+        for (const auto& [older, latest] : dialect.older_spellings)
+            entry.name = replaced(std::move(entry.name), older, latest);
+        dict.add(std::move(entry));
     }
+    return dict;
+}
+
+/// Opens the stages under the names of the dialect's tables, and places their layers.
+inline void open_stages(MegatronContent& content, const MegatronDialect& dialect, const MegatronFiles& files,
+                        OpenCheckpoint& open) {
+    std::vector<std::vector<TensorDict>> stages;
+    for (MegatronRank& rank : content.ranks) {
+        if (rank.place.stage == stages.size()) stages.emplace_back();
+        stages.back().push_back(
+            in_context(files.directory.string(), [&] { return in_latest_spelling(std::move(rank.tensors), dialect); }));
+    }
+    for (auto& ranks : stages) open.stages.emplace_back(std::move(ranks));
     open.first.prefix = chunk_prefix(content.chunks.front(), '/');
     open.last.prefix = chunk_prefix(content.chunks.back(), '/');
     open.layers = place_layers(open.stages, content.chunks, *open.table);
@@ -185,20 +199,20 @@ inline void complete_from_tensors(const MegatronContent& content, const Megatron
     ModelHeader& header = open.header;
     const std::string where = to_text("args of ", files.directory.string());
     const TensorSizes sizes(open, files.directory);
-    require_all_ranks(files, content.args, sizes.ffn_columns(), open.layers.size());
+    require_all_ranks(files, content.args.values, sizes.ffn_columns(), open.layers.size());
     if (header.num_layers != 0 && header.num_layers != open.layers.size())
         throw Error(to_text(where, ": say ", header.num_layers, " layers, the files hold ", open.layers.size()));
     header.num_layers = open.layers.size();
-    find_sizes(sizes, content.has_args, where, header);
+    find_sizes(sizes, content.args.stated, where, header);
 }
 
 /// What the user is told of the files.
 inline void add_notices(const MegatronContent& content, const MegatronFiles& files,
                         const std::vector<std::string>& ignored, std::vector<std::string>& notices) {
     notices.insert(notices.end(), ignored.begin(), ignored.end());
-    if (!content.left_args.empty())
-        notices.push_back(
-            to_text("arguments that hold objects of Python classes are not kept: ", joined_list(content.left_args)));
+    if (!content.args.left_out.empty())
+        notices.push_back(to_text("arguments that hold objects of Python classes are not kept: ",
+                                  joined_list(content.args.left_out)));
     notices.insert(notices.end(), content.notices.begin(), content.notices.end());
     notices.insert(notices.end(), files.notices.begin(), files.notices.end());
 }
@@ -208,7 +222,7 @@ inline void add_notices(const MegatronContent& content, const MegatronFiles& fil
 /// Opens a Megatron checkpoint of any dialect, size and age.
 inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const MegatronFiles files = find_megatron_files(options.load_dir, options.load_iters);
-    detail::MegatronContent content = detail::read_megatron_files(files);
+    detail::MegatronContent content = detail::read_rank_files(files);
     const MegatronDialect& dialect = detail::choose_dialect(options.source_dialect, content, files.directory);
     detail::require_agreement(content, with_other_args(dialect.args, dialect.other_args));
     std::vector<std::string> ignored = detail::ignore_arguments(options.ignore, dialect, content);
@@ -222,18 +236,18 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::complete_from_tensors(content, files, open);
     detail::TensorEvidence(open).apply(files.directory);
     detail::note_given(options, header);
-    detail::assume_defaults(content.has_args || std::filesystem::exists(files.root / sidecar_name), where, header,
+    detail::assume_defaults(content.args.stated || std::filesystem::exists(files.root / sidecar_name), where, header,
                             open.notices);
     if (!header.mlp.gated && !header.mlp.activation) {  // unless told otherwise
         header.mlp.activation = Activation::gelu_erf;
         header.origin.assumed.insert("activation");
     }
-    detail::forget_ungated_activation(content.args, dialect, files.root, header);
+    detail::forget_ungated_activation(content.args.values, dialect, files.root, header);
     if (options.position_embedding_type.empty())
-        detail::Contradictions(content.args, dialect, where).check_positions(header);
-    detail::Contradictions(content.args, dialect, where).check(header);
+        detail::Contradictions(content.args.values, dialect, where).check_positions(header);
+    detail::Contradictions(content.args.values, dialect, where).check(header);
     detail::apply_options(options, header);
-    find_other_args(content.args, dialect.other_args, header);
+    find_other_args(content.args.values, dialect.other_args, header);
     detail::check_megatron_type(header, options.model_type);
     complete_sizes(header, where);
     header.training.previous_tensor_parallel_size = open.stages.front().size();
@@ -244,7 +258,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::require_multi_head(open, dialect, version);
     detail::add_notices(content, files, ignored, open.notices);
     if (!options.megatron_path.empty())
-        open.notices.push_back("--megatron_path has no effect: Megatron's code is not needed");
+        open.notices.push_back("megatron_path has no effect: Megatron's code is not needed");
     return open;
 }
 

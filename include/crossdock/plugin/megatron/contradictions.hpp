@@ -2,47 +2,12 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "crossdock/family/megatron/dialect.hpp"
-#include "crossdock/plugin/megatron/content.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 
 namespace crossdock::detail {
-
-// What args state beside the header's fields: what no field says, and what cannot be true together.
-
-/// Takes what the user wants ignored (`names`: "no_rope_freq,window_size") out of the args, as if nobody had said it.
-/// Throws UsageError for a name that nothing is stated under.
-inline std::vector<std::string> ignore_arguments(const std::vector<std::string>& names, const MegatronDialect& dialect,
-                                                 MegatronContent& content) {
-    Json& args = content.args;
-    std::vector<std::string> notices;
-    for (const std::string& name : names) {
-        const auto found = args.find(name);
-        if (const auto unknown = content.not_understood.find(name); unknown != content.not_understood.end()) {
-            notices.push_back(to_text("ignore: the args' '", name, "' is ", unknown->second, ", which is left out"));
-            content.not_understood.erase(unknown);
-            content.kept_args.erase(name);
-            continue;
-        }
-        if (found == args.end() || found->is_null()) {
-            ModelHeader header;
-            find_other_args(args, dialect.other_args, header);
-            std::vector<std::string> there;
-            for (const auto& [other, value] : header.origin.unexpressed) there.push_back(other);
-            throw UsageError(to_text("ignore ", name, ": the args state no '", name, "'; ",
-                                     there.empty() ? std::string("there is nothing that needs to be ignored")
-                                                   : to_text("what no field of ours says: ", joined_list(there))));
-        }
-        notices.push_back(to_text("ignore: the args' '", name, "' is ", json_shown(*found), ", which is left out"));
-        args.erase(found);
-        content.kept_args.erase(name);
-    }
-    return notices;
-}
 
 /// Compares what args state outright with what the tensors are. Throws Error where both cannot be true.
 class Contradictions {
