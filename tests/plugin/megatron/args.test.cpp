@@ -23,7 +23,7 @@ pickle::Value rank_file(const std::filesystem::path& directory) {
 
 Json args_of(const std::filesystem::path& directory) {
     const pickle::Value root = rank_file(directory);
-    return json_of_namespace(root.find("args"));
+    return read_args(root.find("args")).values;
 }
 
 using Attributes = std::vector<pickle::Entry>;
