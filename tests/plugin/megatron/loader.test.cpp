@@ -97,7 +97,7 @@ TEST_CASE("grouped queries in files of a version that knew none are refused", "[
     CHECK_THAT(refusal([&] {
                    load("megatron", golden("megatron-lm/llama2-gqa-tp1"), {{"checkpoint_version", "1"}});
                }),
-               ContainsSubstring(": checkpoint_version 1 knows no grouped queries"));
+               ContainsSubstring(": checkpoint_version 1.0 knows no grouped queries"));
 }
 
 TEST_CASE("all nine model types are accepted where they fit the checkpoint", "[plugin][megatron]") {

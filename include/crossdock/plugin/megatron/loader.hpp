@@ -162,7 +162,7 @@ inline double qkv_version(const MegatronSizeOptions& options, const MegatronCont
 /// Throws Error when a model has grouped queries and its files an order of rows that was before these.
 inline void require_multi_head(const OpenCheckpoint& open, const MegatronDialect& dialect, double version) {
     if (open.table != &dialect.table && !require::multi_head.holds(open.header))
-        throw Error(to_text(open.description, ": checkpoint_version ", version,
+        throw Error(to_text(open.description, ": checkpoint_version ", Json(version).dump(),
                             " knows no grouped queries, and the model has them; if its files are newer, give the "
                             "option checkpoint_version"));
 }
