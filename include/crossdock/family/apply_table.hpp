@@ -97,18 +97,19 @@ inline Tensor cut_for_rank(const Tensor& whole, Cut cut, std::uint64_t rank, std
 }
 
 template <class Message>
-std::optional<Shape> expected_shape(std::optional<Tensor> Message::*field, const ModelHeader& header) {
+std::optional<Shape> expected_shape(std::optional<Tensor> Message::*field, const ModelHeader& header,
+                                    std::uint64_t layer) {
     for (const auto& line : tensor_fields<Message>)
-        if (line.tensor == field) return line.expected(header);
+        if (line.tensor == field) return line.expected(header, layer);
     return std::nullopt;
 }
 
 /// The tensors that the header asks for in this row, without content: what the stored shapes are computed from.
 template <class Message>
-Parts blank_fields(const Row<Message>& row, const ModelHeader& header) {
+Parts blank_fields(const Row<Message>& row, const ModelHeader& header, std::uint64_t layer) {
     Parts blanks;
     for (std::size_t i = 0; i < field_count(row); ++i)
-        if (auto shape = expected_shape(row.fields[i], header)) blanks.emplace_back(DType::f32, *shape, nullptr);
+        if (auto shape = expected_shape(row.fields[i], header, layer)) blanks.emplace_back(DType::f32, *shape, nullptr);
     return blanks;
 }
 
@@ -151,14 +152,17 @@ Parts take_stored(const Row<Message>& row, const Parts& expected, StageTensors& 
 }
 
 template <class Message>
-void gather_row(const Row<Message>& row, Message& message, StageTensors& stage, const NameScope& scope,
-                const ModelHeader& header, std::string_view sizes, std::vector<std::string>* mixed) {
-    const Parts blanks = blank_fields(row, header);
+void gather_row(const Row<Message>& row, Key<Message> key, Message& message, StageTensors& stage,
+                const NameScope& scope, const ModelHeader& header, std::string_view sizes,
+                std::vector<std::string>* mixed) {
+    const Parts blanks = blank_fields(row, header, key.index);
     if (blanks.empty()) return;
     std::array<Parts, 2> shards;
     for (std::size_t rank = 0; rank < stage.size(); ++rank) {
-        const Parts expected = row.arrangement.split(cut_fields(blanks, row.cut, rank, stage.size()), header);
-        const Parts fields = row.arrangement.join(take_stored(row, expected, stage, rank, scope, sizes, mixed), header);
+        const Parts expected =
+            row.arrangement.split(cut_fields(blanks, row.cut, rank, stage.size()), header, key.index);
+        const Parts fields =
+            row.arrangement.join(take_stored(row, expected, stage, rank, scope, sizes, mixed), header, key.index);
         const bool is_replica = row.cut == Cut::none && rank > 0;  // compared later, and not sent
         for (std::size_t i = 0; i < fields.size() && !is_replica; ++i) shards[i].push_back(fields[i]);
     }
@@ -184,11 +188,11 @@ void gather_row(const Row<Message>& row, Message& message, StageTensors& stage, 
 /// the expected shapes follow from. Throws Error on a tensor that is missing or of another shape, and on parts of one
 /// tensor that differ in their type; given `mixed`, these are noted there and cast to a type that holds them all.
 template <class Message>
-Message gather(const TensorTable& table, StageTensors& stage, const NameScope& scope, const ModelHeader& header,
-               std::string_view sizes, std::vector<std::string>* mixed = nullptr) {
+Message gather(const TensorTable& table, Key<Message> key, StageTensors& stage, const NameScope& scope,
+               const ModelHeader& header, std::string_view sizes, std::vector<std::string>* mixed = nullptr) {
     Message message{};
     for (const Row<Message>& row : table.rows<Message>())
-        detail::gather_row(row, message, stage, scope, header, sizes, mixed);
+        detail::gather_row(row, key, message, stage, scope, header, sizes, mixed);
     return message;
 }
 
@@ -242,7 +246,8 @@ void scatter(const TensorTable& table, const Message& message, std::uint64_t ran
         if (fields.empty()) continue;
         std::vector<StoredTensor> group;
         for (std::uint64_t rank = 0; rank < ranks; ++rank) {
-            Parts stored = row.arrangement.split(detail::cut_fields(fields, row.cut, rank, ranks), header);
+            Parts stored =
+                row.arrangement.split(detail::cut_fields(fields, row.cut, rank, ranks), header, key_of(message).index);
             for (std::size_t i = 0; i < stored.size(); ++i)
                 group.push_back({rank, scope.name(row.names[i]), std::move(stored[i])});
         }

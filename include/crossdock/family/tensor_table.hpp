@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "crossdock/family/arrangement.hpp"
-#include "crossdock/protocol/messages.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock {
 
@@ -63,18 +63,6 @@ struct TensorTable {
             return bert_binary_head;
     }
 };
-
-/// Calls visit, a template over the message type, for each kind of message that carries tensors, in protocol order.
-template <class Visit>
-void for_each_message_type(Visit&& visit) {
-    visit.template operator()<Embeddings>();
-    visit.template operator()<TransformerLayer>();
-    visit.template operator()<FinalNorm>();
-    visit.template operator()<OutputLayer>();
-    visit.template operator()<BertPooler>();
-    visit.template operator()<BertLmHead>();
-    visit.template operator()<BertBinaryHead>();
-}
 
 /// The table's row that holds a field; null when the format has no place for it.
 template <class Message>

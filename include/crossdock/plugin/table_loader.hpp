@@ -72,21 +72,26 @@ public:
     }
 
     ModelHeader header() override { return checkpoint_.header; }
-    Embeddings embeddings() override { return load<Embeddings>(0, checkpoint_.first); }
-    TransformerLayer layer(std::uint64_t index) override {
-        if (index >= checkpoint_.layers.size())
-            throw Error(
-                to_text(checkpoint_.description, ": there is no layer ", index, " of ", checkpoint_.layers.size()));
-        const LayerPlace& place = checkpoint_.layers[index];
-        auto message = load<TransformerLayer>(place.stage, place.scope);
-        message.index = index;
+    Embeddings embeddings() override { return load<Embeddings>(); }
+    TransformerLayer layer(std::uint64_t index) override { return load<TransformerLayer>(index); }
+    FinalNorm final_norm() override { return load<FinalNorm>(); }
+    OutputLayer output_layer() override { return load<OutputLayer>(); }
+    BertPooler pooler() override { return load<BertPooler>(); }
+    BertLmHead bert_lm_head() override { return load<BertLmHead>(); }
+    BertBinaryHead bert_binary_head() override { return load<BertBinaryHead>(); }
+
+    /// The message of type M; number `index` of those that come once for each layer.
+    template <class M>
+    M load(std::uint64_t index = 0) {
+        const LayerPlace place = place_of(Key<M>{index});
+        std::vector<std::string> mixed;
+        M message = gather(*checkpoint_.table, Key<M>{index}, checkpoint_.stages[place.stage], place.scope,
+                           checkpoint_.header, sizes_, &mixed);
+        if constexpr (requires { message.index; }) message.index = index;
+        if (mixed_.empty()) mixed_ = std::move(mixed);
         return message;
     }
-    FinalNorm final_norm() override { return load_last<FinalNorm>(); }
-    OutputLayer output_layer() override { return load_last<OutputLayer>(); }
-    BertPooler pooler() override { return load_last<BertPooler>(); }
-    BertLmHead bert_lm_head() override { return load_last<BertLmHead>(); }
-    BertBinaryHead bert_binary_head() override { return load_last<BertBinaryHead>(); }
+
     Storage storage() const override {
         Storage storage{.ranks = {}, .unused = unused()};
         for (std::size_t stage = 0; stage < checkpoint_.stages.size(); ++stage)
@@ -106,17 +111,16 @@ public:
     }
 
 private:
-    template <class M>
-    M load(std::size_t stage, const NameScope& scope) {
-        std::vector<std::string> mixed;
-        M message = gather<M>(*checkpoint_.table, checkpoint_.stages[stage], scope, checkpoint_.header, sizes_, &mixed);
-        if (mixed_.empty()) mixed_ = std::move(mixed);
-        return message;
+    LayerPlace place_of(Key<Embeddings>) const { return {0, checkpoint_.first}; }
+    LayerPlace place_of(Key<TransformerLayer> key) const {
+        if (key.index >= checkpoint_.layers.size())
+            throw Error(
+                to_text(checkpoint_.description, ": there is no layer ", key.index, " of ", checkpoint_.layers.size()));
+        return checkpoint_.layers[key.index];
     }
-
     template <class M>
-    M load_last() {
-        return load<M>(checkpoint_.stages.size() - 1, checkpoint_.last);
+    LayerPlace place_of(Key<M>) const {
+        return {checkpoint_.stages.size() - 1, checkpoint_.last};
     }
 
     void check_vocabulary() const {
@@ -130,13 +134,7 @@ private:
     }
 
     void check_all_tensors() {
-        embeddings();
-        for (std::uint64_t index = 0; index < checkpoint_.header.num_layers; ++index) layer(index);
-        final_norm();
-        output_layer();
-        pooler();
-        bert_lm_head();
-        bert_binary_head();
+        for_each_message(checkpoint_.header, [this](auto key) { pull(key, *this); });
         take_tied_copy();
     }
 

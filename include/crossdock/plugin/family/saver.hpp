@@ -47,7 +47,7 @@ inline std::size_t header_capacity(const TensorTable& table, const ModelHeader& 
         const std::uint64_t times = std::is_same_v<M, TransformerLayer> ? header.num_layers : 1;
         for (const Row<M>& row : table.rows<M>())
             for (const std::string& name : row.names)
-                if (!name.empty() && expected_shape(row.fields[0], header))
+                if (!name.empty() && expected_shape(row.fields[0], header, 0))
                     bytes += times * (name.size() + entry_bytes);
     });
     return bytes;
