@@ -177,7 +177,7 @@ TEST_CASE("an argument that changes the model and that no field says is refused 
         const std::string name = *entry.key.as_string();
         INFO(name);
         CHECK_THAT(why_not_llama({entry}), StartsWith("the source states " + name + " "));
-        CHECK_THAT(why_not_llama({entry}), ContainsSubstring("give --ignore " + name));
+        CHECK_THAT(why_not_llama({entry}), ContainsSubstring("give the option ignore " + name));
         const bool is_positions = name == "position_embedding_type";
         CHECK(why_not_llama({entry}, {{"ignore", name}}).empty());
         const TemporaryDirectory scratch;
