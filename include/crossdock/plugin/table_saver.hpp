@@ -19,7 +19,7 @@
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
-#include "crossdock/plugin/saver.hpp"
+#include "crossdock/plugin/saver_context.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 
@@ -59,17 +59,18 @@ inline void require_checkpoint(const std::filesystem::path& directory) {
 }
 
 /// Writes any checkpoint that a table describes, into a staging directory that becomes the target in finish().
-class TableSaver : public Saver {
+class TableSaver {
 public:
     TableSaver(std::filesystem::path save_dir, bool overwrite, HeaderOverrides overrides = {})
         : save_dir_(std::move(save_dir)),
           overwrite_(overwrite),
           overrides_(std::move(overrides)) {}
+    virtual ~TableSaver() = default;
 
-    void begin(const SaverContext& context) override { context_ = context; }
+    void begin(const SaverContext& context) { context_.emplace(context); }
 
-    void write(const ModelHeader& header) override {
-        if (save_dir_.empty()) throw UsageError("the saver needs to know where to save (--save_dir)");
+    void write(const ModelHeader& header) {
+        if (save_dir_.empty()) throw UsageError("save_dir is missing: where to save");
         if (!header.origin.directory.empty()) require_separate(header.origin.directory, save_dir_);
         const ModelHeader stated = with_overrides(header);
         require_expressed(stated);
@@ -77,15 +78,14 @@ public:
         if (overwrite_) require_checkpoint(save_dir_);
         staged_.emplace(save_dir_, overwrite_);
         target_ = open(staged_->path());
-        pool_.emplace(context_.threads, context_.written, context_.stop);
     }
-    void write(const Embeddings& message) override {
+    void write(const Embeddings& message) {
         require_header();
         save(message, 0, target_.first);
         const bool needs_copy = target_.stages.size() > 1 || target_.table->always_unties;
         if (target_.header.tied_embeddings && needs_copy && message.word) save_tied_copy(*message.word);
     }
-    void write(const TransformerLayer& message) override {
+    void write(const TransformerLayer& message) {
         require_header();
         if (message.index >= target_.layers.size())
             throw Error(
@@ -93,15 +93,15 @@ public:
         const LayerPlace& place = target_.layers[message.index];
         save(message, place.stage, place.scope);
     }
-    void write(const FinalNorm& message) override { save_last(message); }
-    void write(const OutputLayer& message) override { save_last(message); }
-    void write(const BertPooler& message) override { save_last(message); }
-    void write(const BertLmHead& message) override { save_last(message); }
-    void write(const BertBinaryHead& message) override { save_last(message); }
-
-    void finish() override {
+    template <class M>
+    void write(const M& message) {
         require_header();
-        pool_->wait();
+        save(message, target_.stages.size() - 1, target_.last);
+    }
+
+    void finish() {
+        require_header();
+        context().transfers.wait();
         close(target_, staged_->path());
         for (auto& stage : target_.stages)
             for (auto& writer : stage) writer->finish();
@@ -109,9 +109,7 @@ public:
         staged_->commit();
     }
 
-    std::vector<std::string> notices() const override {
-        return staged_ ? join_lists(staged_->notices(), notices_) : notices_;
-    }
+    std::vector<std::string> notices() const { return staged_ ? join_lists(staged_->notices(), notices_) : notices_; }
 
 protected:
     /// Checks that the target can express the model and decides how it is laid out; nothing is written before.
@@ -148,7 +146,7 @@ private:
     }
 
     void require_header() const {
-        if (!pool_) throw Error("the saver is given a message before the header");
+        if (!target_.table) throw Error("the saver is given a message before the header");
     }
 
     template <class M>
@@ -160,10 +158,9 @@ private:
                 [&](std::vector<StoredTensor> group) { submit(stage, std::move(group)); });
     }
 
-    template <class M>
-    void save_last(const M& message) {
-        require_header();
-        save(message, target_.stages.size() - 1, target_.last);
+    const SaverContext& context() const {
+        if (!context_) throw Error("the saver is given tensors before begin()");
+        return *context_;
     }
 
     /// Stages do not share memory, so a tied model's last one has a copy of the embeddings to use as its head.
@@ -177,25 +174,24 @@ private:
     }
 
     void submit(std::size_t stage, std::vector<StoredTensor> group) {
-        std::vector<Transfer> transfers;
+        std::vector<Transfer> moved;
         std::uint64_t bytes = 0;
         for (StoredTensor& stored : group) {
             const Tensor& tensor = stored.tensor;
             auto slot = target_.stages[stage][stored.rank]->add(stored.name, tensor.dtype(), tensor.shape());
-            transfers.push_back({tensor, std::move(slot), stored.name});
+            moved.push_back({tensor, std::move(slot), stored.name});
             bytes += tensor.byte_count();
         }
-        if (context_.planned) context_.planned(bytes);
-        pool_->submit(std::move(transfers));
+        if (context().planned) context().planned(bytes);
+        context().transfers.submit(std::move(moved));
     }
 
     std::filesystem::path save_dir_;
     bool overwrite_;
     HeaderOverrides overrides_;
-    SaverContext context_;
+    std::optional<SaverContext> context_;
     std::optional<StagedDirectory> staged_;
     TargetCheckpoint target_;
-    std::optional<TransferPool> pool_;  // destroyed first: its threads write to the target's files
     std::vector<std::string> notices_;
 };
 
