@@ -47,10 +47,10 @@ TEST_CASE("rows of q, k and v of every version come back as they were", "[family
     std::vector<Tensor> stored;
     for (const double version : {0.0, 1.0, 2.0}) {
         const auto& arrangement = qkv_row(table_of_version(megatron_lm(), version)).arrangement;
-        stored.push_back(arrangement.split({rows}, header)[0]);
-        CHECK(same_bytes(arrangement.join({stored.back()}, header)[0], rows));
+        stored.push_back(arrangement.split({rows}, header, 0)[0]);
+        CHECK(same_bytes(arrangement.join({stored.back()}, header, 0)[0], rows));
         const auto& pairs = qkv_row(table_of_version(megatron_llm(), version)).arrangement;
-        CHECK(same_bytes(pairs.join(pairs.split({rows}, header), header)[0], rows));
+        CHECK(same_bytes(pairs.join(pairs.split({rows}, header, 0), header, 0)[0], rows));
     }
     CHECK_FALSE(same_bytes(stored[0], stored[2]));
     CHECK_FALSE(same_bytes(stored[1], stored[2]));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,21 +17,21 @@ namespace crossdock::detail {
 /// An arrangement of q, k and v as it was in files of a checkpoint_version below 1.0.
 template <const Arrangement& latest>
 inline constexpr Arrangement as_before_1{
-    [](Parts stored, const ModelHeader& h) -> Parts {
-        return latest.join({qkv_from_version_0(stored[0], h.attention.kv_channels)}, h);
+    [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return latest.join({qkv_from_version_0(stored[0], attention_of(h, layer).kv_channels)}, h, layer);
     },
-    [](Parts fields, const ModelHeader& h) -> Parts {
-        return {qkv_to_version_0(latest.split(std::move(fields), h)[0], h.attention.kv_channels)};
+    [](Parts fields, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return {qkv_to_version_0(latest.split(std::move(fields), h, layer)[0], attention_of(h, layer).kv_channels)};
     }};
 
 /// The same for versions below 2.0.
 template <const Arrangement& latest>
 inline constexpr Arrangement as_before_2{
-    [](Parts stored, const ModelHeader& h) -> Parts {
-        return latest.join({qkv_from_version_1(stored[0], h.attention.kv_channels)}, h);
+    [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return latest.join({qkv_from_version_1(stored[0], attention_of(h, layer).kv_channels)}, h, layer);
     },
-    [](Parts fields, const ModelHeader& h) -> Parts {
-        return {qkv_to_version_1(latest.split(std::move(fields), h)[0], h.attention.kv_channels)};
+    [](Parts fields, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return {qkv_to_version_1(latest.split(std::move(fields), h, layer)[0], attention_of(h, layer).kv_channels)};
     }};
 
 /// What the dialects of Megatron's own model code differ in: how norms, the encoder's head and the MLP are spelt.
@@ -44,11 +44,14 @@ struct LegacySpelling {
 /// Below language_model: Megatron-LLM and Megatron-LM before Megatron-Core.
 inline TensorTable legacy_table(const LegacySpelling& s) {
     using L = TransformerLayer;
-    return {.embeddings = {{{&Embeddings::word}, {"language_model/embedding/word_embeddings/weight"}, as_is, Cut::rows},
-                           {{&Embeddings::position}, {"language_model/embedding/position_embeddings/weight"}},
-                           {{&Embeddings::token_type}, {"language_model/embedding/tokentype_embeddings/weight"}}},
-            .layer =
-                {{{&L::input_norm_weight}, {s.input_norm + "weight"}},
+    return {
+        .messages =
+            {Rows<Embeddings>{
+                 {{&Embeddings::word}, {"language_model/embedding/word_embeddings/weight"}, as_is, Cut::rows},
+                 {{&Embeddings::position}, {"language_model/embedding/position_embeddings/weight"}},
+                 {{&Embeddings::token_type}, {"language_model/embedding/tokentype_embeddings/weight"}}},
+             Rows<TransformerLayer>{
+                 {{&L::input_norm_weight}, {s.input_norm + "weight"}},
                  {{&L::input_norm_bias}, {s.input_norm + "bias"}},
                  {{&L::qkv_weight},
                   {"language_model/encoder/layers.{}.self_attention.query_key_value.weight"},
@@ -77,20 +80,20 @@ inline TensorTable legacy_table(const LegacySpelling& s) {
                  {{&L::fc1_bias}, {"language_model/encoder/layers.{}.mlp.dense_h_to_4h.bias"}, as_is, Cut::rows},
                  {{&L::fc2_weight}, {"language_model/encoder/layers.{}.mlp.dense_4h_to_h.weight"}, as_is, Cut::columns},
                  {{&L::fc2_bias}, {"language_model/encoder/layers.{}.mlp.dense_4h_to_h.bias"}}},
-            .final_norm = {{{&FinalNorm::weight}, {s.final_norm + "weight"}},
-                           {{&FinalNorm::bias}, {s.final_norm + "bias"}}},
-            .output_layer = {{{&OutputLayer::weight}, {s.output_layer}, as_is, Cut::rows}},
-            .pooler = {{{&BertPooler::weight}, {"language_model/pooler/dense.weight"}},
-                       {{&BertPooler::bias}, {"language_model/pooler/dense.bias"}}},
-            .bert_lm_head = {{{&BertLmHead::output_bias}, {"lm_head/bias"}, as_is, Cut::rows},
-                             {{&BertLmHead::dense_weight}, {"lm_head/dense.weight"}},
-                             {{&BertLmHead::dense_bias}, {"lm_head/dense.bias"}},
-                             {{&BertLmHead::norm_weight}, {s.lm_norm + "weight"}},
-                             {{&BertLmHead::norm_bias}, {s.lm_norm + "bias"}}},
-            .bert_binary_head = {{{&BertBinaryHead::weight}, {"binary_head/weight"}},
-                                 {{&BertBinaryHead::bias}, {"binary_head/bias"}}},
-            .tied_copy = "word_embeddings_for_head/weight",
-            .ignored_endings = {"._extra_state", ".rotary_pos_emb.inv_freq", ".rotary_emb.inv_freq"}};
+             Rows<FinalNorm>{{{&FinalNorm::weight}, {s.final_norm + "weight"}},
+                             {{&FinalNorm::bias}, {s.final_norm + "bias"}}},
+             Rows<OutputLayer>{{{&OutputLayer::weight}, {s.output_layer}, as_is, Cut::rows}},
+             Rows<BertPooler>{{{&BertPooler::weight}, {"language_model/pooler/dense.weight"}},
+                              {{&BertPooler::bias}, {"language_model/pooler/dense.bias"}}},
+             Rows<BertLmHead>{{{&BertLmHead::output_bias}, {"lm_head/bias"}, as_is, Cut::rows},
+                              {{&BertLmHead::dense_weight}, {"lm_head/dense.weight"}},
+                              {{&BertLmHead::dense_bias}, {"lm_head/dense.bias"}},
+                              {{&BertLmHead::norm_weight}, {s.lm_norm + "weight"}},
+                              {{&BertLmHead::norm_bias}, {s.lm_norm + "bias"}}},
+             Rows<BertBinaryHead>{{{&BertBinaryHead::weight}, {"binary_head/weight"}},
+                                  {{&BertBinaryHead::bias}, {"binary_head/bias"}}}},
+        .tied_copy = "word_embeddings_for_head/weight",
+        .ignored_endings = {"._extra_state", ".rotary_pos_emb.inv_freq", ".rotary_emb.inv_freq"}};
 }
 
 /// Megatron's own model code neither centres norms around 0 nor scales embeddings.

@@ -25,11 +25,12 @@ inline TensorTable llm_table(Arrangement qkv) {
                                       .lm_norm = "lm_head/layernorm.",
                                       .qkv = qkv,
                                       .gate_up = up_over_gate});
-    table.layer = join_lists(std::move(table.layer),
-                             {{{&L::mlp_norm_weight}, {"language_model/encoder/layers.{}.mlp_layernorm.weight"}},
-                              {{&L::mlp_norm_bias}, {"language_model/encoder/layers.{}.mlp_layernorm.bias"}},
-                              {{&L::output_norm_weight}, {"language_model/encoder/layers.{}.output_layernorm.weight"}},
-                              {{&L::output_norm_bias}, {"language_model/encoder/layers.{}.output_layernorm.bias"}}});
+    Rows<L>& layer = table.rows<L>();
+    layer = join_lists(std::move(layer),
+                       {{{&L::mlp_norm_weight}, {"language_model/encoder/layers.{}.mlp_layernorm.weight"}},
+                        {{&L::mlp_norm_bias}, {"language_model/encoder/layers.{}.mlp_layernorm.bias"}},
+                        {{&L::output_norm_weight}, {"language_model/encoder/layers.{}.output_layernorm.weight"}},
+                        {{&L::output_norm_bias}, {"language_model/encoder/layers.{}.output_layernorm.bias"}}});
     return table;
 }
 

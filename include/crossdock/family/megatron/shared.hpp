@@ -17,7 +17,8 @@ inline std::vector<Requirement> megatron_requirements() {
     return {{"ALiBi positions", [](const ModelHeader& h) { return h.positions != PositionKind::alibi; }},
             {"a norm behind its embeddings (embedding_norm)", [](const ModelHeader& h) { return !h.embedding_norm; }},
             {"no final norm", [](const ModelHeader& h) { return h.final_norm || h.post_norm; }},
-            require::head};
+            require::head,
+            require::equal_layers};
 }
 
 /// What NVIDIA's code expects: add_bias_linear decides over all linear layers, add_qkv_bias over q, k and v alone.

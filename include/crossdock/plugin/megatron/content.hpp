@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstddef>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,20 +9,15 @@
 #include <vector>
 
 #include "crossdock/container/tensor_dict.hpp"
+#include "crossdock/family/ranks.hpp"
 #include "crossdock/plugin/megatron/statement.hpp"
 #include "crossdock/plugin/megatron/wrappers.hpp"
 
 namespace crossdock::detail {
 
-/// Which part of the model a rank has.
-struct RankPlace {
-    std::size_t stage = 0;   ///< of the pipeline
-    std::size_t tensor = 0;  ///< tensor-parallel rank
-};
-
 /// What one rank holds beside the optimizer.
 struct MegatronRank {
-    RankPlace place;
+    RankCoordinates at;
     MegatronStatement statement;
     std::vector<NamedTensor> tensors;  ///< names as "model.language_model.…"
 };
@@ -39,7 +33,7 @@ struct MegatronContent {
 };
 
 /// Takes in what one rank's file holds.
-inline void add_rank(const RankPlace& place, const std::string& file, const pickle::Value& root,
+inline void add_rank(const RankCoordinates& at, const std::string& file, const pickle::Value& root,
                      MegatronContent& content) {
     if (content.chunks.empty()) content.chunks = chunk_keys(root, file);
     std::vector<std::string> notices;
@@ -51,7 +45,7 @@ inline void add_rank(const RankPlace& place, const std::string& file, const pick
     if (!content.checkpoint_version) content.checkpoint_version = statement.checkpoint_version;
     if (!content.iteration) content.iteration = statement.iteration;
     statement.args.kept = nullptr;  // that of one rank is enough
-    content.ranks.push_back({place, std::move(statement), model_tensors(root, content.chunks, file)});
+    content.ranks.push_back({at, std::move(statement), model_tensors(root, content.chunks, file)});
 }
 
 }  // namespace crossdock::detail

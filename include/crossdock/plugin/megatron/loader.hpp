@@ -181,13 +181,17 @@ inline TensorDict in_latest_spelling(std::vector<NamedTensor> tensors, const Meg
 /// Opens the stages under the names of the dialect's tables, and places their layers.
 inline void open_stages(MegatronContent& content, const MegatronDialect& dialect, const MegatronFiles& files,
                         OpenCheckpoint& open) {
-    std::vector<std::vector<TensorDict>> stages;
-    for (MegatronRank& rank : content.ranks) {
-        if (rank.place.stage == stages.size()) stages.emplace_back();
-        stages.back().push_back(
-            in_context(files.directory.string(), [&] { return in_latest_spelling(std::move(rank.tensors), dialect); }));
+    for (auto rank = content.ranks.begin(); rank != content.ranks.end();) {
+        std::vector<TensorDict> tensors;
+        std::vector<RankCoordinates> places;
+        for (const std::uint64_t stage = rank->at.pipeline; rank != content.ranks.end() && rank->at.pipeline == stage;
+             ++rank) {
+            tensors.push_back(in_context(files.directory.string(),
+                                         [&] { return in_latest_spelling(std::move(rank->tensors), dialect); }));
+            places.push_back(rank->at);
+        }
+        open.stages.emplace_back(std::move(tensors), std::move(places));
     }
-    for (auto& ranks : stages) open.stages.emplace_back(std::move(ranks));
     open.first.prefix = chunk_prefix(content.chunks.front(), '/');
     open.last.prefix = chunk_prefix(content.chunks.back(), '/');
     open.layers = place_layers(open.stages, content.chunks, *open.table);

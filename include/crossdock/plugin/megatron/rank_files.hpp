@@ -15,7 +15,7 @@ inline MegatronContent read_rank_files(const MegatronFiles& files) {
     for (std::size_t stage = 0; stage < files.stages.size(); ++stage)
         for (std::size_t rank = 0; rank < files.stages[stage].size(); ++rank) {
             const auto& file = files.stages[stage][rank];
-            add_rank({stage, rank}, file.string(), torch::read(file), content);
+            add_rank({.pipeline = stage, .tensor = rank}, file.string(), torch::read(file), content);
         }
     return content;
 }

@@ -64,15 +64,16 @@ protected:
     /// The dialect to write for a model from this source.
     virtual const MegatronDialect& choose_dialect(const ModelHeader& header) const = 0;
 
-    void prepare(const ModelHeader& header) override {
-        header_ = header;
+    void prepare() override {
+        const ModelHeader& header = header_;
         dialect_ = &choose_dialect(header);
+        table_ = dialect_->table;
         ranks_ = asked_.tensor_parallel_size.value_or(header.training.previous_tensor_parallel_size.value_or(1));
         const std::uint64_t stages =
             asked_.pipeline_parallel_size.value_or(header.training.previous_pipeline_parallel_size.value_or(1));
         if (ranks_ == 0 || stages == 0) throw UsageError("parallel sizes are at least 1");
         require_expressible(dialect_->requirements, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
-        require_rows(dialect_->table, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
+        require_rows(table_, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
         pipeline_ = detail::Pipeline(header.num_layers, {.stages = stages,
                                                          .chunks = asked_.chunks,
                                                          .layers_in_first = asked_.layers_in_first_stage,
@@ -96,19 +97,18 @@ protected:
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
-        TargetCheckpoint target{.header = header_, .table = &dialect_->table, .ranks = ranks_};
+        TargetCheckpoint target;
         target.first.prefix = pipeline_.chunk_prefix(0);
         target.last.prefix = pipeline_.chunk_prefix(pipeline_.chunks() - 1);
         target.layers = pipeline_.layers();
-        for (std::uint64_t stage = 0; stage < pipeline_.stages(); ++stage) {
-            target.stages.emplace_back();
-            writers_.emplace_back();
+        const pickle::Value args = detail::namespace_of_kept(target_args());
+        writers_.resize(pipeline_.stages());
+        for (std::uint64_t stage = 0; stage < pipeline_.stages(); ++stage)
             for (std::uint64_t rank = 0; rank < ranks_; ++rank) {
-                auto writer = open_rank(directory, rank, stage);
-                writers_.back().push_back(writer.get());
-                target.stages.back().push_back(std::move(writer));
+                auto writer = open_rank(directory, rank, stage, args);
+                writers_[stage].push_back(writer.get());
+                target.writers[{.pipeline = stage, .tensor = rank}] = std::move(writer);
             }
-        }
         return target;
     }
 
@@ -167,7 +167,7 @@ private:
     Json iteration_value() const { return iteration_.release ? Json("release") : Json(iteration_.number); }
 
     /// The args of every rank.
-    Json args() const {
+    Json target_args() const {
         const std::uint64_t stages = pipeline_.stages();
         const bool has_chunks = pipeline_.chunks() > 1;
         Json args = detail::combined_args(*dialect_, header_, ranks_, stages);
@@ -182,11 +182,11 @@ private:
     }
 
     std::unique_ptr<torch::Writer> open_rank(const std::filesystem::path& directory, std::uint64_t rank,
-                                             std::uint64_t stage) const {
+                                             std::uint64_t stage, const pickle::Value& args) const {
         const auto folder = directory / iteration_.directory() / rank_folder(rank, stage, pipeline_.stages());
         std::filesystem::create_directories(folder);
         auto writer = std::make_unique<torch::Writer>(folder / "model_optim_rng.pt");
-        writer->put("args", detail::namespace_of_kept(args()));
+        writer->put("args", args);
         writer->put("checkpoint_version", 3.0);
         writer->put("iteration", detail::plain_of_json(iteration_value()));
         return writer;
@@ -194,10 +194,9 @@ private:
 
     detail::MegatronTarget asked_;
     const MegatronDialect* dialect_ = nullptr;
-    ModelHeader header_;
     std::uint64_t ranks_ = 1;
     detail::Pipeline pipeline_;
-    std::vector<std::vector<torch::Writer*>> writers_;  ///< [stage][rank]; the target owns them
+    std::vector<std::vector<torch::Writer*>> writers_;  ///< of each stage; the target owns them
     Iteration iteration_;
     std::vector<std::string> flags_;
 };
@@ -207,9 +206,9 @@ class MegatronSaver final : public MegatronSaverBase {
 public:
     using Options = MegatronSaverOptions;
 
-    explicit MegatronSaver(const Options& options) : MegatronSaverBase(options), dialect_(options.dialect) {
-        if (!dialect_.empty() && dialect_ != megatron_llm().name && dialect_ != megatron_lm().name)
-            throw UsageError(to_text("dialect is '", dialect_, "', expected llm or lm"));
+    explicit MegatronSaver(const Options& options) : MegatronSaverBase(options), asked_(options.dialect) {
+        if (!asked_.empty() && asked_ != megatron_llm().name && asked_ != megatron_lm().name)
+            throw UsageError(to_text("dialect is '", asked_, "', expected llm or lm"));
     }
 
     static std::string name() { return "megatron"; }
@@ -223,12 +222,11 @@ public:
 
 private:
     const MegatronDialect& choose_dialect(const ModelHeader& header) const override {
-        const bool is_lm =
-            dialect_.empty() ? header.origin.megatron == MegatronCode::lm : dialect_ == megatron_lm().name;
+        const bool is_lm = asked_.empty() ? header.origin.megatron == MegatronCode::lm : asked_ == megatron_lm().name;
         return is_lm ? megatron_lm() : megatron_llm();
     }
 
-    std::string dialect_;
+    std::string asked_;  ///< empty: the source's
 };
 
 /// Megatron-Core in torch format.
