@@ -20,6 +20,8 @@ public:
         weights_.open(staged_.path() / "weights.raw", std::ios::binary);
     }
 
+    void begin(const crossdock::SaverContext& context) override { context_ = context; }
+
     void write(const crossdock::ModelHeader& header) override {
         crossdock::Json json = crossdock::header_to_json(header);
         json["vocab_rows"] = header.vocab_rows;
@@ -41,20 +43,13 @@ private:
     template <class Message>
     void append(const Message& message) {
         for (const auto& field : crossdock::tensor_fields<Message>)
-            if (const auto& tensor = message.*field.tensor) append(*tensor);
-    }
-
-    /// A megabyte at a time, so that memory does not grow with the tensor.
-    void append(const crossdock::Tensor& tensor) {
-        const std::uint64_t block = (1U << 20) / crossdock::item_size(tensor.dtype());
-        for (std::uint64_t begin = 0; begin < tensor.element_count(); begin += block) {
-            std::vector<std::byte> bytes(std::min(block, tensor.element_count() - begin) *
-                                         crossdock::item_size(tensor.dtype()));
-            tensor.evaluate(begin, bytes);
-            weights_.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-        }
+            if (const auto& tensor = message.*field.tensor) {
+                crossdock::write_to(weights_, *tensor);
+                context_.written(tensor->byte_count());
+            }
     }
 
     crossdock::StagedDirectory staged_;
     std::ofstream weights_;
+    crossdock::SaverContext context_;
 };
