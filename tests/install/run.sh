@@ -49,10 +49,10 @@ export PKG_CONFIG_PATH=$prefix/share/pkgconfig
 "${CXX:-c++}" tests/install/main.cpp $(pkg-config --cflags --libs crossdock) -o "$work/by_pkg_config"
 "$work/by_pkg_config"
 
-say "the README's program, from an empty folder"
+say "the first program of docs/using-from-cpp.md, from an empty folder"
 mkdir "$work/empty"
 cp tests/install/first_program/CMakeLists.txt "$work/empty"
-cp examples/01_convert.cpp "$work/empty/main.cpp"
-cmake -S "$work/empty" -B "$work/empty/build" -DCMAKE_PREFIX_PATH="$prefix"
+cp examples/04_progress_and_cancel.cpp "$work/empty/main.cpp"
+cmake -S "$work/empty" -B "$work/empty/build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_FLAGS=-O0
 cmake --build "$work/empty/build"
 "$work/empty/build/first_program" examples/data/llama-tiny "$work/empty/megatron"

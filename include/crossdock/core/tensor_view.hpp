@@ -48,8 +48,8 @@ Array<T> to_xtensor(const Tensor& tensor) {
 }
 
 /// A tensor of the elements of an xtensor array or expression, which it owns; an Array that is moved in is not copied.
-/// Arrays of std::uint16_t hold the bits of f16 or bf16, so `dtype` says which. Throws Error when the elements cannot be
-/// of that type.
+/// Arrays of std::uint16_t hold the bits of f16 or bf16, so `dtype` says which. Throws Error when the elements cannot
+/// be of that type.
 template <class E>
 Tensor from_xtensor(E&& expression, DType dtype) {
     using T = typename std::remove_cvref_t<E>::value_type;
