@@ -22,6 +22,7 @@ const TensorTable& heron_table(const ModelHeader&) {
 }
 
 const Family& heron_family() {
+    using namespace config;
     using H = ModelHeader;
     namespace require = crossdock::detail::require;
     static const Family family{

@@ -55,6 +55,7 @@
 #include "crossdock/family/arrangement.hpp"
 #include "crossdock/family/bert.hpp"
 #include "crossdock/family/config_table.hpp"
+#include "crossdock/family/evidence.hpp"
 #include "crossdock/family/falcon.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/gemma.hpp"

@@ -112,6 +112,7 @@ inline std::string bert_architecture(const ModelHeader& header) {
 
 /// BERT and Megatron's BERT.
 inline const Family& bert_family() {
+    using namespace config;
     using H = ModelHeader;
     namespace require = detail::require;
     static const Family family{

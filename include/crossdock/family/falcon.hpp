@@ -75,6 +75,7 @@ inline bool falcon_flag(const Json& config, const char* key, bool absent) {
 
 /// transformers lets n_embed count before hidden_size.
 inline ConfigEntry falcon_hidden_size() {
+    using namespace config;
     ConfigEntry line = size_entry({"hidden_size"}, field::hidden_size);
     line.stronger = {"n_embed"};
     return line;
@@ -125,6 +126,7 @@ inline std::vector<std::string> read_falcon_tensors(ModelHeader& header, std::sp
 
 /// Falcon 7B, 40B, 180B, 11B and RW. Files of the first, remote code are read as well: RefinedWeb configurations.
 inline const Family& falcon_family() {
+    using namespace config;
     using H = ModelHeader;
     namespace require = detail::require;
     static const Family family{

@@ -43,6 +43,7 @@ inline double gemma_multiplier(const ModelHeader& header) { return std::sqrt(sta
 
 /// Gemma 1 and CodeGemma. Norm weights are stored less 1, embeddings are scaled by √hidden_size when the model runs.
 inline const Family& gemma_family() {
+    using namespace config;
     using H = ModelHeader;
     namespace require = detail::require;
     static const auto write_activation = [](std::string_view key) {

@@ -42,6 +42,7 @@ inline const TensorTable& gpt2_table(const ModelHeader&) {
 
 /// transformers writes its general names over GPT-2's own where a config has both.
 inline ConfigEntry gpt2_size(std::string_view own, std::string_view general, const HeaderField<std::uint64_t>& field) {
+    using namespace config;
     ConfigEntry line = size_entry({own}, field);
     line.stronger = {general};
     return line;
@@ -49,6 +50,7 @@ inline ConfigEntry gpt2_size(std::string_view own, std::string_view general, con
 
 /// n_ctx is what releases before 4.4 read in place of n_positions; it goes along where it was.
 inline ConfigTable gpt2_positions() {
+    using namespace config;
     ConfigEntry line = stated(entry({"n_positions", "n_ctx"}, field::max_position_embeddings, 1024));
     line.stronger = {"max_position_embeddings"};
     return {line, written("n_ctx", [](const ModelHeader& header) {
@@ -60,6 +62,7 @@ inline ConfigTable gpt2_positions() {
 
 /// GPT-2, and Megatron's GPT with learned positions.
 inline const Family& gpt2_family() {
+    using namespace config;
     using H = ModelHeader;
     namespace require = detail::require;
     static const Family family{

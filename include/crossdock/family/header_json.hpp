@@ -25,7 +25,7 @@ Json field_to_json(const T& value) {
 inline Json field_to_json(const RopeScaling& scaling) { return rope_to_json(scaling, "rope_type"); }
 template <class T>
 Json field_to_json(const std::optional<T>& value) {
-    return value ? field_to_json(*value) : left_out();
+    return value ? field_to_json(*value) : config::left_out();
 }
 
 template <class T>

@@ -58,6 +58,7 @@ inline Json carried_config(const ModelHeader& header) {
 
 /// Several names mean one function, but round differently: the source's is kept, else the family's own is taken.
 inline Json hub_activation_name(const ModelHeader& header, std::string_view key, const Json& familys) {
+    using namespace config;
     if (!header.mlp.activation) return left_out();
     const Json carried = carried_config(header);
     if (const auto name = carried.find(key);
@@ -73,6 +74,7 @@ inline Json hub_activation_name(const ModelHeader& header, std::string_view key,
 
 /// How rotary positions are written; read_hub_rope reads them.
 inline ConfigTable rope_config() {
+    using namespace config;
     // Before release 5, longrope took the length from outside of rope_scaling alone.
     const auto length = [](const ModelHeader& header) {
         const bool is_known =

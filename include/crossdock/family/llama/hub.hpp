@@ -53,6 +53,7 @@ struct LlamaSizeDefaults {
 
 /// The sizes in config.json that Llama, Mistral and Gemma share.
 inline ConfigTable llama_sizes(const LlamaSizeDefaults& absent = {}) {
+    using namespace config;
     using H = ModelHeader;
     const ConfigEntry head_size = size_entry({"head_dim"}, field::kv_channels, absent.head_size);
     return {size_entry({"hidden_size"}, field::hidden_size),
@@ -103,6 +104,7 @@ inline constexpr Requirement mlp_biases_agree{"a bias in some but not all of its
 
 /// Llama 1 to 3 and Code Llama.
 inline const Family& llama_family() {
+    using namespace config;
     using H = ModelHeader;
     namespace require = detail::require;
     static const Family family{

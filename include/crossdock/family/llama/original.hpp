@@ -243,6 +243,7 @@ inline std::vector<std::string> read_llama_tensors(ModelHeader& header, std::spa
 
 /// A line of params.json that only some model types have: where the code of the others meets it, it stops.
 inline ConfigEntry only_for(std::initializer_list<std::string_view> types, ConfigEntry line) {
+    using namespace config;
     line.write = [types = std::vector(types), write = std::move(line.write)](const ModelHeader& h) {
         const std::string_view type = llama_original_type(h);
         return std::find(types.begin(), types.end(), type) == types.end() ? left_out() : write(h);
@@ -277,6 +278,7 @@ inline std::vector<std::string> llama_caveats(const ModelHeader& header) {
 
 /// Meta's layout of Llama 1 to 3 and Code Llama.
 inline OriginalFormat llama_original() {
+    using namespace config;
     using H = ModelHeader;
     using detail::only_for;
     namespace require = detail::require;

@@ -31,6 +31,7 @@ inline ConfigEntry window_config(std::vector<std::string_view> keys, Json absent
 
 /// Mistral 7B in its versions, Nemo, and what else has their architecture.
 inline const Family& mistral_family() {
+    using namespace config;
     using H = ModelHeader;
     namespace require = detail::require;
     static const Family family{

@@ -109,6 +109,7 @@ inline std::vector<std::string> read_mistral_tensors(ModelHeader& header, std::s
 }
 
 inline ConfigTable mistral_sizes() {
+    using namespace config;
     using H = ModelHeader;
     return {entry({"dim"}, field::hidden_size),
             entry({"n_layers"}, field::num_layers),
@@ -129,6 +130,7 @@ inline ConfigTable mistral_sizes() {
 
 /// Models that params.json describes as well and that have another architecture.
 inline ConfigTable refused_mistral_params() {
+    using namespace config;
     return {original_type_config({"transformer", "mistral"}),
             refused_config("yarn", "scaled rotary positions (yarn)"),
             refused_config("rope_scaling", "scaled rotary positions (rope_scaling)"),

@@ -29,6 +29,7 @@ inline bool asks_for_nothing(const Json& value) {
 
 /// A key of params.json whose models are of another kind.
 inline ConfigEntry refused_config(std::string_view key, std::string_view what) {
+    using namespace config;
     return understood({key}, [what](const Json& value, ModelHeader&) {
         if (!asks_for_nothing(value)) throw Error(to_text("asks for ", what, ", which is not supported"));
     });
@@ -36,6 +37,7 @@ inline ConfigEntry refused_config(std::string_view key, std::string_view what) {
 
 /// model_type, which params.json seldom has.
 inline ConfigEntry original_type_config(std::initializer_list<std::string_view> known) {
+    using namespace config;
     return understood({"model_type"}, [known = std::vector(known)](const Json& value, ModelHeader&) {
         const auto type = json_as<std::string>(value);
         if (std::find(known.begin(), known.end(), type) == known.end())

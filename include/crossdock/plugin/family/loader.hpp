@@ -7,7 +7,6 @@
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +16,7 @@
 
 #include "crossdock/container/sharded/reader.hpp"
 #include "crossdock/core/join_lists.hpp"
+#include "crossdock/family/evidence.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/checks.hpp"
 #include "crossdock/family/hub/config.hpp"
@@ -73,26 +73,6 @@ inline void check_hub_type(const Family& family, const Json& config, const std::
         throw Error(to_text(file.string(), ": model_type is '", type, "', ",
                             is_in(family.relatives) ? to_text("another architecture than ", family.name, "; ") : "",
                             "the loader '", family.name, "' reads ", joined_list(family.hub_types)));
-}
-
-/// Biases are where their tensors are, whatever the config says; a config that asks for missing ones is found later.
-inline void find_biases(const TensorTable& table, const StageTensors& stage, const NameScope& layer,
-                        ModelHeader& header) {
-    using L = TransformerLayer;
-    header.attention.qkv_bias |= has_stored(table, stage, layer, &L::qkv_bias);
-    header.attention.dense_bias |= has_stored(table, stage, layer, &L::dense_bias);
-    header.mlp.fc1_bias |=
-        has_stored(table, stage, layer, &L::gate_bias) || has_stored(table, stage, layer, &L::fc1_bias);
-    header.mlp.fc2_bias |= has_stored(table, stage, layer, &L::fc2_bias);
-}
-
-/// The element type that most bytes have.
-inline DType prevailing_dtype(const StageTensors& stage) {
-    std::map<DType, std::uint64_t> bytes;
-    for (const NamedTensor& entry : stage.rank(0).entries()) bytes[entry.tensor.dtype()] += entry.tensor.byte_count();
-    const auto most =
-        std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-    return most == bytes.end() ? DType::f32 : most->first;
 }
 
 /// Completes a header from the tensors of a single stage and makes a checkpoint of them: what the Hugging Face and the

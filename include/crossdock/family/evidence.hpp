@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+
+#include "crossdock/core/dtype.hpp"
+#include "crossdock/family/apply_table.hpp"
+#include "crossdock/family/tensor_table.hpp"
+#include "crossdock/protocol/model_header.hpp"
+
+namespace crossdock {
+
+// What the stored tensors tell of a model, whatever its description says.
+
+/// Sets the bias fields of the header whose tensors the stage holds in the layer `layer`. Fields that are set stay: a
+/// description that asks for missing biases is found out when they are loaded.
+inline void find_biases(const TensorTable& table, const StageTensors& stage, const NameScope& layer,
+                        ModelHeader& header) {
+    using L = TransformerLayer;
+    header.attention.qkv_bias |= has_stored(table, stage, layer, &L::qkv_bias);
+    header.attention.dense_bias |= has_stored(table, stage, layer, &L::dense_bias);
+    header.mlp.fc1_bias |=
+        has_stored(table, stage, layer, &L::gate_bias) || has_stored(table, stage, layer, &L::fc1_bias);
+    header.mlp.fc2_bias |= has_stored(table, stage, layer, &L::fc2_bias);
+}
+
+/// The element type that most bytes of the stage's first rank have; f32 where it holds none.
+inline DType prevailing_dtype(const StageTensors& stage) {
+    std::map<DType, std::uint64_t> bytes;
+    for (const NamedTensor& entry : stage.rank(0).entries()) bytes[entry.tensor.dtype()] += entry.tensor.byte_count();
+    const auto most =
+        std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    return most == bytes.end() ? DType::f32 : most->first;
+}
+
+}  // namespace crossdock
