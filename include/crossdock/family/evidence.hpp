@@ -4,8 +4,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <string>
 
 #include "crossdock/core/dtype.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/family/tensor_table.hpp"
 #include "crossdock/protocol/model_header.hpp"
@@ -24,6 +28,26 @@ inline void find_biases(const TensorTable& table, const StageTensors& stage, con
     header.mlp.fc1_bias |=
         has_stored(table, stage, layer, &L::gate_bias) || has_stored(table, stage, layer, &L::fc1_bias);
     header.mlp.fc2_bias |= has_stored(table, stage, layer, &L::fc2_bias);
+}
+
+/// The first name under which a table stores a field in a layer: what its extents are read from. Throws Error where it
+/// has no row for it.
+template <class Message>
+std::string stored_name(const TensorTable& table, std::optional<Tensor> Message::*field, std::uint64_t layer = 0) {
+    const Row<Message>* row = row_of(table, field);
+    if (!row) throw Error(to_text("the table has no row for a tensor of the message '", Message::name, "'"));
+    return layer_name(row->names[0], layer);
+}
+
+/// The pattern of a name that every layer of the model has, by which layers are counted. Throws Error where the table
+/// has none.
+inline const std::string& counted_name(const TensorTable& table, const ModelHeader& header) {
+    const auto is_in_all = [&](const Row<TransformerLayer>& row) {
+        return detail::expected_shape(row.fields[0], header).has_value();
+    };
+    const auto row = std::find_if(table.layer.begin(), table.layer.end(), is_in_all);
+    if (row == table.layer.end()) throw Error("the table has no row that every layer has, so that none can be counted");
+    return row->names[0];
 }
 
 /// The element type that most bytes of the stage's first rank have; f32 where it holds none.

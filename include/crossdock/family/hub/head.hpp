@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "crossdock/container/tensor_dict.hpp"
-#include "crossdock/family/family.hpp"
+#include "crossdock/family/layout.hpp"
 #include "crossdock/protocol/check_header.hpp"
 
 namespace crossdock {
