@@ -36,17 +36,21 @@ template <class Message>
 std::string stored_name(const TensorTable& table, std::optional<Tensor> Message::*field, std::uint64_t layer = 0) {
     const Row<Message>* row = row_of(table, field);
     if (!row) throw Error(to_text("the table has no row for a tensor of the message '", Message::name, "'"));
-    return layer_name(row->names[0], layer);
+    return stored_name(row->names[0], layer);
 }
 
 /// The pattern of a name that every layer of the model has, by which layers are counted. Throws Error where the table
 /// has none.
 inline const std::string& counted_name(const TensorTable& table, const ModelHeader& header) {
+    const std::uint64_t layers = std::min<std::uint64_t>(header.num_layers, 1'000'000);  // more are not counted
     const auto is_in_all = [&](const Row<TransformerLayer>& row) {
-        return detail::expected_shape(row.fields[0], header).has_value();
+        for (std::uint64_t layer = 0; layer < layers; ++layer)
+            if (!detail::expected_shape(row.fields[0], header, layer)) return false;
+        return true;
     };
-    const auto row = std::find_if(table.layer.begin(), table.layer.end(), is_in_all);
-    if (row == table.layer.end()) throw Error("the table has no row that every layer has, so that none can be counted");
+    const Rows<TransformerLayer>& rows = table.rows<TransformerLayer>();
+    const auto row = std::find_if(rows.begin(), rows.end(), is_in_all);
+    if (row == rows.end()) throw Error("the table has no row that every layer has, so that none can be counted");
     return row->names[0];
 }
 

@@ -153,6 +153,7 @@ struct Layout {
     ConfigTable config{};                       ///< its keys
     std::vector<std::string_view> inert{};      ///< keys beyond those that change nothing
     std::vector<LayoutSwitch> switches{};
+    bool layers_may_differ = false;  ///< the description says how
     /// What follows from several keys together; called after `config` is read. Returns what the user should know of it.
     /// Throws Error where the description asks for what the family's table lacks.
     Notices (*after_config)(ModelHeader&, const Json& description) = [](ModelHeader&, const Json&) {

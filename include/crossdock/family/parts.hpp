@@ -42,22 +42,22 @@ inline bool is_ignored(const TensorTable& table, const std::string& name) {
                        [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
-/// How parts hold the tensor of one name.
-struct PartOf {
+/// How the parts share a tensor.
+struct SharedTensor {
     Cut cut = Cut::none;
-    bool is_key_value = false;  ///< k or v alone, whose heads may be fewer than the parts
+    bool replicated = false;  ///< several hold the same where there are more parts than key/value heads
 };
 
 /// How the parts share each tensor, by the names of the table.
-inline std::map<std::string, PartOf> shares_by_name(const TensorTable& table) {
-    std::map<std::string, PartOf> shares;
+inline std::map<std::string, SharedTensor> shared_by_name(const TensorTable& table) {
+    std::map<std::string, SharedTensor> shared;
     for_each_message_type([&]<class M>() {
-        for (const Row<M>& row : table.rows<M>())
-            for (const std::string& name : row.names) shares[name] = {.cut = row.cut};
+        for (const Row<M>& row : table.rows<M>()) {
+            for (const std::string& name : row.names) shared[name].cut = row.cuts.of(Group::tensor);
+            for (const std::string& name : row.replicated) shared[name].replicated = true;
+        }
     });
-    if (const Row<TransformerLayer>* qkv = row_of(table, &TransformerLayer::qkv_weight); qkv && !qkv->names[2].empty())
-        shares[qkv->names[1]].is_key_value = shares[qkv->names[2]].is_key_value = true;
-    return shares;
+    return shared;
 }
 
 /// How many parts hold the same key/value heads: 1 where there are as many heads as parts.
@@ -70,8 +70,8 @@ inline std::uint64_t copies_of(const Tensor& shard, std::size_t parts, std::uint
 
 /// The same tensor of every part, as one. A part whose key/value rows are those of the `copies - 1` parts behind it as
 /// well stands for them all.
-inline Tensor joined_parts(std::span<const TensorDict> parts, const NamedTensor& first, Cut cut, std::uint64_t copies,
-                           std::vector<std::string>& mixed) {
+inline Tensor joined_parts(std::span<const TensorDict> parts, const NamedTensor& first, std::size_t axis,
+                           std::uint64_t copies, std::vector<std::string>& mixed) {
     std::string differ;
     std::vector<Tensor> shards;
     for (std::size_t part = 0; part < parts.size(); part += copies) {
@@ -86,7 +86,6 @@ inline Tensor joined_parts(std::span<const TensorDict> parts, const NamedTensor&
         shards.push_back(entry->tensor);
     }
     if (!differ.empty()) require_one_type(shards, &mixed, differ);
-    const std::size_t axis = cut == Cut::rows ? 0 : 1;
     if (first.tensor.shape().rank() <= axis)
         throw Error(
             to_text(first.file, ": tensor '", first.name, "' has shape ", first.tensor.shape(), ", expected a matrix"));
@@ -130,16 +129,16 @@ inline TensorDict merge_parts(std::vector<TensorDict> parts, const TensorTable& 
                               std::vector<std::string>& mixed) {
     if (parts.size() == 1) return std::move(parts.front());
     detail::require_no_more(parts);
-    const auto shares = detail::shares_by_name(table);
+    const auto all_shared = detail::shared_by_name(table);
     const std::uint64_t key_rows = header.attention.num_query_groups * header.attention.kv_channels;
     TensorDict whole;
     for (NamedTensor entry : parts.front().entries()) {
-        const auto found = shares.find(detail::table_pattern(entry.name));
-        const detail::PartOf share = found == shares.end() ? detail::PartOf{} : found->second;
-        const std::uint64_t copies = share.is_key_value ? detail::copies_of(entry.tensor, parts.size(), key_rows) : 1;
+        const auto found = all_shared.find(detail::table_pattern(entry.name));
+        const detail::SharedTensor shared = found == all_shared.end() ? detail::SharedTensor{} : found->second;
+        const std::uint64_t copies = shared.replicated ? detail::copies_of(entry.tensor, parts.size(), key_rows) : 1;
         detail::require_same_copies(parts, entry.name, copies);
-        if (share.cut != Cut::none)
-            entry.tensor = detail::joined_parts(parts, entry, share.cut, copies, mixed);
+        if (shared.cut.axis)
+            entry.tensor = detail::joined_parts(parts, entry, *shared.cut.axis, copies, mixed);
         else if (!detail::is_ignored(table, entry.name))
             detail::require_same(parts, entry);
         whole.add(std::move(entry));

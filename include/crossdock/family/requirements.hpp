@@ -28,9 +28,9 @@ inline void require_expressible(const std::vector<Requirement>& requirements, co
 
 /// Throws Error naming the first tensor of the model for which the table has no row: the net below the requirements.
 inline void require_rows(const TensorTable& table, const ModelHeader& header, std::string_view format) {
-    for_each_message_type([&]<class M>() {
+    for_each_message(header, [&]<class M>(Key<M> key) {
         for (const TensorField<M>& field : tensor_fields<M>)
-            if (field.expected(header) && !row_of(table, field.tensor))
+            if (field.expected(header, key.index) && !row_of(table, field.tensor))
                 throw Error(to_text("the model has a tensor '", field.name, "' (", M::name, "), for which ", format,
                                     " has no place"));
     });
@@ -40,6 +40,8 @@ inline void require_rows(const TensorTable& table, const ModelHeader& header, st
 /// not speak of, the format can say either way.
 namespace require {
 
+inline constexpr Requirement equal_layers{"layers that differ from each other (other_layers)",
+                                          [](const ModelHeader& h) { return h.other_layers.empty(); }};
 inline constexpr Requirement rms_norm{"layer norms", [](const ModelHeader& h) { return h.norm == NormKind::rms; }};
 inline constexpr Requirement layer_norm{"RMS norms", [](const ModelHeader& h) { return h.norm == NormKind::layer; }};
 inline constexpr Requirement plain_norm{"zero-centred norm weights",

@@ -39,12 +39,12 @@ namespace detail {
 inline std::size_t header_capacity(const TensorTable& table, const ModelHeader& header) {
     constexpr std::size_t entry_bytes = 160;  // dtype, shape, two offsets of 20 digits and the punctuation
     std::size_t bytes = 1024;
-    for_each_message_type([&]<class M>() {
-        const std::uint64_t times = std::is_same_v<M, TransformerLayer> ? header.num_layers : 1;
-        for (const Row<M>& row : table.rows<M>())
-            for (const std::string& name : row.names)
-                if (!name.empty() && expected_shape(row.fields[0], header))
-                    bytes += times * (name.size() + entry_bytes);
+    for_each_message(header, [&]<class M>(Key<M> key) {
+        for (const Row<M>& row : table.rows<M>()) {
+            const Parts fields = blank_fields(row, header, key.index);
+            if (fields.empty()) continue;
+            for (const std::string& name : row.names) bytes += element_count(row, fields) * (name.size() + entry_bytes);
+        }
     });
     return bytes;
 }
@@ -66,15 +66,15 @@ public:
     }
 
 protected:
-    void prepare(const ModelHeader& header) override {
-        header_ = header;
+    void prepare() override {
         if (!options_.config.empty()) take_reference();
         if (header_.true_vocab_size)
             header_.vocab_rows = *header_.true_vocab_size;
         else
-            notice(to_text("the true vocabulary size is not known; all ", header.vocab_rows, " rows are kept"));
+            notice(to_text("the true vocabulary size is not known; all ", header_.vocab_rows, " rows are kept"));
         const std::string format = for_family(kind().target, family_.name);
         require_expressible(family_.requirements, header_, to_text("a ", family_.name, " checkpoint"));
+        if (!layout_.layers_may_differ) require_expressible({require::equal_layers}, header_, format);
         require_expressible(layout_.requirements, header_, format);
         auto [table, notices] = kind().target_table(family_, layout_, header_);
         require_rows(table, header_, format);
@@ -88,12 +88,15 @@ protected:
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
-        TargetCheckpoint target{.header = header_, .table = &table_, .ranks = ranks()};
-        for (std::uint64_t index = 0; index < header_.num_layers; ++index) target.layers.push_back({0, {"", index}});
-        target.stages.push_back(kind().open_writers({.directory = directory,
-                                                     .ranks = ranks(),
-                                                     .header_capacity = detail::header_capacity(table_, header_),
-                                                     .max_shard_bytes = max_shard_bytes_}));
+        TargetCheckpoint target;
+        for (std::uint64_t index = 0; index < header_.num_layers; ++index)
+            target.layers.push_back({0, {"", index, header_.num_layers}});
+        auto writers = kind().open_writers({.directory = directory,
+                                            .ranks = ranks(),
+                                            .header_capacity = detail::header_capacity(table_, header_),
+                                            .max_shard_bytes = max_shard_bytes_});
+        for (std::uint64_t rank = 0; rank < writers.size(); ++rank)
+            target.writers[{.tensor = rank}] = std::move(writers[rank]);
         return target;
     }
 
@@ -129,8 +132,6 @@ private:
     const Layout& layout_;
     FamilySaverOptions options_;
     std::uint64_t max_shard_bytes_ = sharded::default_shard_bytes;
-    ModelHeader header_;
-    TensorTable table_;
 };
 
 /// The saver of one family; `family` is llama_family and its like.
