@@ -99,6 +99,7 @@ struct Family {
     std::string_view (*guessed_model_type)(const ModelHeader&) = nullptr;  ///< which of model_types, if not the first
     std::vector<std::string_view> relatives{};  ///< model_type of other architectures that go by the family's name
     std::vector<HubSwitch> switches{};
+    bool layers_may_differ = false;                                 ///< `config` says how
     void (*add_twins)(TensorTable&, const ModelHeader&) = nullptr;  ///< names under which readers want a tensor again
 };
 
@@ -148,6 +149,8 @@ namespace detail {
 
 /// Requirements that several formats share.
 namespace require {
+inline constexpr Requirement equal_layers{"layers that differ from each other (other_layers)",
+                                          [](const ModelHeader& h) { return h.other_layers.empty(); }};
 inline constexpr Requirement rms_norm{"layer norms", [](const ModelHeader& h) { return h.norm == NormKind::rms; }};
 inline constexpr Requirement layer_norm{"RMS norms", [](const ModelHeader& h) { return h.norm == NormKind::layer; }};
 inline constexpr Requirement plain_norm{"zero-centred norm weights",

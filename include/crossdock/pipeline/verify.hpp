@@ -99,6 +99,9 @@ private:
             if (value != *other)
                 differ(to_text("header / ", name), to_text(json_shown(value), " in A, ", json_shown(*other), " in B"));
         }
+        const bool in_a = !header_a_.other_layers.empty(), in_b = !header_b_.other_layers.empty();
+        if (in_a != in_b)
+            differ("header / other_layers", to_text("layers differ from each other only in ", in_a ? "A" : "B"));
     }
 
     /// Rows beyond the true vocabulary, as either side states it, are padding and not compared.
