@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A family of one's own is a table. This one computes what Llama does, under names and config keys of its own.
-#include "own_program.hpp"
+#include <crossdock/cli/run.hpp>
+#include <crossdock/crossdock.hpp>
 
 namespace {
 
@@ -51,10 +52,7 @@ const Family& heron_family() {
 
 }  // namespace
 
-int main(int, char** arguments) {
-    using Loaders = BuiltinLoaders::with<FamilyLoader<heron_family>>;
-    using Savers = BuiltinSavers::with<FamilySaver<heron_family>>;
-    const int converted = run_words<Loaders, Savers>(
-        {"convert", "--loader", "llama", "--load_dir", arguments[1], "--saver", "heron", "--save_dir", arguments[2]});
-    return converted ? converted : run_words<Loaders, Savers>({"verify", arguments[1], arguments[2]});
-}
+using Loaders = BuiltinLoaders::with<FamilyLoader<heron_family>>;
+using Savers = BuiltinSavers::with<FamilySaver<heron_family>>;
+
+int main(int argc, char** argv) { return crossdock::cli::run<Loaders, Savers>(argc, argv); }
