@@ -20,6 +20,8 @@ public:
         weights_.open(staged_.path() / "weights.raw", std::ios::binary);
     }
 
+    void begin(const crossdock::SaverContext& context) { context_.emplace(context); }
+
     void write(const crossdock::ModelHeader& header) {
         crossdock::Json json = crossdock::header_to_json(header);
         json["vocab_rows"] = header.vocab_rows;
@@ -39,17 +41,12 @@ public:
     }
 
 private:
-    /// A megabyte at a time, so that memory does not grow with the tensor.
     void append(const crossdock::Tensor& tensor) {
-        const std::uint64_t block = (1U << 20) / crossdock::item_size(tensor.dtype());
-        for (std::uint64_t begin = 0; begin < tensor.element_count(); begin += block) {
-            std::vector<std::byte> bytes(std::min(block, tensor.element_count() - begin) *
-                                         crossdock::item_size(tensor.dtype()));
-            tensor.evaluate(begin, bytes);
-            weights_.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-        }
+        crossdock::write_to(weights_, tensor);
+        if (context_ && context_->written) context_->written(tensor.byte_count());
     }
 
     crossdock::StagedDirectory staged_;
     std::ofstream weights_;
+    std::optional<crossdock::SaverContext> context_;
 };

@@ -33,6 +33,21 @@ TEST_CASE("the version is one line", "[cli]") {
     CHECK(result.err.empty());
 }
 
+TEST_CASE("help and errors call the program what it is called", "[cli]") {
+    const crossdock::test::TemporaryDirectory directory;
+    const std::string heron = (directory / "heron").string();
+    std::filesystem::create_symlink(CROSSDOCK_CLI, heron);
+    const auto run = [&](std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), heron);
+        return crossdock::test::run_program(std::move(arguments));
+    };
+    CHECK(run({}).err == "heron: a command is missing, one of convert, verify, inspect, plugins; see heron --help\n");
+    CHECK_THAT(run({"--help"}).out, ContainsSubstring("usage: heron COMMAND"));
+    CHECK_THAT(run({"convert", "--help"}).out, ContainsSubstring("heron convert [OPTION...]"));
+    CHECK_THAT(run({"convert", "--help"}).out, !ContainsSubstring("crossdock"));
+    CHECK(run({"inspect"}).err == "heron: heron inspect needs DIR, see heron inspect --help\n");
+}
+
 TEST_CASE("help lists the commands, and each command has its own", "[cli]") {
     const ProgramResult overview = crossdock_program({"--help"});
     CHECK(overview.exit_code == 0);

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <crossdock/cli/run.hpp>
-#include <crossdock/plugin/builtin.hpp>
+#include <crossdock/family/gpt2.hpp>
+#include <crossdock/plugin/family/loader.hpp>
+#include <crossdock/plugin/family/saver.hpp>
 
+/// A command line with some of the plugins only.
 int main(int argc, char** argv) {
-    return crossdock::cli::run<crossdock::BuiltinLoaders, crossdock::BuiltinSavers>(argc, argv);
+    using Loaders = crossdock::PluginList<crossdock::Loader, crossdock::FamilyLoader<crossdock::gpt2_family>>;
+    using Savers = crossdock::PluginList<crossdock::Saver, crossdock::FamilySaver<crossdock::gpt2_family>>;
+    return crossdock::cli::run<Loaders, Savers>(argc, argv);
 }

@@ -19,7 +19,7 @@ class TensorSlot {
 public:
     virtual ~TensorSlot() = default;
 
-    /// Puts the bytes at `at` from the tensor's begin. Throws Error where the disk refuses.
+    /// Puts the bytes at `at` from the start of the tensor. Throws Error when the disk refuses.
     virtual void write(std::uint64_t at, std::span<const std::byte> bytes) = 0;
 };
 

@@ -29,6 +29,7 @@ inline std::uint64_t columns_of(const Tensor& rows) {
 }  // namespace detail
 
 /// The rows of a version-0 tensor in the order of version 2.0.
+/// Throws Error when they are not q, k and v of whole heads.
 inline Tensor qkv_from_version_0(const Tensor& rows, std::uint64_t head_rows) {
     return detail::swap_blocks(rows, {3, detail::heads_in(rows, head_rows), head_rows * detail::columns_of(rows)}, 0);
 }
@@ -38,7 +39,8 @@ inline Tensor qkv_to_version_0(const Tensor& rows, std::uint64_t head_rows) {
     return detail::swap_blocks(rows, {detail::heads_in(rows, head_rows), 3, head_rows * detail::columns_of(rows)}, 0);
 }
 
-/// The rows of a version-1.0 tensor in the order of version 2.0.
+/// The rows of a version-1.0 tensor in the order of version 2.0. Throws Error when they are not q, k and v of whole
+/// heads.
 inline Tensor qkv_from_version_1(const Tensor& rows, std::uint64_t head_rows) {
     return detail::swap_blocks(rows, {detail::heads_in(rows, head_rows), head_rows, 3, detail::columns_of(rows)}, 1);
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "crossdock/core/dtype.hpp"
+#include "crossdock/protocol/carried_text.hpp"
 
 namespace crossdock {
 
@@ -124,7 +125,7 @@ struct Origin {
     std::optional<MegatronCode> megatron;  ///< of a Megatron checkpoint
     bool may_ignore = false;               ///< the loader has an option "ignore", for what is unexpressed
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
-    std::map<std::string, std::string> carried;
+    std::map<std::string, CarriedText> carried;
     /// Files to be copied beside the target's weights, byte for byte (tokenizers).
     std::vector<Companion> companions;
     /// What the source's description asks of the same tensors and no field of the header can say, by the name of the

@@ -285,7 +285,7 @@ private:
 
 inline void check_size(const Entry& entry) {
     if (entry.end < entry.begin)
-        throw Error(to_text("tensor '", entry.name, "': ends at byte ", entry.end, " of the data, before its begin at ",
+        throw Error(to_text("tensor '", entry.name, "': ends at byte ", entry.end, " of the data, before its start at ",
                             entry.begin));
     const std::uint64_t bytes = in_context(to_text("tensor '", entry.name, "'"), [&] {
         return checked_multiply(entry.shape.element_count(), item_size(entry.dtype), "size");
@@ -298,7 +298,7 @@ inline void check_size(const Entry& entry) {
 inline void check_neighbours(const Entry* previous, const Entry& entry) {
     const std::uint64_t expected = previous ? previous->end : 0;
     if (entry.begin == expected) return;
-    const std::string before = previous ? to_text("the end of tensor '", previous->name, "'") : "the data's begin";
+    const std::string before = previous ? to_text("the end of tensor '", previous->name, "'") : "the start of the data";
     throw Error(to_text("tensor '", entry.name, "': begins at byte ", entry.begin, " of the data, expected ", expected,
                         ", ", before,
                         entry.begin > expected ? "; holes are not allowed" : "; tensors must not overlap"));

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "crossdock/family/config_table.hpp"
-#include "crossdock/family/family.hpp"
 #include "crossdock/family/megatron/claims.hpp"
 #include "crossdock/family/megatron/flags.hpp"
 #include "crossdock/family/megatron/other_args.hpp"
+#include "crossdock/family/requirements.hpp"
 #include "crossdock/family/tensor_table.hpp"
 #include "crossdock/protocol/model_header.hpp"
 

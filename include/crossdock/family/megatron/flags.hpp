@@ -10,9 +10,9 @@
 
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/text.hpp"
-#include "crossdock/family/family.hpp"
 #include "crossdock/family/megatron/args.hpp"
 #include "crossdock/family/megatron/nvidia_args.hpp"
+#include "crossdock/family/requirements.hpp"
 
 namespace crossdock {
 

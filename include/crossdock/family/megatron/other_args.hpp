@@ -159,6 +159,7 @@ inline std::vector<OtherArgument> megatron_lm_other_args() {
 
 /// The table with these arguments as further lines: what all ranks must agree on, and what must be understood.
 inline ConfigTable with_other_args(ConfigTable table, const std::vector<OtherArgument>& others) {
+    using namespace config;
     for (const OtherArgument& other : others)
         table.push_back(understood({other.name}, [](const Json&, ModelHeader&) {}));
     return table;

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "crossdock/family/family.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
+#include "crossdock/family/requirements.hpp"
 
 namespace crossdock::detail {
 

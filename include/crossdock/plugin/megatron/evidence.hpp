@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "crossdock/plugin/family/loader.hpp"
+#include "crossdock/family/evidence.hpp"
 #include "crossdock/plugin/megatron/wrappers.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 

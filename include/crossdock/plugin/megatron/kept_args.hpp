@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "crossdock/container/pickle/value.hpp"
+#include "crossdock/family/description.hpp"
 #include "crossdock/family/megatron/dialects.hpp"
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
 #include "crossdock/plugin/megatron/kept_values.hpp"
@@ -81,10 +82,8 @@ inline void erase_model_args(const MegatronDialect& source, const MegatronDialec
 /// model where another did, as that is translated.
 inline Json source_args(const MegatronDialect& target, const ModelHeader& header) {
     const MegatronDialect* source = source_dialect(header);
-    const auto carried = header.origin.carried.find("args");
-    if (!source || carried == header.origin.carried.end()) return Json::object();
-    Json args = parse_json(carried->second, "args of the source");
-    if (!args.is_object()) return Json::object();
+    if (!source) return Json::object();
+    Json args = carried_json(header, "args");
     if (source->line != target.line) erase_model_args(*source, target, args);
     return args;
 }
