@@ -34,7 +34,7 @@ public:
     }
     crossdock::Embeddings embeddings() override { return next<crossdock::Embeddings>(); }
     crossdock::TransformerLayer layer(std::uint64_t index) override {
-        auto message = next<crossdock::TransformerLayer>();
+        auto message = next<crossdock::TransformerLayer>(index);
         message.index = index;
         return message;
     }
@@ -44,10 +44,10 @@ public:
 private:
     /// Messages come in protocol order, so each one's tensors lie behind those of the one before.
     template <class Message>
-    Message next() {
+    Message next(std::uint64_t index = 0) {
         Message message;
         for (const auto& field : crossdock::tensor_fields<Message>)
-            if (const auto shape = field.expected(header_)) {
+            if (const auto shape = field.expected(header_, index)) {
                 message.*field.tensor = crossdock::region(weights_, offset_, header_.params_dtype, *shape);
                 offset_ += (message.*field.tensor)->byte_count();
             }

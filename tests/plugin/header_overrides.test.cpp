@@ -84,7 +84,7 @@ TEST_CASE("what the tensors contradict is refused", "[plugin][overrides]") {
     CHECK_THAT(refusal([&] {
                    save(*load("gpt2", golden("hf/gpt2")), "mcore", scratch / "out", {{"max_position_embeddings", "7"}});
                }),
-               ContainsSubstring("--max_position_embeddings 7 contradicts the model's table of "));
+               ContainsSubstring("max_position_embeddings 7 contradicts the model's table of "));
 }
 
 TEST_CASE("values that cannot be are refused", "[plugin][overrides]") {

@@ -24,7 +24,7 @@ public:
     ModelHeader header() override { return header_; }
     Embeddings embeddings() override { return make<Embeddings>(1); }
     TransformerLayer layer(std::uint64_t index) override {
-        auto message = make<TransformerLayer>(100 + static_cast<std::uint32_t>(index));
+        auto message = make<TransformerLayer>(100 + static_cast<std::uint32_t>(index), index);
         message.index = index;
         return message;
     }
@@ -36,11 +36,11 @@ public:
 
 private:
     template <class M>
-    M make(std::uint32_t number) const {
+    M make(std::uint32_t number, std::uint64_t layer = 0) const {
         M message;
         std::mt19937 random(seed_ * 1000 + number);
         for (const auto& field : tensor_fields<M>)
-            if (const auto shape = field.expected(header_)) message.*field.tensor = tensor(*shape, random);
+            if (const auto shape = field.expected(header_, layer)) message.*field.tensor = tensor(*shape, random);
         return message;
     }
 

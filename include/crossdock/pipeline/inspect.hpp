@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "crossdock/family/tensor_table.hpp"
 #include "crossdock/plugin/loader.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock {
 
@@ -69,16 +69,7 @@ void list_tensors(const M& message, std::vector<InspectedTensor>& list) {
 inline Inspection inspect(Loader& loader) {
     Inspection found{
         .header = loader.header(), .tensors = {}, .storage = loader.storage(), .notices = loader.notices()};
-    const auto list = [&]<class M>(const M& message) {
-        if (has_message<M>(found.header)) detail::list_tensors(message, found.tensors);
-    };
-    list(loader.embeddings());
-    for (std::uint64_t index = 0; index < found.header.num_layers; ++index) list(loader.layer(index));
-    list(loader.final_norm());
-    list(loader.output_layer());
-    list(loader.pooler());
-    list(loader.bert_lm_head());
-    list(loader.bert_binary_head());
+    for_each_message(found.header, [&](auto key) { detail::list_tensors(pull(key, loader), found.tensors); });
     return found;
 }
 

@@ -13,7 +13,7 @@
 #include "crossdock/pipeline/progress.hpp"
 #include "crossdock/plugin/saver.hpp"
 #include "crossdock/protocol/check_header.hpp"
-#include "crossdock/protocol/messages.hpp"
+#include "crossdock/protocol/message_list.hpp"
 #include "crossdock/protocol/sequence.hpp"
 
 namespace crossdock {

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "crossdock/pipeline/progress.hpp"
 #include "crossdock/plugin/loader.hpp"
 #include "crossdock/protocol/header_fields.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock {
 
@@ -97,6 +99,9 @@ private:
             if (value != *other)
                 differ(to_text("header / ", name), to_text(json_shown(value), " in A, ", json_shown(*other), " in B"));
         }
+        const bool in_a = !header_a_.other_layers.empty(), in_b = !header_b_.other_layers.empty();
+        if (in_a != in_b)
+            differ("header / other_layers", to_text("layers differ from each other only in ", in_a ? "A" : "B"));
     }
 
     /// Rows beyond the true vocabulary, as either side states it, are padding and not compared.
@@ -114,23 +119,18 @@ private:
     }
 
     void compare_messages() {
-        compare(a_.embeddings(), b_.embeddings());
-        const std::uint64_t both = std::min(header_a_.num_layers, header_b_.num_layers);
-        for (std::uint64_t index = 0; index < both; ++index) compare(a_.layer(index), b_.layer(index));
-        for (std::uint64_t index = both; index < std::max(header_a_.num_layers, header_b_.num_layers); ++index)
-            differ(to_text(TransformerLayer::name, " ", index),
-                   to_text("is missing in ", index < header_a_.num_layers ? "B" : "A"));
-        compare_if_present(&Loader::final_norm);
-        compare_if_present(&Loader::output_layer);
-        compare_if_present(&Loader::pooler);
-        compare_if_present(&Loader::bert_lm_head);
-        compare_if_present(&Loader::bert_binary_head);
+        for_each_message_type([this]<class M>() {
+            const std::uint64_t in_a = message_count<M>(header_a_), in_b = message_count<M>(header_b_);
+            for (Key<M> key; key.index < std::max(in_a, in_b); ++key.index)
+                compare(key, key.index < in_a, key.index < in_b);
+        });
     }
 
     template <class M>
-    void compare_if_present(M (Loader::*load)()) {
-        const bool in_a = has_message<M>(header_a_), in_b = has_message<M>(header_b_);
-        if (in_a || in_b) compare(in_a ? (a_.*load)() : M{}, in_b ? (b_.*load)() : M{});
+    void compare(Key<M> key, bool in_a, bool in_b) {
+        constexpr bool is_layer = std::is_same_v<M, TransformerLayer>;
+        if (is_layer && in_a != in_b) return differ(message_name(key), to_text("is missing in ", in_a ? "B" : "A"));
+        compare(in_a ? pull(key, a_) : M{}, in_b ? pull(key, b_) : M{});
     }
 
     template <class M>

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "crossdock/protocol/messages.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock {
 

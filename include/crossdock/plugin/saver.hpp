@@ -11,7 +11,7 @@
 
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
-#include "crossdock/protocol/messages.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock {
 

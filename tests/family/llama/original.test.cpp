@@ -344,7 +344,7 @@ TEST_CASE("a Llama in more parts than key/value heads has each head once", "[fam
     CHECK(differences(*source, *load("llama", in_four)) == none);
     CHECK(refusal([&] {
               save(*source, "llama", scratch / "out", {{"layout", "original"}, {"model_parallel_size", "4"}});
-          }) == "--model_parallel_size 4 does not divide the model's 2 key/value heads; choose a divisor");
+          }) == "model_parallel_size 4 does not divide the model's 2 key/value heads; choose a divisor");
 }
 
 TEST_CASE("llama's original files with holes or odd shapes are refused", "[family][llama]") {

@@ -177,7 +177,7 @@ TEST_CASE("an argument that changes the model and that no field says is refused 
         const std::string name = *entry.key.as_string();
         INFO(name);
         CHECK_THAT(why_not_llama({entry}), StartsWith("the source states " + name + " "));
-        CHECK_THAT(why_not_llama({entry}), ContainsSubstring("give --ignore " + name));
+        CHECK_THAT(why_not_llama({entry}), ContainsSubstring("give the option ignore " + name));
         const bool is_positions = name == "position_embedding_type";
         CHECK(why_not_llama({entry}, {{"ignore", name}}).empty());
         const TemporaryDirectory scratch;
@@ -294,8 +294,8 @@ TEST_CASE("statements that the tensors contradict are refused", "[plugin][megatr
     CHECK_THAT(why(tied, "mcore", {{"untie_embeddings_and_output_weights", true}}),
                StartsWith("'untie_embeddings_and_output_weights' is true, but the tensors have no head of their own"));
     ModelHeader ungated = plain;
-    ungated.gated_mlp = false;
-    ungated.activation = Activation::squared_relu;
+    ungated.mlp.gated = false;
+    ungated.mlp.activation = Activation::squared_relu;
     CHECK_THAT(why(ungated, "mcore", {{"swiglu", true}, {"squared_relu", false}}),
                StartsWith("'swiglu' is true, but the tensors have an MLP without a gate"));
 }

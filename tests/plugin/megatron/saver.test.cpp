@@ -30,7 +30,7 @@ std::vector<std::uint64_t> layers_in(Loader& source, const pickle::Value& root, 
     const TensorDict dict = torch::tensors(*root.find(chunk), chunk);
     std::vector<std::uint64_t> found;
     for (std::uint64_t index = 0;; ++index) {
-        const NamedTensor* entry = dict.find(layer_name(pattern, index));
+        const NamedTensor* entry = dict.find(stored_name(pattern, index));
         if (!entry) return found;
         for (std::uint64_t layer = 0; layer < source.header().num_layers; ++layer)
             if (source.layer(layer).input_norm_weight->bytes() == entry->tensor.bytes()) found.push_back(layer);
@@ -141,7 +141,7 @@ TEST_CASE("pipelines that do not fit the model are refused", "[plugin][megatron]
     CHECK(why(pp("2", {{"num_layers_in_last_pipeline_stage", "0"}})) == "a pipeline stage holds at least 1 layer");
     CHECK_THAT(why({{"num_layers_in_last_pipeline_stage", "2"}}), ContainsSubstring("need at least 2 pipeline stages"));
     CHECK(why({{"target_tensor_parallel_size", "4"}}) ==
-          "--target_tensor_parallel_size 4 does not divide the model's 2 key/value heads; choose a divisor");
+          "target_tensor_parallel_size 4 does not divide the model's 2 key/value heads; choose a divisor");
 }
 
 TEST_CASE("padding rows stay as they are when the padded size does, as the reference keeps them",
