@@ -50,7 +50,7 @@ TEST_CASE("falcon tells its variants from the tensors", "[family][falcon]") {
     CHECK_FALSE(rw.parallel_attention);
     CHECK(rw.positions == PositionKind::alibi);
     CHECK(rw.attention.num_query_groups == rw.attention.num_attention_heads);
-    CHECK((rw.attention.qkv_bias && rw.attention.dense_bias && rw.fc1_bias && rw.fc2_bias));
+    CHECK((rw.attention.qkv_bias && rw.attention.dense_bias && rw.mlp.fc1_bias && rw.mlp.fc2_bias));
 }
 
 TEST_CASE("falcon reads the first, remote code's files and writes them in the modern form", "[family][falcon]") {

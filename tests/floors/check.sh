@@ -63,7 +63,7 @@ public=(
     layout/*.hpp
     protocol/*.hpp
     family/*.hpp
-    plugin/{builtin,loader,options,plugin_list,saver,table_loader,table_saver}.hpp
+    plugin/{any_loader,any_saver,builtin,concepts,options,plugin_list,saver_context,storage,table_loader,table_saver}.hpp
     plugin/{family,megatron}/{loader,saver}.hpp
     pipeline/{convert,inspect,progress,send_model,verify}.hpp
 )

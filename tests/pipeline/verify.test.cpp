@@ -159,7 +159,7 @@ TEST_CASE("rows beyond the true vocabulary are left out", "[pipeline]") {
         models.b.alter_embeddings = [](Embeddings& message) { message.word = slice(*message.word, 0, 0, 90); };
         CHECK(models.differences() ==
               std::vector<std::string>{"embeddings / word embeddings: has shape [100, 32] in A, [90, "
-                                       "32] in B; if rows are padding, give --true_vocab_size"});
+                                       "32] in B; if rows are padding, give the option true_vocab_size"});
     }
 }
 

@@ -16,11 +16,13 @@
 #include <vector>
 
 #include "crossdock/container/transfer.hpp"
+#include "crossdock/container/transfer_pool.hpp"
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/pipeline/compare_tensors.hpp"
 #include "crossdock/pipeline/progress.hpp"
-#include "crossdock/plugin/loader.hpp"
+#include "crossdock/plugin/any_loader.hpp"
+#include "crossdock/plugin/concepts.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 #include "crossdock/protocol/message_list.hpp"
 
@@ -55,16 +57,14 @@ namespace detail {
 /// Compares two headers, then the messages of two models, pair by pair.
 class Verifier {
 public:
-    Verifier(Loader& a, Loader& b, const VerifyOptions& options)
+    Verifier(AnyLoader& a, AnyLoader& b, ProgressReporter& reporter, Transfers& transfers)
         : a_(a),
           b_(b),
-          listening_(reporter_, options.progress),
-          pool_(
-              options.threads ? options.threads : std::max(1U, std::thread::hardware_concurrency()),
-              [this](std::uint64_t bytes) { reporter_.done(bytes); }, options.stop) {}
+          reporter_(reporter),
+          transfers_(transfers) {}
 
     VerifyReport run() {
-        for (Loader* side : {&a_, &b_}) side->will_cast(DType::f32);  // only what differs in type within one tensor
+        for (AnyLoader* side : {&a_, &b_}) side->will_cast(DType::f32);  // only what differs in type within one tensor
         a_.begin();
         b_.begin();
         header_a_ = a_.header();
@@ -73,14 +73,14 @@ public:
         compare_headers();
         agree_on_vocabulary();
         compare_messages();
-        pool_.wait();
+        transfers_.wait();
         report_.bytes = reporter_.bytes();
         collect();
         return std::move(report_);
     }
 
 private:
-    /// A tensor that both sides have and that the pool is comparing.
+    /// A tensor that both sides have and that is being compared.
     struct Pair {
         std::string place;
         std::shared_ptr<Mismatch> mismatch;
@@ -156,42 +156,55 @@ private:
         ++report_.tensors;
         if (a.shape() != b.shape()) {
             const bool may_be_padded = is_vocabulary && !header_a_.true_vocab_size && !header_b_.true_vocab_size;
-            return differ(place, to_text("has shape ", a.shape(), " in A, ", b.shape(), " in B",
-                                         may_be_padded ? "; if rows are padding, give --true_vocab_size" : ""));
+            return differ(place,
+                          to_text("has shape ", a.shape(), " in A, ", b.shape(), " in B",
+                                  may_be_padded ? "; if rows are padding, give the option true_vocab_size" : ""));
         }
         if (a.dtype() != b.dtype())
             return differ(place, to_text("is ", dtype_name(a.dtype()), " in A, ", dtype_name(b.dtype()), " in B"));
         pairs_.push_back({place, std::make_shared<Mismatch>(a.dtype(), a.shape())});
-        pool_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch), place}});
+        transfers_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch), place}});
     }
 
-    /// What the pool found, in the order of the model, behind what was seen from the headers alone.
+    /// What the comparisons found, in the order of the model, behind what was seen from the headers alone.
     void collect() {
         for (const Pair& pair : pairs_)
             if (!pair.mismatch->empty()) differ(pair.place, pair.mismatch->describe());
     }
 
-    Loader &a_, &b_;
+    AnyLoader &a_, &b_;
+    ProgressReporter& reporter_;
+    Transfers& transfers_;
     ModelHeader header_a_, header_b_;
     std::uint64_t rows_a_ = 0, rows_b_ = 0;  // of the vocabulary, that are compared
     VerifyReport report_;
     std::vector<Pair> pairs_;
-    ProgressReporter reporter_;
-    ProgressReporter::Listening listening_;
-    TransferPool pool_;  // destroyed first: its threads report
 };
+
+/// The one comparison behind verify().
+inline VerifyReport run_comparison(AnyLoader& a, AnyLoader& b, const VerifyOptions& options) {
+    const auto begin = std::chrono::steady_clock::now();
+    ProgressReporter reporter;
+    const ProgressReporter::Listening listening(reporter, options.progress);
+    TransferPool pool(
+        thread_count(options.threads), [&](std::uint64_t bytes) { reporter.done(bytes); }, options.stop);
+    VerifyReport report = Verifier(a, b, reporter, pool).run();
+    for (AnyLoader* side : {&a, &b})
+        for (std::string& line : side->notices()) report.notices.push_back(to_text(side == &a ? "A: " : "B: ", line));
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return report;
+}
 
 }  // namespace detail
 
 /// Compares two checkpoints, whatever their formats and parallel sizes: every header field that both state, and every
-/// canonical tensor bit for bit, in blocks on several threads. Throws Error where one cannot be read, or Cancelled.
-inline VerifyReport verify(Loader& a, Loader& b, const VerifyOptions& options = {}) {
-    const auto begin = std::chrono::steady_clock::now();
-    VerifyReport report = detail::Verifier(a, b, options).run();
-    for (Loader* side : {&a, &b})
-        for (std::string& line : side->notices()) report.notices.push_back(to_text(side == &a ? "A: " : "B: ", line));
-    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    return report;
+/// canonical tensor bit for bit, in blocks on `options.threads` threads; the loaders are asked on the caller's. Throws
+/// Error where one cannot be read, or Cancelled.
+template <Loader A, Loader B>
+VerifyReport verify(A& a, B& b, const VerifyOptions& options = {}) {
+    auto&& any_a = as_any_loader(a);
+    auto&& any_b = as_any_loader(b);
+    return detail::run_comparison(any_a, any_b, options);
 }
 
 }  // namespace crossdock

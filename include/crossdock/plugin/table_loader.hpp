@@ -10,8 +10,8 @@
 
 #include "crossdock/core/same_bytes.hpp"
 #include "crossdock/family/apply_table.hpp"
-#include "crossdock/plugin/loader.hpp"
 #include "crossdock/plugin/placement.hpp"
+#include "crossdock/plugin/storage.hpp"
 
 namespace crossdock {
 
@@ -31,7 +31,7 @@ struct OpenCheckpoint {
 
 /// Sends any checkpoint that a table describes. The constructor goes over all tensors once, without content: what is
 /// missing or of the wrong shape is an Error before anything is sent, and what is left over is one in begin().
-class TableLoader : public Loader {
+class TableLoader {
 public:
     explicit TableLoader(OpenCheckpoint checkpoint)
         : checkpoint_(std::move(checkpoint)),
@@ -41,9 +41,9 @@ public:
         check_all_tensors();
     }
 
-    void will_cast(DType) override { will_cast_ = true; }
+    void will_cast(DType) { will_cast_ = true; }
 
-    void begin() override {
+    void begin() {
         if (!mixed_.empty() && !will_cast_)
             throw Error(to_text(mixed_.front(), ": give the option dtype to cast them to one type"));
         check_unused();
@@ -51,14 +51,7 @@ public:
         check_tied_copy();
     }
 
-    ModelHeader header() override { return checkpoint_.header; }
-    Embeddings embeddings() override { return load<Embeddings>(); }
-    TransformerLayer layer(std::uint64_t index) override { return load<TransformerLayer>(index); }
-    FinalNorm final_norm() override { return load<FinalNorm>(); }
-    OutputLayer output_layer() override { return load<OutputLayer>(); }
-    BertPooler pooler() override { return load<BertPooler>(); }
-    BertLmHead bert_lm_head() override { return load<BertLmHead>(); }
-    BertBinaryHead bert_binary_head() override { return load<BertBinaryHead>(); }
+    ModelHeader header() const { return checkpoint_.header; }
 
     /// The message of type M; number `index` of those that come once for each layer.
     template <class M>
@@ -73,7 +66,7 @@ public:
         return message;
     }
 
-    Storage storage() const override {
+    Storage storage() const {
         Storage storage{.ranks = {}, .unused = unused()};
         for (std::size_t stage = 0; stage < checkpoint_.stages.size(); ++stage)
             for (std::size_t rank = 0; rank < checkpoint_.stages[stage].size(); ++rank) {
@@ -86,7 +79,7 @@ public:
             }
         return storage;
     }
-    std::vector<std::string> notices() const override {
+    std::vector<std::string> notices() const {
         std::vector<std::string> lines = checkpoint_.notices;
         if (!mixed_.empty()) lines.push_back(to_text(mixed_.front(), ", read in a type that holds them all"));
         return lines;
@@ -158,7 +151,7 @@ private:
     /// A tied model's second copy of its embeddings is dropped where it repeats them.
     void check_tied_copy() {
         if (copies_.empty()) return;
-        const Embeddings message = embeddings();
+        const Embeddings message = load<Embeddings>();
         cast_to_common(copies_);
         const Tensor copy = concatenate(copies_, 0);
         copies_.clear();
@@ -174,7 +167,7 @@ private:
             return;
         }
         checkpoint_.header.tied_embeddings = false;
-        output_layer();
+        load<OutputLayer>();
         checkpoint_.notices.push_back(differs +
                                       ", to which config.json ties it; it is kept and the model is untied, as "
                                       "transformers does since release 5");

@@ -21,7 +21,7 @@
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/placement.hpp"
-#include "crossdock/plugin/saver.hpp"
+#include "crossdock/plugin/saver_context.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 
 namespace crossdock {
@@ -62,17 +62,18 @@ inline void require_checkpoint(const std::filesystem::path& directory) {
 }
 
 /// Writes any checkpoint that a table describes, into a staging directory that becomes the target in finish().
-class TableSaver : public Saver {
+class TableSaver {
 public:
     TableSaver(std::filesystem::path save_dir, bool overwrite, HeaderOverrides overrides = {})
         : save_dir_(std::move(save_dir)),
           overwrite_(overwrite),
           overrides_(std::move(overrides)) {}
+    virtual ~TableSaver() = default;
 
-    void begin(const SaverContext& context) override { context_ = context; }
+    void begin(const SaverContext& context) { context_.emplace(context); }
 
-    void write(const ModelHeader& header) override {
-        if (save_dir_.empty()) throw UsageError("the saver needs to know where to save (save_dir)");
+    void write(const ModelHeader& header) {
+        if (save_dir_.empty()) throw UsageError("save_dir is missing: where to save");
         if (!header.origin.directory.empty()) require_separate(header.origin.directory, save_dir_);
         header_ = with_overrides(header);
         require_expressed();
@@ -84,32 +85,27 @@ public:
             if (writer.first.pipeline >= stages_.size()) stages_.resize(writer.first.pipeline + 1);
             stages_[writer.first.pipeline].push_back(writer.first);
         }
-        pool_.emplace(context_.threads, context_.written, context_.stop);
     }
-    void write(const Embeddings& message) override {
+    void write(const Embeddings& message) {
         save(message);
         const bool needs_copy = stages_.size() > 1 || table_.always_unties;
         if (header_.tied_embeddings && needs_copy && message.word) save_tied_copy(*message.word);
     }
-    void write(const TransformerLayer& message) override { save(message); }
-    void write(const FinalNorm& message) override { save(message); }
-    void write(const OutputLayer& message) override { save(message); }
-    void write(const BertPooler& message) override { save(message); }
-    void write(const BertLmHead& message) override { save(message); }
-    void write(const BertBinaryHead& message) override { save(message); }
+    template <class M>
+    void write(const M& message) {
+        save(message);
+    }
 
-    void finish() override {
+    void finish() {
         require_header();
-        pool_->wait();
+        context().transfers.wait();
         close(target_, staged_->path());
         for (const auto& writer : target_.writers) writer.second->finish();
         copy_companions(header_, staged_->path());
         staged_->commit();
     }
 
-    std::vector<std::string> notices() const override {
-        return staged_ ? join_lists(staged_->notices(), notices_) : notices_;
-    }
+    std::vector<std::string> notices() const { return staged_ ? join_lists(staged_->notices(), notices_) : notices_; }
 
 protected:
     /// Checks that the target can express the model of header_ and decides how it is laid out: adapts header_ to what
@@ -151,7 +147,7 @@ private:
     }
 
     void require_header() const {
-        if (!pool_) throw Error("the saver is given a message before the header");
+        if (!staged_) throw Error("the saver is given a message before the header");
     }
 
     template <class M>
@@ -166,6 +162,11 @@ private:
                 [&](std::vector<StoredTensor> group) { submit(std::move(group)); });
     }
 
+    const SaverContext& context() const {
+        if (!context_) throw Error("the saver is given tensors before begin()");
+        return *context_;
+    }
+
     /// Stages do not share memory, so a tied model's last one has a copy of the embeddings to use as its head.
     void save_tied_copy(const Tensor& embeddings) {
         const Tensor rows = with_vocab_rows(embeddings, header_.vocab_rows);
@@ -178,14 +179,14 @@ private:
     }
 
     void submit(std::vector<StoredTensor> group) {
-        std::vector<Transfer> transfers;
+        std::vector<Transfer> moved;
         std::uint64_t bytes = 0;
         for (StoredTensor& stored : group) {
-            transfers.push_back({stored.tensor, slot_for(stored), stored.name});
+            moved.push_back({stored.tensor, slot_for(stored), stored.name});
             bytes += stored.tensor.byte_count();
         }
-        if (context_.planned) context_.planned(bytes);
-        pool_->submit(std::move(transfers));
+        if (context().planned) context().planned(bytes);
+        context().transfers.submit(std::move(moved));
     }
 
     /// The tensor's place in its rank's file, which several layers share where they are stacked.
@@ -202,12 +203,11 @@ private:
     std::filesystem::path save_dir_;
     bool overwrite_;
     HeaderOverrides overrides_;
-    SaverContext context_;
+    std::optional<SaverContext> context_;
     std::optional<StagedDirectory> staged_;
     TargetCheckpoint target_;
     std::vector<std::vector<RankCoordinates>> stages_;  // the ranks of each
     std::map<std::pair<RankCoordinates, std::string>, std::shared_ptr<TensorSlot>> stacked_;
-    std::optional<TransferPool> pool_;  // destroyed first: its threads write to the target's files
     std::vector<std::string> notices_;
 };
 

@@ -296,6 +296,8 @@ public:
     }
     /// The model types of config.json that it reads.
     static std::vector<std::string> hub_types() { return {family().hub_types.begin(), family().hub_types.end()}; }
+    /// What a user may call a model of this family.
+    static std::vector<std::string> model_types() { return {family().model_types.begin(), family().model_types.end()}; }
     /// Whether the directory's config.json or params.json is of this family.
     static bool recognises(const std::filesystem::path& directory) {
         if (detail::says_hub_type(directory))
