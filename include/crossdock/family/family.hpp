@@ -163,7 +163,7 @@ inline constexpr Requirement learned_positions{
     "no learned position table", [](const ModelHeader& h) { return h.positions == PositionKind::learned; }};
 inline constexpr Requirement sequential{"parallel attention (parallel_attention)",
                                         [](const ModelHeader& h) { return !h.parallel_attention; }};
-inline constexpr Requirement pre_norm{"norms behind the blocks (post_norm)",
+inline constexpr Requirement pre_norm{"norms after the blocks (post_norm)",
                                       [](const ModelHeader& h) { return !h.post_norm && !h.embedding_norm; }};
 inline constexpr Requirement final_norm{"no final norm", [](const ModelHeader& h) { return h.final_norm; }};
 inline constexpr Requirement gated{"an MLP without a gate", [](const ModelHeader& h) { return h.mlp.gated; }};
@@ -207,7 +207,7 @@ inline constexpr Requirement full_rotary{"partial rotary positions (rotary_perce
                                          }};
 }  // namespace require
 
-/// Of decoders as Llama's: RMS norms in front of the blocks, rotary positions, a gated MLP.
+/// Of decoders as Llama's: RMS norms before the blocks, rotary positions, a gated MLP.
 inline std::vector<Requirement> rms_decoder_requirements() {
     return {require::decoder_only, require::rms_norm, require::rotary,     require::full_rotary,
             require::sequential,   require::pre_norm, require::final_norm, require::gated};

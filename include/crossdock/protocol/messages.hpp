@@ -10,7 +10,7 @@
 
 namespace crossdock {
 
-// The messages of the protocol behind the header. fields.hpp says which of its tensors a message has and of which
+// The messages of the protocol after the header. fields.hpp says which of its tensors a message has and of which
 // shapes, message_list.hpp in which order messages come.
 
 struct Embeddings {

@@ -39,7 +39,7 @@ inline Description find_description(const Family& family, const std::filesystem:
                                     "and the files of Hugging Face come first")}};
     return {.is_original = true,
             .notices = {to_text(where,
-                                ": holds none of the weights that belong to config.json; params.json and its "
+                                ": has none of the weights that belong to config.json; params.json and its "
                                 "consolidated files are read")}};
 }
 

@@ -169,7 +169,7 @@ inline std::map<std::string, SharedTensor> shared_by_name(const TensorTable& tab
     return shared;
 }
 
-/// The same tensor of every part, as one. A part whose key/value rows are those of the `copies - 1` parts behind it as
+/// The same tensor of every part, as one. A part whose key/value rows are those of the `copies - 1` parts after it as
 /// well stands for them all.
 inline Tensor joined_parts(std::span<const TensorDict> parts, const NamedTensor& first, std::size_t axis,
                            std::uint64_t copies, std::vector<std::string>& mixed) {
