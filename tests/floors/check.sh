@@ -58,7 +58,7 @@ done <<< "$includes"
 public=(
     version.hpp
     core/{dtype,element_type,error,from_memory,recipe,shape,source,tensor,text,write_blocks}.hpp
-    container/{json,json_text,staged_directory,tensor_writer,transfer}.hpp
+    container/{json,json_text,staged_directory,tensor_dict,tensor_writer,transfer}.hpp
     container/{safetensors,sharded,torch}/{reader,writer}.hpp
     layout/*.hpp
     protocol/*.hpp
