@@ -36,7 +36,7 @@ private:
 };
 
 /// A container file that is being written: hands out places, and writes its index last. It is for one thread; its slots
-/// are for any, and may outlive it.
+/// are for any.
 class TensorWriter {
 public:
     virtual ~TensorWriter() = default;
