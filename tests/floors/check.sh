@@ -63,7 +63,8 @@ public=(
     layout/*.hpp
     protocol/*.hpp
     family/*.hpp
-    plugin/{any_loader,any_saver,builtin,concepts,options,plugin_list,saver_context,storage,table_loader,table_saver}.hpp
+    plugin/{any_loader,any_saver,builtin,concepts,options,plugin_list,saver_context,storage}.hpp
+    plugin/table_{loader,saver}.hpp
     plugin/{family,megatron}/{loader,saver}.hpp
     pipeline/{convert,inspect,progress,send_model,verify}.hpp
 )
