@@ -11,6 +11,7 @@
 #include "crossdock/container/sharded/reader.hpp"
 #include "crossdock/container/sharded/writer.hpp"
 #include "crossdock/container/staged_directory.hpp"
+#include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/container/torch/writer.hpp"

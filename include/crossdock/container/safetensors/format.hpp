@@ -67,7 +67,7 @@ constexpr std::optional<DType> parse_header_name(std::string_view name) {
     return std::nullopt;
 }
 
-/// One tensor of a header; the offsets count from the first byte behind the header.
+/// One tensor of a header; the offsets count from the first byte after the header.
 struct Entry {
     std::string name;
     DType dtype = DType::f32;
@@ -322,7 +322,7 @@ inline void check_offsets(std::vector<Entry>& entries, std::uint64_t data_bytes)
 
 }  // namespace detail
 
-/// Parses and checks a header's JSON; `data_bytes` is what the file holds behind it. Throws Error; the caller says
+/// Parses and checks a header's JSON; `data_bytes` is what the file holds after it. Throws Error; the caller says
 /// which file. Everything that the format forbids is refused, and beyond it: keys that stand twice, unknown keys of a
 /// tensor, empty names and names with control characters.
 inline Header parse_header(std::string_view json, std::uint64_t data_bytes) {
