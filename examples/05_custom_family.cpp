@@ -9,15 +9,15 @@ using namespace crossdock;
 const TensorTable& heron_table(const ModelHeader&) {
     using L = TransformerLayer;
     static const TensorTable table{
-        .embeddings = {{{&Embeddings::word}, {"words"}}},
-        .layer = {{{&L::input_norm_weight}, {"blocks.{}.norm1"}},
-                  {{&L::qkv_weight}, {"blocks.{}.q", "blocks.{}.k", "blocks.{}.v"}, separate_qkv},
-                  {{&L::dense_weight}, {"blocks.{}.o"}},
-                  {{&L::post_norm_weight}, {"blocks.{}.norm2"}},
-                  {{&L::gate_weight, &L::up_weight}, {"blocks.{}.gate_up"}, gate_over_up},
-                  {{&L::fc2_weight}, {"blocks.{}.down"}}},
-        .final_norm = {{{&FinalNorm::weight}, {"norm"}}},
-        .output_layer = {{{&OutputLayer::weight}, {"head"}}}};
+        .messages = {
+            Rows<Embeddings>{{{&Embeddings::word}, {"words"}}},
+            Rows<TransformerLayer>{{{&L::input_norm_weight}, {"blocks.{}.norm1"}},
+                                   {{&L::qkv_weight}, {"blocks.{}.q", "blocks.{}.k", "blocks.{}.v"}, separate_qkv},
+                                   {{&L::dense_weight}, {"blocks.{}.o"}},
+                                   {{&L::post_norm_weight}, {"blocks.{}.norm2"}},
+                                   {{&L::gate_weight, &L::up_weight}, {"blocks.{}.gate_up"}, gate_over_up},
+                                   {{&L::fc2_weight}, {"blocks.{}.down"}}},
+            Rows<FinalNorm>{{{&FinalNorm::weight}, {"norm"}}}, Rows<OutputLayer>{{{&OutputLayer::weight}, {"head"}}}}};
     return table;
 }
 

@@ -4,7 +4,7 @@
 #include <crossdock/crossdock.hpp>
 
 /// Reads what RawSaver writes. Only model.json is read here; tensors are regions of weights.raw.
-class RawLoader final : public crossdock::Loader {
+class RawLoader {
 public:
     struct Options {
         std::filesystem::path load_dir;
@@ -28,32 +28,24 @@ public:
         header_.origin.format = "raw";
     }
 
-    crossdock::ModelHeader header() override {
+    crossdock::ModelHeader header() {
         offset_ = 0;
         return header_;
     }
-    crossdock::Embeddings embeddings() override { return next<crossdock::Embeddings>(); }
-    crossdock::TransformerLayer layer(std::uint64_t index) override {
-        auto message = next<crossdock::TransformerLayer>();
-        message.index = index;
-        return message;
-    }
-    crossdock::FinalNorm final_norm() override { return next<crossdock::FinalNorm>(); }
-    crossdock::OutputLayer output_layer() override { return next<crossdock::OutputLayer>(); }
-
-private:
-    /// Messages come in protocol order, so each one's tensors lie behind those of the one before.
+    /// Messages are asked for in protocol order, so each one's tensors lie behind those of the one before.
     template <class Message>
-    Message next() {
+    Message load(std::uint64_t index) {
         Message message;
+        if constexpr (requires { message.index; }) message.index = index;
         for (const auto& field : crossdock::tensor_fields<Message>)
-            if (const auto shape = field.expected(header_)) {
+            if (const auto shape = field.expected(header_, index)) {
                 message.*field.tensor = crossdock::region(weights_, offset_, header_.params_dtype, *shape);
                 offset_ += (message.*field.tensor)->byte_count();
             }
         return message;
     }
 
+private:
     crossdock::ModelHeader header_;
     std::shared_ptr<const crossdock::FileSource> weights_;
     std::uint64_t offset_ = 0;

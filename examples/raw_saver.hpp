@@ -5,7 +5,7 @@
 #include <fstream>
 
 /// A format of one's own: model.json has the header, weights.raw all tensors in protocol order, without gaps.
-class RawSaver final : public crossdock::Saver {
+class RawSaver {
 public:
     struct Options {
         std::filesystem::path save_dir;
@@ -20,30 +20,25 @@ public:
         weights_.open(staged_.path() / "weights.raw", std::ios::binary);
     }
 
-    void write(const crossdock::ModelHeader& header) override {
+    void write(const crossdock::ModelHeader& header) {
         crossdock::Json json = crossdock::header_to_json(header);
         json["vocab_rows"] = header.vocab_rows;
         json["dtype"] = dtype_name(header.params_dtype);
         std::ofstream(staged_.path() / "model.json") << crossdock::json_text(json);
     }
-    void write(const crossdock::Embeddings& message) override { append(message); }
-    void write(const crossdock::TransformerLayer& message) override { append(message); }
-    void write(const crossdock::FinalNorm& message) override { append(message); }
-    void write(const crossdock::OutputLayer& message) override { append(message); }
+    template <class Message>
+    void write(const Message& message) {
+        for (const auto& field : crossdock::tensor_fields<Message>)
+            if (const auto& tensor = message.*field.tensor) append(*tensor);
+    }
 
-    void finish() override {
+    void finish() {
         weights_.close();
         if (!weights_) throw crossdock::Error("weights.raw: cannot be written; is the disk full?");
         staged_.commit();
     }
 
 private:
-    template <class Message>
-    void append(const Message& message) {
-        for (const auto& field : crossdock::tensor_fields<Message>)
-            if (const auto& tensor = message.*field.tensor) append(*tensor);
-    }
-
     /// A megabyte at a time, so that memory does not grow with the tensor.
     void append(const crossdock::Tensor& tensor) {
         const std::uint64_t block = (1U << 20) / crossdock::item_size(tensor.dtype());

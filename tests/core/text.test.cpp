@@ -16,7 +16,7 @@ const std::vector<std::string> families{"falcon", "gemma", "llama", "megatron", 
 }
 
 TEST_CASE("text puts strings, characters and decimal numbers behind one another", "[core][text]") {
-    CHECK(text() == "");
+    CHECK(to_text() == "");
     CHECK(to_text("layer ", 7, '/', std::string("mlp"), std::string_view(".w"), -1) == "layer 7/mlp.w-1");
     CHECK(to_text(std::uint8_t{65}, ' ', std::uint64_t{18446744073709551615U}) == "65 18446744073709551615");
 }

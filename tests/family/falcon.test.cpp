@@ -42,14 +42,15 @@ TEST_CASE("falcon tells its variants from the tensors", "[family][falcon]") {
     const ModelHeader seven = header("hf/falcon-7b"), forty = header("hf/falcon-40b"), rw = header("hf/falcon-rw");
     CHECK(seven.parallel_attention);
     CHECK_FALSE(seven.parallel_norm);
-    CHECK(seven.num_query_groups == 1);  // config.json says num_kv_heads 4, which counts in the new decoder only
+    CHECK(seven.attention.num_query_groups ==
+          1);  // config.json says num_kv_heads 4, which counts in the new decoder only
     CHECK(forty.parallel_attention);
     CHECK(forty.parallel_norm);
-    CHECK(forty.num_query_groups == 2);
+    CHECK(forty.attention.num_query_groups == 2);
     CHECK_FALSE(rw.parallel_attention);
     CHECK(rw.positions == PositionKind::alibi);
-    CHECK(rw.num_query_groups == rw.num_attention_heads);
-    CHECK((rw.qkv_bias && rw.dense_bias && rw.fc1_bias && rw.fc2_bias));
+    CHECK(rw.attention.num_query_groups == rw.attention.num_attention_heads);
+    CHECK((rw.attention.qkv_bias && rw.attention.dense_bias && rw.mlp.fc1_bias && rw.mlp.fc2_bias));
 }
 
 TEST_CASE("falcon reads the first, remote code's files and writes them in the modern form", "[family][falcon]") {

@@ -17,10 +17,10 @@ TEST_CASE("gpt2's c_attn becomes rows grouped by head", "[family][gpt2]") {
     header.attention.kv_channels = 1;
     // Two inputs; the columns are q0 q1 k0 k1 v0 v1.
     const Tensor stored = int_tensor({2, 6}, {1, 2, 3, 4, 5, 6, 10, 20, 30, 40, 50, 60});
-    const Tensor rows = stacked_qkv_transposed.join({stored}, header)[0];
+    const Tensor rows = stacked_qkv_transposed.join({stored}, header, 0)[0];
     CHECK(rows.shape() == Shape{6, 2});
     CHECK(elements(rows) == std::vector<std::int32_t>{1, 10, 3, 30, 5, 50, 2, 20, 4, 40, 6, 60});
-    CHECK(elements(stacked_qkv_transposed.split({rows}, header)[0]) == elements(stored));
+    CHECK(elements(stacked_qkv_transposed.split({rows}, header, 0)[0]) == elements(stored));
 }
 
 TEST_CASE("gpt2 reads files without transformer. in their names, and with masks", "[family][gpt2]") {

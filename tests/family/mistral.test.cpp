@@ -31,7 +31,7 @@ std::string params_refusal(const std::function<void(Json&)>& edit) {
 
 TEST_CASE("mistral's window is 4096 where config.json has no key, and none where it is null", "[family][mistral]") {
     const auto window = [](const std::function<void(Json&)>& edit) {
-        return edited_header("hf/mistral-gqa", "config.json", edit).sliding_window;
+        return edited_header("hf/mistral-gqa", "config.json", edit).attention.sliding_window;
     };
     CHECK(window([](Json& config) { config.erase("sliding_window"); }) == 4096U);
     CHECK(window([](Json& config) { config["sliding_window"] = nullptr; }) == 0U);
@@ -58,7 +58,7 @@ TEST_CASE("mistral's own layout guesses an absent rope_theta by the window, and 
                                    "params.json has no rope_theta; 10000 is taken, as mistral-inference did for models "
                                    "with a sliding window"});
     const auto without_window = [](Json& params) { params.erase("sliding_window"); };
-    CHECK(edited_header("meta/mistral-gqa-native", "params.json", without_window).rope_theta == 1e6);
+    CHECK(edited_header("meta/mistral-gqa-native", "params.json", without_window).attention.rope_theta == 1e6);
     CHECK(load("mistral", golden("meta/mistral-nemo-native"))->notices().size() == 1);  // of the context
 }
 
@@ -69,7 +69,7 @@ TEST_CASE("mistral's own layout reads windows as numbers and lists", "[family][m
                                  params.erase("sliding_window");
                                  params[key] = value;
                              })
-            .sliding_window;
+            .attention.sliding_window;
     };
     CHECK(window("_sliding_window", 64) == 64U);
     CHECK(window("sliding_window", "4096") == 4096U);

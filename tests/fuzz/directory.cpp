@@ -48,25 +48,25 @@ namespace {
 using HubLoader = FamilyLoader<llama_family>;
 using HubSaver = FamilySaver<llama_family>;
 
-std::unique_ptr<Loader> load_hub(const fs::path& folder) {
-    return std::make_unique<HubLoader>(FamilyLoaderOptions{.load_dir = folder});
+std::unique_ptr<AnyLoader> load_hub(const fs::path& folder) {
+    return make_any_loader<HubLoader>(FamilyLoaderOptions{.load_dir = folder});
 }
-std::unique_ptr<Loader> load_megatron(const fs::path& folder) {
-    return std::make_unique<MegatronLoader>(MegatronLoaderOptions{.load_dir = folder});
+std::unique_ptr<AnyLoader> load_megatron(const fs::path& folder) {
+    return make_any_loader<MegatronLoader>(MegatronLoaderOptions{.load_dir = folder});
 }
-std::unique_ptr<Saver> save_hub(const fs::path& folder) {
-    return std::make_unique<HubSaver>(FamilySaverOptions{.save_dir = folder});
+std::unique_ptr<AnySaver> save_hub(const fs::path& folder) {
+    return make_any_saver<HubSaver>(FamilySaverOptions{.save_dir = folder});
 }
-std::unique_ptr<Saver> save_megatron(const fs::path& folder) {
-    return std::make_unique<MegatronCoreSaver>(MegatronSaverOptions{.save_dir = folder});
+std::unique_ptr<AnySaver> save_megatron(const fs::path& folder) {
+    return make_any_saver<MegatronCoreSaver>(MegatronSaverOptions{.save_dir = folder});
 }
 
 /// A folder that a real tool made, and where it goes.
 struct Way {
     std::string_view folder;
-    std::unique_ptr<Loader> (*load)(const fs::path&);
-    std::unique_ptr<Saver> (*save)(const fs::path&);
-    std::unique_ptr<Loader> (*load_again)(const fs::path&);
+    std::unique_ptr<AnyLoader> (*load)(const fs::path&);
+    std::unique_ptr<AnySaver> (*save)(const fs::path&);
+    std::unique_ptr<AnyLoader> (*load_again)(const fs::path&);
 };
 
 constexpr std::array ways{

@@ -59,7 +59,8 @@ std::vector<Source> sources() {
     return all;
 }
 
-void convert_to(Loader& loader, const std::string& saver, OptionValues options, const std::filesystem::path& target) {
+void convert_to(AnyLoader& loader, const std::string& saver, OptionValues options,
+                const std::filesystem::path& target) {
     options["save_dir"] = target.string();
     convert(loader, *make_saver(saver, options));
 }

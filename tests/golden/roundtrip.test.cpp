@@ -59,7 +59,8 @@ Trial random_trial(std::mt19937& random) {
     return trial;
 }
 
-void save(Loader& loader, const std::string& saver, OptionValues options, const std::filesystem::path& target) {
+template <Loader L>
+void save(L& loader, const std::string& saver, OptionValues options, const std::filesystem::path& target) {
     options["save_dir"] = target.string();
     convert(loader, *make_saver(saver, options));
 }

@@ -38,7 +38,7 @@ TEST_CASE("the report tells what was written and what both sides have to say", "
     loader.lines = {"from the loader"};
     const auto saver = test::make_saver("llama", {{"save_dir", (directory / "out").string()}});
     const Report report = convert(loader, *saver);
-    CHECK(report.bytes == detail::expected_model_bytes(small_header(), DType::f32));
+    CHECK(report.bytes == expected_model_bytes(small_header(), DType::f32));
     CHECK(report.seconds > 0);
     REQUIRE(report.warnings.size() == 2);
     CHECK(report.warnings[0] == "from the loader");

@@ -9,11 +9,11 @@ using detail::ProgressReporter;
 
 TEST_CASE("the header tells the bytes of the whole model", "[pipeline]") {
     test::SyntheticLoader loader(test::small_header(), 1);
-    std::uint64_t bytes = detail::byte_count(loader.embeddings()) + detail::byte_count(loader.final_norm()) +
-                          detail::byte_count(loader.output_layer());
-    for (std::uint64_t index = 0; index < 3; ++index) bytes += detail::byte_count(loader.layer(index));
-    CHECK(detail::expected_model_bytes(loader.header(), DType::f32) == bytes);
-    CHECK(detail::expected_model_bytes(loader.header(), DType::bf16) == bytes / 2);
+    std::uint64_t bytes = byte_count(loader.embeddings()) + byte_count(loader.final_norm()) +
+                          byte_count(loader.output_layer());
+    for (std::uint64_t index = 0; index < 3; ++index) bytes += byte_count(loader.layer(index));
+    CHECK(expected_model_bytes(loader.header(), DType::f32) == bytes);
+    CHECK(expected_model_bytes(loader.header(), DType::bf16) == bytes / 2);
 }
 
 TEST_CASE("the total follows what the messages turn out to be", "[pipeline]") {
@@ -30,7 +30,7 @@ TEST_CASE("the total follows what the messages turn out to be", "[pipeline]") {
     reporter.planned(1000);
     reporter.took(loader.layer(0));
     CHECK(last.message == "transformer layer 0");
-    CHECK(last.total_bytes == expected + embeddings - detail::byte_count(loader.layer(0)) / 2 + 2000);
+    CHECK(last.total_bytes == expected + embeddings - byte_count(loader.layer(0)) / 2 + 2000);
     reporter.done(500);
     CHECK(last.bytes == 500);
 }

@@ -20,10 +20,11 @@ struct Receiving {
     RecordingSaver saver;
     detail::ProgressReporter reporter;
     AlteredLoader loader{test::small_header(), 1};
+    detail::ErasedSaver<RecordingSaver&> any_saver{std::in_place, saver};
     ModelReceiver receiver;
 
     explicit Receiving(bool checking = true, std::optional<DType> dtype = std::nullopt)
-        : receiver(saver, reporter, checking, dtype) {}
+        : receiver(any_saver, reporter, checking, dtype) {}
 };
 
 }  // namespace

@@ -20,7 +20,7 @@ std::string name_of(const M& message) {
 }
 
 /// The names of what is sent, at most `limit` of them.
-std::vector<std::string> sent(Loader& loader, std::size_t limit = 100) {
+std::vector<std::string> sent(AlteredLoader& loader, std::size_t limit = 100) {
     std::vector<std::string> names;
     send_model(loader, [&](const Message& message) {
         names.push_back(std::visit([](const auto& content) { return name_of(content); }, message));

@@ -50,7 +50,7 @@ TEST_CASE("equal models are equal, whatever bits they hold", "[pipeline]") {
     CHECK(report.equal());
     CHECK(report.tensors == 24);
     CHECK(report.header_fields > 30);
-    CHECK(report.bytes == detail::expected_model_bytes(small_header(), dtype));
+    CHECK(report.bytes == expected_model_bytes(small_header(), dtype));
 }
 
 TEST_CASE("differing elements are counted, and the first is placed", "[pipeline]") {
@@ -159,7 +159,7 @@ TEST_CASE("rows beyond the true vocabulary are left out", "[pipeline]") {
         models.b.alter_embeddings = [](Embeddings& message) { message.word = slice(*message.word, 0, 0, 90); };
         CHECK(models.differences() ==
               std::vector<std::string>{"embeddings / word embeddings: has shape [100, 32] in A, [90, "
-                                       "32] in B; if rows are padding, give --true_vocab_size"});
+                                       "32] in B; if rows are padding, give the option true_vocab_size"});
     }
 }
 
@@ -185,7 +185,7 @@ TEST_CASE("progress counts to the total, and a request to stop cancels", "[pipel
     Models models;
     Progress last;
     verify(models.a, models.b, {.threads = 3, .progress = [&](const Progress& progress) { last = progress; }});
-    CHECK(last.bytes == detail::expected_model_bytes(small_header(), DType::f32));
+    CHECK(last.bytes == expected_model_bytes(small_header(), DType::f32));
     CHECK(last.total_bytes == last.bytes);
     CHECK(last.message == "output layer");
     std::stop_source stop;

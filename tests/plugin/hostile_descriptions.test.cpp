@@ -44,7 +44,7 @@ Places places_in(const Json& description) {
 /// Reads all of a model, to its last byte. Returns the text of the Error that stops it.
 std::optional<std::string> reading_error(std::string_view loader, const fs::path& directory) {
     try {
-        const std::unique_ptr<Loader> source = load(loader, directory);
+        const std::unique_ptr<AnyLoader> source = load(loader, directory);
         RecordingSaver target;
         convert(*source, target);
         for (const auto& [name, tensor] : target.tensors) CHECK(tensor.bytes().size() == tensor.byte_count());

@@ -64,7 +64,7 @@ TEST_CASE("gate and up of different types do not become one tensor by accident",
             const TemporaryDirectory place;
             const std::string text = refusal_of(mixed(place, part), saver, scratch.path() / "out");
             CHECK_THAT(text, ContainsSubstring("'mlp l0 weight W' is ") && ContainsSubstring("'mlp l0 weight V' is ") &&
-                                 ContainsSubstring("give --dtype to cast them to one type"));
+                                 ContainsSubstring("give the option dtype to cast them to one type"));
             CHECK(std::filesystem::is_empty(scratch.path()));
         }
 }
@@ -82,7 +82,7 @@ TEST_CASE("q, k and v of different types are refused, before anything is written
     const std::string text = refusal_of(mixed(place, "k_proj"), "llama", scratch.path() / "out");
     CHECK_THAT(text, ContainsSubstring("'model.layers.0.self_attn.k_proj.weight' is f32, "
                                        "'model.layers.0.self_attn.q_proj.weight' is bf16; they make one tensor: "
-                                       "give --dtype to cast them to one type"));
+                                       "give the option dtype to cast them to one type"));
     CHECK(std::filesystem::is_empty(scratch.path()));
 }
 

@@ -22,7 +22,8 @@ using Catch::Matchers::ContainsSubstring;
 namespace {
 
 /// Converts to scratch/out, with a saver that is gone afterwards; what stops it.
-std::string refused(Loader& loader, std::string_view saver, const TemporaryDirectory& scratch, bool no_checking) {
+template <Loader L>
+std::string refused(L& loader, std::string_view saver, const TemporaryDirectory& scratch, bool no_checking) {
     const auto to = make_saver(saver, {{"save_dir", (scratch.path() / "out").string()}});
     return refusal([&] { convert(loader, *to, {.no_checking = no_checking}); });
 }
@@ -50,20 +51,18 @@ void refuse_layers(const std::function<void(TransformerLayer&)>& alter) {
 }
 
 /// A loader that says what it likes: whatever is set replaces what a sound one would send.
-class FreeLoader final : public Loader {
+class FreeLoader {
 public:
     explicit FreeLoader(ModelHeader header) : model_(std::move(header), 1) {}
 
     std::function<TransformerLayer(std::uint64_t)> make_layer;
     std::optional<Embeddings> embeddings_instead;
 
-    ModelHeader header() override { return model_.header(); }
-    Embeddings embeddings() override { return embeddings_instead ? *embeddings_instead : model_.embeddings(); }
-    TransformerLayer layer(std::uint64_t index) override {
-        return make_layer ? make_layer(index) : model_.layer(index);
-    }
-    FinalNorm final_norm() override { return model_.final_norm(); }
-    OutputLayer output_layer() override { return model_.output_layer(); }
+    ModelHeader header() { return model_.header(); }
+    Embeddings embeddings() { return embeddings_instead ? *embeddings_instead : model_.embeddings(); }
+    TransformerLayer layer(std::uint64_t index) { return make_layer ? make_layer(index) : model_.layer(index); }
+    FinalNorm final_norm() { return model_.final_norm(); }
+    OutputLayer output_layer() { return model_.output_layer(); }
 
 private:
     AlteredLoader model_;
@@ -186,7 +185,7 @@ TEST_CASE("two loaders that disagree with their headers can be compared", "[plug
 
 TEST_CASE("a layer that is not there is asked of our loaders", "[plugin][others]") {
     const auto loader = load("llama", golden("hf/llama2-gqa"));
-    CHECK_THAT(refusal([&] { loader->layer(1000); }), ContainsSubstring("there is no layer 1000"));
+    CHECK_THAT(refusal([&] { loader->load<TransformerLayer>(1000); }), ContainsSubstring("there is no layer 1000"));
 }
 
 TEST_CASE("a saver is used without convert(), and wrongly", "[plugin][others]") {

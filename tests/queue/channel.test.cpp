@@ -95,19 +95,6 @@ TEST_CASE("channel stops a loader that waits for room when the saver fails", "[q
     }
 }
 
-TEST_CASE("channel stops the loader without an error when the saver leaves", "[queue][channel]") {
-    Channel<int> channel(2);
-    int sent = 0;
-    std::thread loader([&] {
-        while (channel.send(sent)) ++sent;
-    });
-    REQUIRE(channel.receive() == 0);
-    channel.leave();
-    loader.join();
-    CHECK(channel.error() == nullptr);
-    CHECK_FALSE(channel.send(7));
-}
-
 TEST_CASE("channel refuses a message at every filling once it failed", "[queue][channel]") {
     const int filled = GENERATE(0, 1, 2, 3);
     Channel<int> channel(3);

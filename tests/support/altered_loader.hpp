@@ -12,7 +12,7 @@
 namespace crossdock::test {
 
 /// A synthetic model that a test changes on its way: what a broken checkpoint or another one would send.
-class AlteredLoader final : public Loader {
+class AlteredLoader {
 public:
     AlteredLoader(ModelHeader header, std::uint32_t seed) : model_(std::move(header), seed) {}
 
@@ -22,16 +22,16 @@ public:
     std::function<void(TransformerLayer&)> alter_layer = [](TransformerLayer&) {};
     std::vector<std::string> lines;
 
-    void begin() override { at_begin(); }
-    ModelHeader header() override { return altered(model_.header(), alter_header); }
-    Embeddings embeddings() override { return altered(model_.embeddings(), alter_embeddings); }
-    TransformerLayer layer(std::uint64_t index) override { return altered(model_.layer(index), alter_layer); }
-    FinalNorm final_norm() override { return model_.final_norm(); }
-    OutputLayer output_layer() override { return model_.output_layer(); }
-    BertPooler pooler() override { return model_.pooler(); }
-    BertLmHead bert_lm_head() override { return model_.bert_lm_head(); }
-    BertBinaryHead bert_binary_head() override { return model_.bert_binary_head(); }
-    std::vector<std::string> notices() const override { return lines; }
+    void begin() { at_begin(); }
+    ModelHeader header() { return altered(model_.header(), alter_header); }
+    Embeddings embeddings() { return altered(model_.embeddings(), alter_embeddings); }
+    TransformerLayer layer(std::uint64_t index) { return altered(model_.layer(index), alter_layer); }
+    FinalNorm final_norm() { return model_.final_norm(); }
+    OutputLayer output_layer() { return model_.output_layer(); }
+    BertPooler pooler() { return model_.pooler(); }
+    BertLmHead bert_lm_head() { return model_.bert_lm_head(); }
+    BertBinaryHead bert_binary_head() { return model_.bert_binary_head(); }
+    std::vector<std::string> notices() const { return lines; }
 
 private:
     template <class M>

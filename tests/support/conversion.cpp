@@ -8,12 +8,12 @@
 
 namespace crossdock::test {
 
-std::unique_ptr<Loader> load(std::string_view loader, const std::filesystem::path& directory, OptionValues options) {
+std::unique_ptr<AnyLoader> load(std::string_view loader, const std::filesystem::path& directory, OptionValues options) {
     options["load_dir"] = directory.string();
     return make_loader(loader, options);
 }
 
-std::vector<std::string> save(Loader& from, std::string_view saver, const std::filesystem::path& directory,
+std::vector<std::string> save(AnyLoader& from, std::string_view saver, const std::filesystem::path& directory,
                               OptionValues options) {
     options["save_dir"] = directory.string();
     const auto to = make_saver(saver, options);
@@ -29,7 +29,7 @@ std::string refusal(const std::function<void()>& work) {
     return {};
 }
 
-std::vector<std::string> differences(Loader& a, Loader& b) {
+std::vector<std::string> differences(AnyLoader& a, AnyLoader& b) {
     std::vector<std::string> lines;
     for (const Difference& difference : verify(a, b).differences)
         lines.push_back(difference.place + ": " + difference.text);

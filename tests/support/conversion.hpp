@@ -14,7 +14,7 @@
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/core/recipe.hpp"
-#include "crossdock/plugin/loader.hpp"
+#include "crossdock/plugin/any_loader.hpp"
 #include "support/plugins.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -23,18 +23,24 @@ namespace crossdock::test {
 /// A folder that a real tool made.
 inline std::filesystem::path golden(std::string_view name) { return std::filesystem::path(CROSSDOCK_TEST_DATA) / name; }
 
-std::unique_ptr<Loader> load(std::string_view loader, const std::filesystem::path& directory,
-                             OptionValues options = {});
+std::unique_ptr<AnyLoader> load(std::string_view loader, const std::filesystem::path& directory,
+                                OptionValues options = {});
 
 /// Writes what the loader sends; returns what the user is told.
-std::vector<std::string> save(Loader& from, std::string_view saver, const std::filesystem::path& directory,
+std::vector<std::string> save(AnyLoader& from, std::string_view saver, const std::filesystem::path& directory,
                               OptionValues options = {});
+template <Loader L>
+std::vector<std::string> save(L& from, std::string_view saver, const std::filesystem::path& directory,
+                              OptionValues options = {}) {
+    auto any = as_any_loader(from);
+    return save(static_cast<AnyLoader&>(any), saver, directory, std::move(options));
+}
 
 /// What stops the work; empty when nothing does.
 std::string refusal(const std::function<void()>& work);
 
 /// In what two models differ, a line each.
-std::vector<std::string> differences(Loader& a, Loader& b);
+std::vector<std::string> differences(AnyLoader& a, AnyLoader& b);
 
 inline const std::vector<std::string> none;
 

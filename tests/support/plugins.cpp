@@ -5,11 +5,11 @@
 
 namespace crossdock::test {
 
-std::unique_ptr<Loader> make_loader(std::string_view loader, const OptionValues& options) {
+std::unique_ptr<AnyLoader> make_loader(std::string_view loader, const OptionValues& options) {
     return BuiltinLoaders::make(loader, options);
 }
 
-std::unique_ptr<Saver> make_saver(std::string_view saver, const OptionValues& options) {
+std::unique_ptr<AnySaver> make_saver(std::string_view saver, const OptionValues& options) {
     return BuiltinSavers::make(saver, options);
 }
 

@@ -8,12 +8,12 @@
 #include <type_traits>
 #include <vector>
 
-#include "crossdock/plugin/saver.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock::test {
 
 /// Remembers what it is given: the names of messages in their order, and each tensor by "message / tensor".
-class RecordingSaver final : public Saver {
+class RecordingSaver {
 public:
     /// Called with a message's name before the message is taken: a place to throw.
     std::function<void(const std::string& message)> before = [](const std::string&) {};
@@ -24,35 +24,27 @@ public:
     ModelHeader header;
     bool is_finished = false;
 
-    void write(const ModelHeader& message) override {
+    void write(const ModelHeader& message) {
         take("header");
         header = message;
     }
-    void write(const Embeddings& message) override { record(message); }
-    void write(const TransformerLayer& message) override { record(message); }
-    void write(const FinalNorm& message) override { record(message); }
-    void write(const OutputLayer& message) override { record(message); }
-    void write(const BertPooler& message) override { record(message); }
-    void write(const BertLmHead& message) override { record(message); }
-    void write(const BertBinaryHead& message) override { record(message); }
-    void finish() override {
+    template <class M>
+    void write(const M& message) {
+        take(message_name(message));
+        for (const auto& field : tensor_fields<M>)
+            if (const auto& tensor = message.*field.tensor)
+                tensors.emplace(to_text(message_name(message), " / ", field.name), *tensor);
+    }
+    void finish() {
         before("finish");
         is_finished = true;
     }
-    std::vector<std::string> notices() const override { return lines; }
+    std::vector<std::string> notices() const { return lines; }
 
 private:
     void take(const std::string& name) {
         before(name);
         messages.push_back(name);
-    }
-
-    template <class M>
-    void record(const M& message) {
-        take(message_name(message));
-        for (const auto& field : tensor_fields<M>)
-            if (const auto& tensor = message.*field.tensor)
-                tensors.emplace(to_text(message_name(message), " / ", field.name), *tensor);
     }
 };
 

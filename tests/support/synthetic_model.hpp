@@ -12,35 +12,35 @@
 #include <vector>
 
 #include "crossdock/core/recipe.hpp"
-#include "crossdock/plugin/loader.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock::test {
 
 /// A model of any header with random content: any bits, so that a value that is looked at instead of moved shows.
-class SyntheticLoader final : public Loader {
+class SyntheticLoader {
 public:
     SyntheticLoader(ModelHeader header, std::uint32_t seed) : header_(std::move(header)), seed_(seed) {}
 
-    ModelHeader header() override { return header_; }
-    Embeddings embeddings() override { return make<Embeddings>(1); }
-    TransformerLayer layer(std::uint64_t index) override {
-        auto message = make<TransformerLayer>(100 + static_cast<std::uint32_t>(index));
+    ModelHeader header() { return header_; }
+    Embeddings embeddings() { return make<Embeddings>(1); }
+    TransformerLayer layer(std::uint64_t index) {
+        auto message = make<TransformerLayer>(100 + static_cast<std::uint32_t>(index), index);
         message.index = index;
         return message;
     }
-    FinalNorm final_norm() override { return make<FinalNorm>(2); }
-    OutputLayer output_layer() override { return make<OutputLayer>(3); }
-    BertPooler pooler() override { return make<BertPooler>(4); }
-    BertLmHead bert_lm_head() override { return make<BertLmHead>(5); }
-    BertBinaryHead bert_binary_head() override { return make<BertBinaryHead>(6); }
+    FinalNorm final_norm() { return make<FinalNorm>(2); }
+    OutputLayer output_layer() { return make<OutputLayer>(3); }
+    BertPooler pooler() { return make<BertPooler>(4); }
+    BertLmHead bert_lm_head() { return make<BertLmHead>(5); }
+    BertBinaryHead bert_binary_head() { return make<BertBinaryHead>(6); }
 
 private:
     template <class M>
-    M make(std::uint32_t number) const {
+    M make(std::uint32_t number, std::uint64_t layer = 0) const {
         M message;
         std::mt19937 random(seed_ * 1000 + number);
         for (const auto& field : tensor_fields<M>)
-            if (const auto shape = field.expected(header_)) message.*field.tensor = tensor(*shape, random);
+            if (const auto shape = field.expected(header_, layer)) message.*field.tensor = tensor(*shape, random);
         return message;
     }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -34,15 +35,21 @@ public:
 
     /// Null when there is no such tensor.
     const NamedTensor* find(std::string_view name) const {
-        const auto found = index_.find(std::string(name));
+        const auto found = index_.find(name);
         return found == index_.end() ? nullptr : &entries_[found->second];
     }
 
     const std::vector<NamedTensor>& entries() const noexcept { return entries_; }
 
 private:
+    /// Lets a name be looked up without a copy.
+    struct Hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view name) const noexcept { return std::hash<std::string_view>{}(name); }
+    };
+
     std::vector<NamedTensor> entries_;
-    std::unordered_map<std::string, std::size_t> index_;
+    std::unordered_map<std::string, std::size_t, Hash, std::equal_to<>> index_;
 };
 
 }  // namespace crossdock

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
@@ -20,6 +21,18 @@ public:
 
     /// Puts the bytes at `at` from the tensor's begin. Throws Error where the disk refuses.
     virtual void write(std::uint64_t at, std::span<const std::byte> bytes) = 0;
+};
+
+/// A part of another place, from its byte `begin` on.
+class PartOfSlot final : public TensorSlot {
+public:
+    PartOfSlot(std::shared_ptr<TensorSlot> whole, std::uint64_t begin) : whole_(std::move(whole)), begin_(begin) {}
+
+    void write(std::uint64_t at, std::span<const std::byte> bytes) override { whole_->write(begin_ + at, bytes); }
+
+private:
+    std::shared_ptr<TensorSlot> whole_;
+    std::uint64_t begin_;
 };
 
 /// A container being written: hands out places, and writes its index last. Used from one thread; the slots are not

@@ -2,11 +2,9 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,109 +12,67 @@
 #include <vector>
 
 #include "crossdock/container/tensor_dict.hpp"
+#include "crossdock/core/join_lists.hpp"
+#include "crossdock/family/ranks.hpp"
+#include "crossdock/family/stage_tensors.hpp"
 #include "crossdock/family/tensor_table.hpp"
-#include "crossdock/layout/tensor_parallel.hpp"
+#include "crossdock/layout/stack.hpp"
 
 namespace crossdock {
 
-/// The tensors of one pipeline stage: a dictionary for each tensor-parallel rank, and which were asked for.
-class StageTensors {
-public:
-    explicit StageTensors(std::vector<TensorDict> ranks) : ranks_(std::move(ranks)) {
-        for (const TensorDict& rank : ranks_) used_.emplace_back(rank.entries().size(), false);
-    }
-
-    std::size_t size() const noexcept { return ranks_.size(); }
-    const TensorDict& rank(std::size_t index) const { return ranks_[index]; }
-
-    /// Null when the rank has no such tensor. "/" and "." are one: nested dictionaries are read flat.
-    const NamedTensor* find(std::size_t rank, std::string name) const {
-        std::replace(name.begin(), name.end(), '/', '.');
-        return ranks_[rank].find(name);
-    }
-
-    /// As find(); the tensor then counts as used.
-    const NamedTensor* take(std::size_t rank, std::string name) {
-        const NamedTensor* entry = find(rank, std::move(name));
-        if (entry) used_[rank][static_cast<std::size_t>(entry - ranks_[rank].entries().data())] = true;
-        return entry;
-    }
-
-    /// Remembers that all ranks hold all of a tensor.
-    void note_replicas(std::string name) {
-        if (size() > 1) replicated_.insert(std::move(name));
-    }
-    const std::set<std::string>& replicated() const noexcept { return replicated_; }
-
-    /// What nobody asked for and is not a buffer; a saver would lose it in silence.
-    std::vector<const NamedTensor*> unused(const std::vector<std::string_view>& ignored_endings) const {
-        std::vector<const NamedTensor*> left;
-        for (std::size_t rank = 0; rank < ranks_.size(); ++rank)
-            for (std::size_t i = 0; i < used_[rank].size(); ++i) {
-                const NamedTensor& entry = ranks_[rank].entries()[i];
-                const bool ignored = std::any_of(ignored_endings.begin(), ignored_endings.end(),
-                                                 [&](std::string_view ending) { return entry.name.ends_with(ending); });
-                if (!used_[rank][i] && !ignored) left.push_back(&entry);
-            }
-        return left;
-    }
-
-private:
-    std::vector<TensorDict> ranks_;
-    std::vector<std::vector<bool>> used_;
-    std::set<std::string> replicated_;
+/// Which element along axis 0 of a stored tensor is meant, and how many it has.
+struct StackedElement {
+    std::uint64_t index = 0, count = 0;
 };
 
-/// Where the names of a table's rows are looked up or written.
-struct NameScope {
-    std::string prefix;       ///< in front of every name: "model/" in Megatron files
-    std::uint64_t layer = 0;  ///< stands for "{}"
-
-    std::string name(std::string_view pattern) const { return prefix + layer_name(pattern, layer); }
-};
-
-/// One tensor to be stored on one tensor-parallel rank.
+/// One tensor to be stored on one rank.
 struct StoredTensor {
-    std::size_t rank;
+    RankCoordinates at;
     std::string name;
     Tensor tensor;
+    std::optional<StackedElement> element{};  ///< `tensor` is only this element of what the name stands for
 };
 
 namespace detail {
 
 inline std::string_view name_of(const Tensor& tensor) { return dtype_name(tensor.dtype()); }
 
-template <class Message>
-std::size_t field_count(const Row<Message>& row) {
-    return row.fields[1] ? 2 : 1;
-}
-
-inline Tensor cut_for_rank(const Tensor& whole, Cut cut, std::uint64_t rank, std::uint64_t ranks) {
-    if (cut == Cut::none || ranks == 1) return whole;
-    return take_shard(whole, cut == Cut::rows ? 0 : 1, rank, ranks);
-}
-
-template <class Message>
-std::optional<Shape> expected_shape(std::optional<Tensor> Message::*field, const ModelHeader& header) {
-    for (const auto& line : tensor_fields<Message>)
-        if (line.tensor == field) return line.expected(header);
+template <class M>
+std::optional<Shape> expected_shape(std::optional<Tensor> M::*field, const ModelHeader& header, std::uint64_t layer) {
+    for (const auto& line : tensor_fields<M>)
+        if (line.tensor == field) return line.expected(header, layer);
     return std::nullopt;
 }
 
 /// The tensors that the header asks for in this row, without content: what the stored shapes are computed from.
-template <class Message>
-Parts blank_fields(const Row<Message>& row, const ModelHeader& header) {
+template <class M>
+Parts blank_fields(const Row<M>& row, const ModelHeader& header, std::uint64_t layer) {
     Parts blanks;
-    for (std::size_t i = 0; i < field_count(row); ++i)
-        if (auto shape = expected_shape(row.fields[i], header)) blanks.emplace_back(DType::f32, *shape, nullptr);
+    for (const auto field : row.fields)
+        if (auto shape = expected_shape(field, header, layer)) blanks.emplace_back(DType::f32, *shape, nullptr);
     return blanks;
 }
 
 /// One rank's part of each field.
-inline Parts cut_fields(const Parts& fields, Cut cut, std::uint64_t rank, std::uint64_t ranks) {
+inline Parts cut_fields(const Parts& fields, const Cuts& cuts, const RankCoordinates& at, const GroupSizes& sizes) {
     Parts shards;
-    for (const Tensor& field : fields) shards.push_back(cut_for_rank(field, cut, rank, ranks));
+    for (const Tensor& field : fields) shards.push_back(cuts.take(field, at, sizes));
     return shards;
+}
+
+/// How often a row's names are stored: once for each element along axis 0 where these have names of their own.
+template <class M>
+std::uint64_t element_count(const Row<M>& row, const Parts& fields) {
+    return numbers_elements(row.names.front()) ? fields.front().shape()[0] : 1;
+}
+
+/// The fields as they are stored together: element `index` of each where elements have names of their own.
+template <class M>
+Parts stored_together(const Row<M>& row, const Parts& fields, std::uint64_t index) {
+    if (!numbers_elements(row.names.front())) return fields;
+    Parts elements;
+    for (const Tensor& field : fields) elements.push_back(take_element(field, index));
+    return elements;
 }
 
 /// Parts that make one tensor although their types differ: cast to one that holds all, and noted, where whoever asks
@@ -128,133 +84,232 @@ inline void require_one_type(std::span<Tensor> parts, std::vector<std::string>* 
     mixed->push_back(line);
 }
 
-/// Reads one rank's stored tensors of a row and checks them against the shapes that the header implies.
-template <class Message>
-Parts take_stored(const Row<Message>& row, const Parts& expected, StageTensors& stage, std::size_t rank,
-                  const NameScope& scope, std::string_view sizes, std::vector<std::string>* mixed) {
-    std::string differ;
-    Parts stored;
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-        const std::string name = scope.name(row.names[i]);
-        const NamedTensor* entry = stage.take(rank, name);
-        if (!entry) throw Error(to_text("tensor '", name, "' of shape ", expected[i].shape(), " is missing; ", sizes));
-        if (entry->tensor.shape() != expected[i].shape())
-            throw Error(to_text(entry->file, ": tensor '", entry->name, "' has shape ", entry->tensor.shape(),
-                                ", expected ", expected[i].shape(), " (", sizes, ")"));
-        if (differ.empty() && !stored.empty() && entry->tensor.dtype() != stored[0].dtype())
-            differ = to_text(entry->file, ": tensor '", entry->name, "' is ", name_of(entry->tensor), ", '",
-                             scope.name(row.names[0]), "' is ", name_of(stored[0]));
-        stored.push_back(entry->tensor);
-    }
-    if (!differ.empty()) require_one_type(stored, mixed, differ);
-    return stored;
-}
+/// Reads one message from the tensors of a stage.
+template <class M>
+class Gatherer {
+public:
+    Gatherer(Key<M> key, StageTensors& stage, const NameScope& scope, const ModelHeader& header, std::string_view sizes,
+             std::vector<std::string>* mixed)
+        : key_(key),
+          stage_(stage),
+          scope_(scope),
+          header_(header),
+          sizes_(sizes),
+          mixed_(mixed),
+          groups_(stage.places()) {}
 
-template <class Message>
-void gather_row(const Row<Message>& row, Message& message, StageTensors& stage, const NameScope& scope,
-                const ModelHeader& header, std::string_view sizes, std::vector<std::string>* mixed) {
-    const Parts blanks = blank_fields(row, header);
-    if (blanks.empty()) return;
-    std::array<Parts, 2> shards;
-    for (std::size_t rank = 0; rank < stage.size(); ++rank) {
-        const Parts expected = row.arrangement.split(cut_fields(blanks, row.cut, rank, stage.size()), header);
-        const Parts fields = row.arrangement.join(take_stored(row, expected, stage, rank, scope, sizes, mixed), header);
-        const bool is_replica = row.cut == Cut::none && rank > 0;  // compared later, and not sent
-        for (std::size_t i = 0; i < fields.size() && !is_replica; ++i) shards[i].push_back(fields[i]);
+    void gather(const Row<M>& row, M& message) {
+        const Parts blanks = blank_fields(row, header_, key_.index);
+        if (blanks.empty()) return;
+        const std::vector<std::size_t> holders = find_holders(row);
+        std::vector<Parts> parts(blanks.size(), Parts(holders.size()));  // of each field
+        for (std::size_t rank = 0; rank < stage_.size(); ++rank) {
+            const Parts cut = cut_fields(blanks, row.cuts, stage_.places()[rank], groups_);
+            const Parts fields = take_fields(row, cut, rank);
+            const std::size_t number = number_of(row, rank);
+            if (holders[number] != rank) note_replicas(row, element_count(row, cut), holders[number], rank);
+            for (std::size_t i = 0; i < fields.size() && holders[number] == rank; ++i) parts[i][number] = fields[i];
+        }
+        for (std::size_t i = 0; i < blanks.size(); ++i) {
+            require_one_type_of_ranks(row, parts[i], holders);
+            message.*row.fields[i] = row.cuts.join(std::move(parts[i]), groups_);
+        }
     }
-    if (row.cut == Cut::none)
-        for (std::size_t i = 0; i < row.names.size() && !row.names[i].empty(); ++i)
-            stage.note_replicas(scope.name(row.names[i]));
-    for (std::size_t i = 0; i < blanks.size(); ++i) {
-        const auto other = std::find_if(shards[i].begin(), shards[i].end(),
-                                        [&](const Tensor& part) { return part.dtype() != shards[i][0].dtype(); });
-        if (other != shards[i].end())
-            require_one_type(
-                shards[i], mixed,
-                to_text("tensor '", scope.name(row.names[0]), "' is ", name_of(shards[i][0]),
-                        " on tensor-parallel rank 0 and ", name_of(*other), " on rank ", other - shards[i].begin()));
-        message.*row.fields[i] =
-            row.cut == Cut::none ? shards[i].front() : join_shards(shards[i], row.cut == Cut::rows ? 0 : 1);
+
+private:
+    std::size_t number_of(const Row<M>& row, std::size_t rank) const {
+        return row.cuts.number(stage_.places()[rank], groups_);
     }
-}
+
+    /// The first rank that holds each part of the row. What others hold of the same is compared later, and not sent.
+    std::vector<std::size_t> find_holders(const Row<M>& row) const {
+        std::vector<std::size_t> holders(row.cuts.count(groups_), stage_.size());
+        for (std::size_t rank = stage_.size(); rank-- > 0;) holders[number_of(row, rank)] = rank;
+        if (std::find(holders.begin(), holders.end(), stage_.size()) != holders.end())
+            throw Error(
+                to_text("'", scope_.name(row.names.front()), "': the ranks of a stage are not those of a grid"));
+        return holders;
+    }
+
+    /// One rank's part of the fields, from its stored tensors.
+    Parts take_fields(const Row<M>& row, const Parts& blanks, std::size_t rank) {
+        const std::uint64_t count = element_count(row, blanks);
+        std::vector<Parts> elements(blanks.size());
+        for (std::uint64_t element = 0; element < count; ++element) {
+            const Parts together = stored_together(row, blanks, element);
+            const Parts fields = row.arrangement.join(take_stored(row, together, rank, element), header_, key_.index);
+            if (!numbers_elements(row.names.front())) return fields;
+            for (std::size_t i = 0; i < fields.size(); ++i) elements[i].push_back(fields[i]);
+        }
+        Parts fields;
+        for (std::size_t i = 0; i < blanks.size(); ++i) {
+            require_one_type_of_elements(row, elements[i]);
+            fields.push_back(stack_elements(elements[i]));
+        }
+        return fields;
+    }
+
+    /// The stored tensors that `fields` are arranged from, held against the shapes that follow from these.
+    Parts take_stored(const Row<M>& row, const Parts& fields, std::size_t rank, std::uint64_t element) {
+        const Parts expected = row.arrangement.split(fields, header_, key_.index);
+        std::string differ;
+        Parts stored;
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+            const NamedTensor entry = take_tensor(row, i, expected[i].shape(), rank, element);
+            if (differ.empty() && !stored.empty() && entry.tensor.dtype() != stored[0].dtype())
+                differ = to_text(entry.file, ": tensor '", entry.name, "' is ", name_of(entry.tensor), ", '",
+                                 scope_.name(row.names[0], element), "' is ", name_of(stored[0]));
+            stored.push_back(entry.tensor);
+        }
+        if (!differ.empty()) require_one_type(stored, mixed_, differ);
+        return stored;
+    }
+
+    NamedTensor take_tensor(const Row<M>& row, std::size_t which, const Shape& shape, std::size_t rank,
+                            std::uint64_t element) {
+        const std::string name = scope_.name(row.names[which], element);
+        const bool is_stacked = stacks_layers(row.names[which]);
+        const Shape expected = is_stacked ? stacked_shape(shape, scope_.layers) : shape;
+        const NamedTensor* entry = stage_.take(rank, name);
+        if (!entry) throw Error(to_text("tensor '", name, "' of shape ", expected, " is missing; ", sizes_));
+        if (entry->tensor.shape() != expected)
+            throw Error(to_text(entry->file, ": tensor '", entry->name, "' has shape ", entry->tensor.shape(),
+                                ", expected ", expected, " (", sizes_, ")"));
+        if (!is_stacked) return *entry;
+        return {entry->name, take_element(entry->tensor, scope_.layer), entry->file};
+    }
+
+    void note_replicas(const Row<M>& row, std::uint64_t elements, std::size_t first, std::size_t other) {
+        for (const std::string& pattern : row.names)
+            for (std::uint64_t element = 0; element < elements; ++element)
+                stage_.note_replica({scope_.name(pattern, element), first, other});
+    }
+
+    void require_one_type_of_elements(const Row<M>& row, Parts& elements) {
+        const std::size_t other = first_of_another_type(elements);
+        if (other == elements.size()) return;
+        require_one_type(elements, mixed_,
+                         to_text("tensor '", scope_.name(row.names[0], 0), "' is ", name_of(elements[0]), ", '",
+                                 scope_.name(row.names[0], other), "' is ", name_of(elements[other])));
+    }
+
+    void require_one_type_of_ranks(const Row<M>& row, Parts& parts, const std::vector<std::size_t>& holders) {
+        const std::size_t other = first_of_another_type(parts);
+        if (other == parts.size()) return;
+        const auto place = [&](std::size_t part) { return to_string(stage_.places()[holders[part]]); };
+        require_one_type(
+            parts, mixed_,
+            to_text("tensor '", scope_.name(row.names[0]), "' is ", name_of(parts[0]), " on tensor-parallel rank ",
+                    place(0), " and ", name_of(parts[other]), " on rank ", place(other)));
+    }
+
+    static std::size_t first_of_another_type(const Parts& parts) {
+        const auto other = std::find_if(parts.begin(), parts.end(),
+                                        [&](const Tensor& part) { return part.dtype() != parts[0].dtype(); });
+        return static_cast<std::size_t>(other - parts.begin());
+    }
+
+    Key<M> key_;
+    StageTensors& stage_;
+    const NameScope& scope_;
+    const ModelHeader& header_;
+    std::string_view sizes_;
+    std::vector<std::string>* mixed_;
+    GroupSizes groups_;
+};
 
 }  // namespace detail
 
 /// Loads one message: every tensor that the header asks for, joined over the stage's ranks. `sizes` says in errors what
 /// the expected shapes follow from. Throws Error on a tensor that is missing or of another shape, and on parts of one
 /// tensor that differ in their type; given `mixed`, these are noted there and cast to a type that holds them all.
-template <class Message>
-Message gather(const TensorTable& table, StageTensors& stage, const NameScope& scope, const ModelHeader& header,
-               std::string_view sizes, std::vector<std::string>* mixed = nullptr) {
-    Message message{};
-    for (const Row<Message>& row : table.rows<Message>())
-        detail::gather_row(row, message, stage, scope, header, sizes, mixed);
+template <class M>
+M gather(const Rows<M>& rows, Key<M> key, StageTensors& stage, const NameScope& scope, const ModelHeader& header,
+         std::string_view sizes, std::vector<std::string>* mixed = nullptr) {
+    M message{};
+    detail::Gatherer<M> gatherer(key, stage, scope, header, sizes, mixed);
+    for (const Row<M>& row : rows) gatherer.gather(row, message);
+    if constexpr (requires { message.index; }) message.index = key.index;
     return message;
 }
 
 namespace detail {
 
 /// Throws Error when the message holds a tensor that the table has no place for: it would be lost.
-template <class Message>
-void require_places(const TensorTable& table, const Message& message) {
-    for (const auto& field : tensor_fields<Message>)
-        if (message.*field.tensor && !row_of(table, field.tensor))
+template <class M>
+void require_places(const Rows<M>& rows, const M& message) {
+    for (const auto& field : tensor_fields<M>)
+        if (message.*field.tensor && !row_of(rows, field.tensor))
             throw Error(to_text("message '", message_name(message), "': the target has no place for tensor '",
                                 field.name, "', which would be lost"));
 }
 
-template <class Message>
-std::string_view field_name(std::optional<Tensor> Message::*tensor) {
-    for (const auto& field : tensor_fields<Message>)
+template <class M>
+std::string_view field_name(std::optional<Tensor> M::*tensor) {
+    for (const auto& field : tensor_fields<M>)
         if (field.tensor == tensor) return field.name;
     return "";
 }
 
 /// The row's tensors in a message; none when it has none. Throws Error when it has only some, or some of another type:
 /// what is stored as one tensor must be whole.
-template <class Message>
-Parts fields_of(const Row<Message>& row, const Message& message, const NameScope& scope) {
+template <class M>
+Parts fields_of(const Row<M>& row, const M& message, const NameScope& scope) {
     Parts fields;
-    std::array<std::string, 2> found;
-    for (std::size_t i = 0; i < field_count(row); ++i) {
-        const auto& tensor = message.*row.fields[i];
+    std::vector<std::string> found;
+    for (const auto field : row.fields) {
+        const auto& tensor = message.*field;
         if (tensor) fields.push_back(*tensor);
-        found[i] = to_text("'", field_name(row.fields[i]), "' is ", tensor ? name_of(*tensor) : "missing");
+        found.push_back(to_text("'", field_name(field), "' is ", tensor ? name_of(*tensor) : "missing"));
     }
-    const bool is_whole = fields.size() == field_count(row) && fields.back().dtype() == fields.front().dtype();
-    if (fields.empty() || is_whole) return fields;
-    throw Error(to_text("message '", message_name(message), "': ", found[0], ", ", found[1], "; '",
-                        scope.name(row.names[0]), "' holds them both",
-                        fields.size() == 2 ? ": give --dtype to cast them to one type" : ""));
+    const bool is_of_one_type = std::all_of(
+        fields.begin(), fields.end(), [&](const Tensor& field) { return field.dtype() == fields.front().dtype(); });
+    const bool has_all = fields.size() == row.fields.size();
+    if (fields.empty() || (has_all && is_of_one_type)) return fields;
+    throw Error(to_text("message '", message_name(message), "': ", joined_list(found), "; '", scope.name(row.names[0]),
+                        "' holds them ", found.size() == 2 ? "both" : "all",
+                        has_all ? ": give the option dtype to cast them to one type" : ""));
+}
+
+/// What one rank stores of a row.
+template <class M>
+void store_fields(const Row<M>& row, const Parts& fields, Key<M> key, const RankCoordinates& at, const NameScope& scope,
+                  const ModelHeader& header, std::vector<StoredTensor>& group) {
+    for (std::uint64_t element = 0; element < element_count(row, fields); ++element) {
+        Parts stored = row.arrangement.split(stored_together(row, fields, element), header, key.index);
+        for (std::size_t i = 0; i < stored.size(); ++i) {
+            group.push_back({at, scope.name(row.names[i], element), std::move(stored[i])});
+            if (stacks_layers(row.names[i])) group.back().element = StackedElement{scope.layer, scope.layers};
+        }
+    }
 }
 
 }  // namespace detail
 
-/// Saves one message: calls emit(std::vector<StoredTensor>) with what each row becomes on each of `ranks` ranks. What
-/// comes in one call is cut from the same tensors and best written together. Throws Error on a tensor without a place
-/// and on parts of one tensor that are not whole or differ in their type.
-template <class Message, class Emit>
-void scatter(const TensorTable& table, const Message& message, std::uint64_t ranks, const NameScope& scope,
+/// Saves one message: calls emit(std::vector<StoredTensor>) with what each row becomes on each of a stage's `ranks`.
+/// What comes in one call is cut from the same tensors and best written together. Throws Error on a tensor without a
+/// place and on parts of one tensor that are not whole or differ in their type.
+template <class M, class Emit>
+void scatter(const Rows<M>& rows, const M& message, std::span<const RankCoordinates> ranks, const NameScope& scope,
              const ModelHeader& header, Emit&& emit) {
-    detail::require_places(table, message);
-    for (const Row<Message>& row : table.rows<Message>()) {
+    detail::require_places(rows, message);
+    const GroupSizes sizes(ranks);
+    for (const Row<M>& row : rows) {
         const Parts fields = detail::fields_of(row, message, scope);
         if (fields.empty()) continue;
         std::vector<StoredTensor> group;
-        for (std::uint64_t rank = 0; rank < ranks; ++rank) {
-            Parts stored = row.arrangement.split(detail::cut_fields(fields, row.cut, rank, ranks), header);
-            for (std::size_t i = 0; i < stored.size(); ++i)
-                group.push_back({rank, scope.name(row.names[i]), std::move(stored[i])});
-        }
+        for (const RankCoordinates& at : ranks)
+            detail::store_fields(row, detail::cut_fields(fields, row.cuts, at, sizes), key_of(message), at, scope,
+                                 header, group);
         emit(std::move(group));
     }
 }
 
 /// Whether the checkpoint has the first tensor of the row that holds `field`.
-template <class Message>
+template <class M>
 bool has_stored(const TensorTable& table, const StageTensors& stage, const NameScope& scope,
-                std::optional<Tensor> Message::*field) {
-    const Row<Message>* row = row_of(table, field);
+                std::optional<Tensor> M::*field) {
+    const Row<M>* row = row_of(table, field);
     return row && stage.find(0, scope.name(row->names[0]));
 }
 

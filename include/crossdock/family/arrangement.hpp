@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -13,21 +14,24 @@ namespace crossdock {
 using Parts = std::vector<Tensor>;
 
 /// A reversible way from the tensors of a message to those that a format stores: split(join(parts)) == parts. Works on
-/// whole tensors and on one rank's shards alike.
+/// whole tensors and on one rank's shards alike. `layer` is the layer's number in the model; 0 outside of layers.
 struct Arrangement {
-    Parts (*join)(Parts stored, const ModelHeader&);   ///< stored tensors → message fields
-    Parts (*split)(Parts fields, const ModelHeader&);  ///< message fields → stored tensors
+    Parts (*join)(Parts stored, const ModelHeader&, std::uint64_t layer);   ///< stored tensors → message fields
+    Parts (*split)(Parts fields, const ModelHeader&, std::uint64_t layer);  ///< message fields → stored tensors
 };
 
 namespace detail {
 
-inline HeadGeometry heads_of(const ModelHeader& header) {
-    return {checked_divide(header.attention.num_attention_heads, header.attention.num_query_groups, "attention heads"),
-            header.attention.kv_channels};
+using Index = std::uint64_t;
+
+inline HeadGeometry heads_of(const ModelHeader& header, Index layer) {
+    const Attention& attention = attention_of(header, layer);
+    return {checked_divide(attention.num_attention_heads, attention.num_query_groups, "attention heads"),
+            attention.kv_channels};
 }
 inline SeparateQkv as_qkv(const Parts& parts) { return {parts[0], parts[1], parts[2]}; }
 inline Parts as_parts(const SeparateQkv& qkv) { return {qkv.query, qkv.key, qkv.value}; }
-inline Parts same(Parts parts, const ModelHeader&) { return parts; }
+inline Parts same(Parts parts, const ModelHeader&, Index) { return parts; }
 
 /// Two tensors of equal shape, the first on top of the second.
 inline Tensor stacked(const Tensor& top, const Tensor& bottom) { return concatenate(std::vector{top, bottom}, 0); }
@@ -48,72 +52,75 @@ inline SeparateQkv in_thirds(const Tensor& rows) {
 inline constexpr Arrangement as_is{detail::same, detail::same};
 
 /// q, k and v apart, rotary rows in halves (Hugging Face).
-inline constexpr Arrangement separate_qkv{[](Parts stored, const ModelHeader& h) -> Parts {
-                                              return {group_qkv(detail::as_qkv(stored), detail::heads_of(h))};
-                                          },
-                                          [](Parts fields, const ModelHeader& h) -> Parts {
-                                              return detail::as_parts(ungroup_qkv(fields[0], detail::heads_of(h)));
-                                          }};
+inline constexpr Arrangement separate_qkv{
+    [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return {group_qkv(detail::as_qkv(stored), detail::heads_of(h, layer))};
+    },
+    [](Parts fields, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return detail::as_parts(ungroup_qkv(fields[0], detail::heads_of(h, layer)));
+    }};
 
 /// q, k and v apart, rotary rows in pairs (Meta, mistralai).
 inline constexpr Arrangement separate_qkv_pairs{
-    [](Parts stored, const ModelHeader& h) -> Parts {
-        const HeadGeometry heads = detail::heads_of(h);
+    [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        const HeadGeometry heads = detail::heads_of(h, layer);
         return {group_qkv(pairs_to_halves(detail::as_qkv(stored), heads), heads)};
     },
-    [](Parts fields, const ModelHeader& h) -> Parts {
-        const HeadGeometry heads = detail::heads_of(h);
+    [](Parts fields, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        const HeadGeometry heads = detail::heads_of(h, layer);
         return detail::as_parts(halves_to_pairs(ungroup_qkv(fields[0], heads), heads));
     }};
 
 /// Grouped as in the message, rotary rows in pairs where the model has rotary positions (Megatron-LLM).
 inline constexpr Arrangement grouped_qkv_pairs{
-    [](Parts stored, const ModelHeader& h) -> Parts {
+    [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
         if (h.positions != PositionKind::rope) return stored;
-        const HeadGeometry heads = detail::heads_of(h);
+        const HeadGeometry heads = detail::heads_of(h, layer);
         return {group_qkv(pairs_to_halves(ungroup_qkv(stored[0], heads), heads), heads)};
     },
-    [](Parts fields, const ModelHeader& h) -> Parts {
+    [](Parts fields, const ModelHeader& h, std::uint64_t layer) -> Parts {
         if (h.positions != PositionKind::rope) return fields;
-        const HeadGeometry heads = detail::heads_of(h);
+        const HeadGeometry heads = detail::heads_of(h, layer);
         return {group_qkv(halves_to_pairs(ungroup_qkv(fields[0], heads), heads), heads)};
     }};
 
 /// gate and up in one tensor, gate on top (Megatron-LM, Megatron-Core).
 inline constexpr Arrangement gate_over_up{
-    [](Parts stored, const ModelHeader&) -> Parts {
+    [](Parts stored, const ModelHeader&, std::uint64_t) -> Parts {
         auto [gate, up] = detail::unstacked(stored[0]);
         return {gate, up};
     },
-    [](Parts fields, const ModelHeader&) -> Parts { return {detail::stacked(fields[0], fields[1])}; }};
+    [](Parts fields, const ModelHeader&, std::uint64_t) -> Parts { return {detail::stacked(fields[0], fields[1])}; }};
 
 /// gate and up in one tensor, up on top (Megatron-LLM).
 inline constexpr Arrangement up_over_gate{
-    [](Parts stored, const ModelHeader&) -> Parts {
+    [](Parts stored, const ModelHeader&, std::uint64_t) -> Parts {
         auto [up, gate] = detail::unstacked(stored[0]);
         return {gate, up};
     },
-    [](Parts fields, const ModelHeader&) -> Parts { return {detail::stacked(fields[1], fields[0])}; }};
+    [](Parts fields, const ModelHeader&, std::uint64_t) -> Parts { return {detail::stacked(fields[1], fields[0])}; }};
 
 /// Stored as [in, out] (GPT-2's Conv1D).
 inline constexpr Arrangement transposed{
-    [](Parts stored, const ModelHeader&) -> Parts { return {transpose(stored[0])}; },
-    [](Parts fields, const ModelHeader&) -> Parts { return {transpose(fields[0])}; }};
+    [](Parts stored, const ModelHeader&, std::uint64_t) -> Parts { return {transpose(stored[0])}; },
+    [](Parts fields, const ModelHeader&, std::uint64_t) -> Parts { return {transpose(fields[0])}; }};
 
 /// All q rows, then all k rows, then all v rows, in one tensor.
 inline constexpr Arrangement stacked_qkv{
-    [](Parts stored, const ModelHeader& h) -> Parts {
-        return {group_qkv(detail::in_thirds(stored[0]), detail::heads_of(h))};
+    [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return {group_qkv(detail::in_thirds(stored[0]), detail::heads_of(h, layer))};
     },
-    [](Parts fields, const ModelHeader& h) -> Parts {
-        return {concatenate(detail::as_parts(ungroup_qkv(fields[0], detail::heads_of(h))), 0)};
+    [](Parts fields, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return {concatenate(detail::as_parts(ungroup_qkv(fields[0], detail::heads_of(h, layer))), 0)};
     }};
 
 /// stacked_qkv as [in, out] (GPT-2's c_attn).
 inline constexpr Arrangement stacked_qkv_transposed{
-    [](Parts stored, const ModelHeader& h) -> Parts { return stacked_qkv.join({transpose(stored[0])}, h); },
-    [](Parts fields, const ModelHeader& h) -> Parts {
-        return {transpose(stacked_qkv.split(std::move(fields), h)[0])};
+    [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return stacked_qkv.join({transpose(stored[0])}, h, layer);
+    },
+    [](Parts fields, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return {transpose(stacked_qkv.split(std::move(fields), h, layer)[0])};
     }};
 
 }  // namespace crossdock

@@ -25,27 +25,29 @@ inline TensorTable bert_table_without_norms() {
     using L = TransformerLayer;
     const std::string layer = "bert.encoder.layer.{}.", self = layer + "attention.self.";
     return {
-        .embeddings = {{{&Embeddings::word}, {"bert.embeddings.word_embeddings.weight"}},
-                       {{&Embeddings::position}, {"bert.embeddings.position_embeddings.weight"}},
-                       {{&Embeddings::token_type}, {"bert.embeddings.token_type_embeddings.weight"}}},
-        .layer = {{{&L::qkv_weight}, {self + "query.weight", self + "key.weight", self + "value.weight"}, separate_qkv},
-                  {{&L::qkv_bias}, {self + "query.bias", self + "key.bias", self + "value.bias"}, separate_qkv},
-                  {{&L::dense_weight}, {layer + "attention.output.dense.weight"}},
-                  {{&L::dense_bias}, {layer + "attention.output.dense.bias"}},
-                  {{&L::fc1_weight}, {layer + "intermediate.dense.weight"}},
-                  {{&L::fc1_bias}, {layer + "intermediate.dense.bias"}},
-                  {{&L::fc2_weight}, {layer + "output.dense.weight"}},
-                  {{&L::fc2_bias}, {layer + "output.dense.bias"}}},
-        .output_layer = {{{&OutputLayer::weight}, {"cls.predictions.decoder.weight"}}},
-        .pooler = {{{&BertPooler::weight}, {"bert.pooler.dense.weight"}},
-                   {{&BertPooler::bias}, {"bert.pooler.dense.bias"}}},
-        .bert_lm_head = {{{&BertLmHead::dense_weight}, {"cls.predictions.transform.dense.weight"}},
-                         {{&BertLmHead::dense_bias}, {"cls.predictions.transform.dense.bias"}},
-                         {{&BertLmHead::norm_weight}, {"cls.predictions.transform.LayerNorm.weight"}},
-                         {{&BertLmHead::norm_bias}, {"cls.predictions.transform.LayerNorm.bias"}},
-                         {{&BertLmHead::output_bias}, {"cls.predictions.bias"}}},
-        .bert_binary_head = {{{&BertBinaryHead::weight}, {"cls.seq_relationship.weight"}},
-                             {{&BertBinaryHead::bias}, {"cls.seq_relationship.bias"}}},
+        .messages =
+            {Rows<Embeddings>{{{&Embeddings::word}, {"bert.embeddings.word_embeddings.weight"}},
+                              {{&Embeddings::position}, {"bert.embeddings.position_embeddings.weight"}},
+                              {{&Embeddings::token_type}, {"bert.embeddings.token_type_embeddings.weight"}}},
+             Rows<TransformerLayer>{
+                 {{&L::qkv_weight}, {self + "query.weight", self + "key.weight", self + "value.weight"}, separate_qkv},
+                 {{&L::qkv_bias}, {self + "query.bias", self + "key.bias", self + "value.bias"}, separate_qkv},
+                 {{&L::dense_weight}, {layer + "attention.output.dense.weight"}},
+                 {{&L::dense_bias}, {layer + "attention.output.dense.bias"}},
+                 {{&L::fc1_weight}, {layer + "intermediate.dense.weight"}},
+                 {{&L::fc1_bias}, {layer + "intermediate.dense.bias"}},
+                 {{&L::fc2_weight}, {layer + "output.dense.weight"}},
+                 {{&L::fc2_bias}, {layer + "output.dense.bias"}}},
+             Rows<OutputLayer>{{{&OutputLayer::weight}, {"cls.predictions.decoder.weight"}}},
+             Rows<BertPooler>{{{&BertPooler::weight}, {"bert.pooler.dense.weight"}},
+                              {{&BertPooler::bias}, {"bert.pooler.dense.bias"}}},
+             Rows<BertLmHead>{{{&BertLmHead::dense_weight}, {"cls.predictions.transform.dense.weight"}},
+                              {{&BertLmHead::dense_bias}, {"cls.predictions.transform.dense.bias"}},
+                              {{&BertLmHead::norm_weight}, {"cls.predictions.transform.LayerNorm.weight"}},
+                              {{&BertLmHead::norm_bias}, {"cls.predictions.transform.LayerNorm.bias"}},
+                              {{&BertLmHead::output_bias}, {"cls.predictions.bias"}}},
+             Rows<BertBinaryHead>{{{&BertBinaryHead::weight}, {"cls.seq_relationship.weight"}},
+                                  {{&BertBinaryHead::bias}, {"cls.seq_relationship.bias"}}}},
         .tied_copy = "cls.predictions.decoder.weight",
         .ignored_endings = {"embeddings.position_ids", "embeddings.token_type_ids"}};
 }
@@ -54,12 +56,12 @@ inline TensorTable make_bert_table() {
     using L = TransformerLayer;
     TensorTable table = bert_table_without_norms();
     const std::string layer = "bert.encoder.layer.{}.";
-    table.embeddings.push_back({{&Embeddings::norm_weight}, {"bert.embeddings.LayerNorm.weight"}});
-    table.embeddings.push_back({{&Embeddings::norm_bias}, {"bert.embeddings.LayerNorm.bias"}});
-    table.layer.push_back({{&L::post_norm_weight}, {layer + "attention.output.LayerNorm.weight"}});
-    table.layer.push_back({{&L::post_norm_bias}, {layer + "attention.output.LayerNorm.bias"}});
-    table.layer.push_back({{&L::output_norm_weight}, {layer + "output.LayerNorm.weight"}});
-    table.layer.push_back({{&L::output_norm_bias}, {layer + "output.LayerNorm.bias"}});
+    table.rows<Embeddings>().push_back({{&Embeddings::norm_weight}, {"bert.embeddings.LayerNorm.weight"}});
+    table.rows<Embeddings>().push_back({{&Embeddings::norm_bias}, {"bert.embeddings.LayerNorm.bias"}});
+    table.rows<TransformerLayer>().push_back({{&L::post_norm_weight}, {layer + "attention.output.LayerNorm.weight"}});
+    table.rows<TransformerLayer>().push_back({{&L::post_norm_bias}, {layer + "attention.output.LayerNorm.bias"}});
+    table.rows<TransformerLayer>().push_back({{&L::output_norm_weight}, {layer + "output.LayerNorm.weight"}});
+    table.rows<TransformerLayer>().push_back({{&L::output_norm_bias}, {layer + "output.LayerNorm.bias"}});
     return table;
 }
 
@@ -67,12 +69,12 @@ inline TensorTable make_megatron_bert_table() {
     using L = TransformerLayer;
     TensorTable table = bert_table_without_norms();
     const std::string layer = "bert.encoder.layer.{}.";
-    table.layer.push_back({{&L::input_norm_weight}, {layer + "attention.ln.weight"}});
-    table.layer.push_back({{&L::input_norm_bias}, {layer + "attention.ln.bias"}});
-    table.layer.push_back({{&L::post_norm_weight}, {layer + "ln.weight"}});
-    table.layer.push_back({{&L::post_norm_bias}, {layer + "ln.bias"}});
-    table.final_norm = {{{&FinalNorm::weight}, {"bert.encoder.ln.weight"}},
-                        {{&FinalNorm::bias}, {"bert.encoder.ln.bias"}}};
+    table.rows<TransformerLayer>().push_back({{&L::input_norm_weight}, {layer + "attention.ln.weight"}});
+    table.rows<TransformerLayer>().push_back({{&L::input_norm_bias}, {layer + "attention.ln.bias"}});
+    table.rows<TransformerLayer>().push_back({{&L::post_norm_weight}, {layer + "ln.weight"}});
+    table.rows<TransformerLayer>().push_back({{&L::post_norm_bias}, {layer + "ln.bias"}});
+    table.rows<FinalNorm>() = {{{&FinalNorm::weight}, {"bert.encoder.ln.weight"}},
+                               {{&FinalNorm::bias}, {"bert.encoder.ln.bias"}}};
     return table;
 }
 
@@ -96,7 +98,7 @@ inline std::vector<std::string> read_bert_tensors(ModelHeader& header, std::span
 /// The head's bias has two names, which a tied model gets from one: an untied one needs both.
 inline void add_decoder_bias(TensorTable& table, const ModelHeader& header) {
     if (!header.tied_embeddings)
-        table.bert_lm_head.push_back({{&BertLmHead::output_bias}, {"cls.predictions.decoder.bias"}});
+        table.rows<BertLmHead>().push_back({{&BertLmHead::output_bias}, {"cls.predictions.decoder.bias"}});
 }
 
 inline std::string bert_architecture(const ModelHeader& header) {

@@ -26,25 +26,26 @@ namespace detail {
 inline TensorTable make_falcon_table(bool has_mlp_norm) {
     using L = TransformerLayer;
     const std::string layer = "transformer.h.{}.", input_norm = layer + (has_mlp_norm ? "ln_attn" : "input_layernorm");
-    TensorTable table{.embeddings = {{{&Embeddings::word}, {"transformer.word_embeddings.weight"}}},
-                      .layer = {{{&L::qkv_weight}, {layer + "self_attention.query_key_value.weight"}},
-                                {{&L::qkv_bias}, {layer + "self_attention.query_key_value.bias"}},
-                                {{&L::input_norm_weight}, {input_norm + ".weight"}},
-                                {{&L::input_norm_bias}, {input_norm + ".bias"}},
-                                {{&L::dense_weight}, {layer + "self_attention.dense.weight"}},
-                                {{&L::dense_bias}, {layer + "self_attention.dense.bias"}},
-                                {{&L::fc1_weight}, {layer + "mlp.dense_h_to_4h.weight"}},
-                                {{&L::fc1_bias}, {layer + "mlp.dense_h_to_4h.bias"}},
-                                {{&L::fc2_weight}, {layer + "mlp.dense_4h_to_h.weight"}},
-                                {{&L::fc2_bias}, {layer + "mlp.dense_4h_to_h.bias"}}},
-                      .final_norm = {{{&FinalNorm::weight}, {"transformer.ln_f.weight"}},
+    TensorTable table{
+        .messages = {Rows<Embeddings>{{{&Embeddings::word}, {"transformer.word_embeddings.weight"}}},
+                     Rows<TransformerLayer>{{{&L::qkv_weight}, {layer + "self_attention.query_key_value.weight"}},
+                                            {{&L::qkv_bias}, {layer + "self_attention.query_key_value.bias"}},
+                                            {{&L::input_norm_weight}, {input_norm + ".weight"}},
+                                            {{&L::input_norm_bias}, {input_norm + ".bias"}},
+                                            {{&L::dense_weight}, {layer + "self_attention.dense.weight"}},
+                                            {{&L::dense_bias}, {layer + "self_attention.dense.bias"}},
+                                            {{&L::fc1_weight}, {layer + "mlp.dense_h_to_4h.weight"}},
+                                            {{&L::fc1_bias}, {layer + "mlp.dense_h_to_4h.bias"}},
+                                            {{&L::fc2_weight}, {layer + "mlp.dense_4h_to_h.weight"}},
+                                            {{&L::fc2_bias}, {layer + "mlp.dense_4h_to_h.bias"}}},
+                     Rows<FinalNorm>{{{&FinalNorm::weight}, {"transformer.ln_f.weight"}},
                                      {{&FinalNorm::bias}, {"transformer.ln_f.bias"}}},
-                      .output_layer = {{{&OutputLayer::weight}, {"lm_head.weight"}}},
-                      .tied_copy = "lm_head.weight",
-                      .ignored_endings = {".rotary_emb.inv_freq", ".maybe_rotary.inv_freq", ".rotary.inv_freq"}};
+                     Rows<OutputLayer>{{{&OutputLayer::weight}, {"lm_head.weight"}}}},
+        .tied_copy = "lm_head.weight",
+        .ignored_endings = {".rotary_emb.inv_freq", ".maybe_rotary.inv_freq", ".rotary.inv_freq"}};
     const auto add_norm = [&](auto weight, auto bias, const std::string& name) {
-        table.layer.push_back({{weight}, {name + ".weight"}});
-        table.layer.push_back({{bias}, {name + ".bias"}});
+        table.rows<TransformerLayer>().push_back({{weight}, {name + ".weight"}});
+        table.rows<TransformerLayer>().push_back({{bias}, {name + ".bias"}});
     };
     if (has_mlp_norm)
         add_norm(&L::mlp_norm_weight, &L::mlp_norm_bias, layer + "ln_mlp");

@@ -34,9 +34,9 @@ inline void require_expressible(const std::vector<Requirement>& requirements, co
 
 /// Throws Error naming the first tensor of the model for which the table has no row: the net below the requirements.
 inline void require_rows(const TensorTable& table, const ModelHeader& header, std::string_view format) {
-    for_each_message_type([&]<class M>() {
+    for_each_message(header, [&]<class M>(Key<M> key) {
         for (const TensorField<M>& field : tensor_fields<M>)
-            if (field.expected(header) && !row_of(table, field.tensor))
+            if (field.expected(header, key.index) && !row_of(table, field.tensor))
                 throw Error(to_text("the model has a tensor '", field.name, "' (", M::name, "), for which ", format,
                                     " has no place"));
     });
@@ -99,6 +99,7 @@ struct Family {
     std::string_view (*guessed_model_type)(const ModelHeader&) = nullptr;  ///< which of model_types, if not the first
     std::vector<std::string_view> relatives{};  ///< model_type of other architectures that go by the family's name
     std::vector<HubSwitch> switches{};
+    bool layers_may_differ = false;                                 ///< `config` says how
     void (*add_twins)(TensorTable&, const ModelHeader&) = nullptr;  ///< names under which readers want a tensor again
 };
 
@@ -148,6 +149,8 @@ namespace detail {
 
 /// Requirements that several formats share.
 namespace require {
+inline constexpr Requirement equal_layers{"layers that differ from each other (other_layers)",
+                                          [](const ModelHeader& h) { return h.other_layers.empty(); }};
 inline constexpr Requirement rms_norm{"layer norms", [](const ModelHeader& h) { return h.norm == NormKind::rms; }};
 inline constexpr Requirement layer_norm{"RMS norms", [](const ModelHeader& h) { return h.norm == NormKind::layer; }};
 inline constexpr Requirement plain_norm{"zero-centred norm weights",

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <charconv>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
+#include <utility>
 
 #include "crossdock/family/config_table.hpp"
 #include "crossdock/family/hub/rope.hpp"
@@ -48,6 +53,9 @@ void field_from_json(const Json& json, std::optional<T>& value) {
     field_from_json(json, value.emplace());
 }
 
+Json field_to_json(const std::map<std::uint64_t, LayerKind>& layers);
+void field_from_json(const Json& json, std::map<std::uint64_t, LayerKind>& layers);
+
 }  // namespace detail
 
 /// The header's fields as an object; what the source does not say is left out.
@@ -70,5 +78,55 @@ void header_from_json(const Json& json, ModelHeader& header, const Fields& field
         in_context(to_text("'", field.name, "'"), [&] { detail::field_from_json(*found, field(header)); });
     });
 }
+
+namespace detail {
+
+/// The fields of one group.
+inline Json group_to_json(const ModelHeader& header, FieldGroup group) {
+    Json json = Json::object();
+    for_each_header_field(header_fields, [&](const auto& field) {
+        if (field.group != group) return;
+        Json value = field_to_json(field(header));
+        if (!value.is_discarded()) json[std::string(field.name)] = std::move(value);
+    });
+    return json;
+}
+
+/// {"3": {"attention": {…}}, "7": {"mlp": {…}}}: the layers that differ, and the groups that they have of their own.
+inline Json field_to_json(const std::map<std::uint64_t, LayerKind>& layers) {
+    if (layers.empty()) return left_out();
+    Json json = Json::object();
+    for (const auto& [layer, kind] : layers) {
+        Json& line = json[to_text(layer)] = Json::object();
+        ModelHeader header;
+        header.attention = kind.attention.value_or(Attention{});
+        header.mlp = kind.mlp.value_or(Mlp{});
+        if (kind.attention) line["attention"] = group_to_json(header, FieldGroup::attention);
+        if (kind.mlp) line["mlp"] = group_to_json(header, FieldGroup::mlp);
+    }
+    return json;
+}
+
+inline void field_from_json(const Json& json, std::map<std::uint64_t, LayerKind>& layers) {
+    layers.clear();
+    for (const auto& [name, groups] : json.items()) {
+        std::uint64_t layer = 0;
+        const auto parsed = std::from_chars(name.data(), name.data() + name.size(), layer);
+        if (parsed.ec != std::errc() || parsed.ptr != name.data() + name.size())
+            throw Error(to_text("names a layer '", name, "', expected a number"));
+        ModelHeader header;
+        LayerKind& kind = layers[layer];
+        if (const auto attention = groups.find("attention"); attention != groups.end()) {
+            header_from_json(*attention, header);
+            kind.attention = header.attention;
+        }
+        if (const auto mlp = groups.find("mlp"); mlp != groups.end()) {
+            header_from_json(*mlp, header);
+            kind.mlp = header.mlp;
+        }
+    }
+}
+
+}  // namespace detail
 
 }  // namespace crossdock

@@ -1,42 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "crossdock/family/arrangement.hpp"
-#include "crossdock/protocol/messages.hpp"
+#include "crossdock/family/ranks.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock {
 
-/// How tensor-parallel ranks share a message's tensor: all hold all of it, or equal parts of its rows or columns.
-enum class Cut : std::uint8_t { none, rows, columns };
-
 /// One line of a table: fields of a message, the names under which a format stores them, and how they are arranged and
 /// cut there. Read from right to left it loads, from left to right it saves.
+///
+/// In a name, "/" opens a dictionary in torch files, and numbers stand
+///     {}     for the layer
+///     [{}]   for the layer, at the end: one tensor holds all layers of the rank, stacked on a new axis 0
+///     {e}    for an element along axis 0 of the message's tensor, counted from 0 on each rank: each has a tensor of
+///            its own, without that axis, and is arranged by itself (experts)
 template <class Message>
 struct Row {
-    std::array<std::optional<Tensor> Message::*, 2> fields;  ///< one, or two that are stored as one (gate and up)
-    std::array<std::string, 3> names;  ///< "{}" is the layer's number, "/" opens a dictionary in torch files
+    std::vector<std::optional<Tensor> Message::*> fields;  ///< one, or those that are stored as one (gate and up)
+    std::vector<std::string> names;
     Arrangement arrangement = as_is;
-    Cut cut = Cut::none;
+    Cuts cuts = Cut::none;
+    /// Those of `names` that several ranks hold alike where there are more ranks than key/value heads.
+    std::vector<std::string> replicated{};
 };
 
-/// How one format stores a model: rows for each message.
+template <class Message>
+using Rows = std::vector<Row<Message>>;
+
+/// The rows of all messages: {Rows<Embeddings>{…}, Rows<TransformerLayer>{…}}; what is left out has none.
+class MessageRows {
+public:
+    template <class... M>
+    MessageRows(Rows<M>... rows) {
+        ((of<M>() = std::move(rows)), ...);
+    }
+
+    template <class M>
+    Rows<M>& of() {
+        return std::get<Rows<M>>(rows_);
+    }
+    template <class M>
+    const Rows<M>& of() const {
+        return std::get<Rows<M>>(rows_);
+    }
+
+private:
+    detail::MessageList::Tuple<Rows> rows_;
+};
+
+/// How one format stores a model.
 struct TensorTable {
-    std::vector<Row<Embeddings>> embeddings{};
-    std::vector<Row<TransformerLayer>> layer{};
-    std::vector<Row<FinalNorm>> final_norm{};
-    std::vector<Row<OutputLayer>> output_layer{};
-    std::vector<Row<BertPooler>> pooler{};
-    std::vector<Row<BertLmHead>> bert_lm_head{};
-    std::vector<Row<BertBinaryHead>> bert_binary_head{};
+    MessageRows messages{};
 
     /// A second copy of the word embeddings that a tied model may hold; empty: the format has none.
     std::string tied_copy{};
@@ -45,43 +69,26 @@ struct TensorTable {
     /// Ends of names that hold no weights (buffers, caches); skipped when reading.
     std::vector<std::string_view> ignored_endings{};
 
-    template <class Message>
-    const std::vector<Row<Message>>& rows() const {
-        if constexpr (std::is_same_v<Message, Embeddings>)
-            return embeddings;
-        else if constexpr (std::is_same_v<Message, TransformerLayer>)
-            return layer;
-        else if constexpr (std::is_same_v<Message, FinalNorm>)
-            return final_norm;
-        else if constexpr (std::is_same_v<Message, OutputLayer>)
-            return output_layer;
-        else if constexpr (std::is_same_v<Message, BertPooler>)
-            return pooler;
-        else if constexpr (std::is_same_v<Message, BertLmHead>)
-            return bert_lm_head;
-        else
-            return bert_binary_head;
+    template <class M>
+    Rows<M>& rows() {
+        return messages.of<M>();
+    }
+    template <class M>
+    const Rows<M>& rows() const {
+        return messages.of<M>();
     }
 };
 
-/// Calls visit, a template over the message type, for each kind of message that carries tensors, in protocol order.
-template <class Visit>
-void for_each_message_type(Visit&& visit) {
-    visit.template operator()<Embeddings>();
-    visit.template operator()<TransformerLayer>();
-    visit.template operator()<FinalNorm>();
-    visit.template operator()<OutputLayer>();
-    visit.template operator()<BertPooler>();
-    visit.template operator()<BertLmHead>();
-    visit.template operator()<BertBinaryHead>();
-}
-
-/// The table's row that holds a field; null when the format has no place for it.
-template <class Message>
-const Row<Message>* row_of(const TensorTable& table, std::optional<Tensor> Message::*field) {
-    for (const Row<Message>& row : table.rows<Message>())
-        if (row.fields[0] == field || row.fields[1] == field) return &row;
+/// The row that holds a field; null when the format has no place for it.
+template <class M>
+const Row<M>* row_of(const Rows<M>& rows, std::optional<Tensor> M::*field) {
+    for (const Row<M>& row : rows)
+        if (std::find(row.fields.begin(), row.fields.end(), field) != row.fields.end()) return &row;
     return nullptr;
+}
+template <class M>
+const Row<M>* row_of(const TensorTable& table, std::optional<Tensor> M::*field) {
+    return row_of(table.rows<M>(), field);
 }
 
 /// `name` with the first `from` in it made `to`.
@@ -92,25 +99,26 @@ inline std::string replaced(std::string name, std::string_view from, std::string
 
 /// The table with `from` made `to` in all its names: a model of the same kind below another dictionary.
 inline TensorTable renamed(TensorTable table, std::string_view from, std::string_view to) {
-    const auto rename = [&](auto& rows) {
-        for (auto& row : rows)
-            for (std::string& name : row.names) name = replaced(std::move(name), from, to);
-    };
-    rename(table.embeddings);
-    rename(table.layer);
-    rename(table.final_norm);
-    rename(table.output_layer);
-    rename(table.pooler);
-    rename(table.bert_lm_head);
-    rename(table.bert_binary_head);
+    for_each_message_type([&]<class M>() {
+        for (Row<M>& row : table.rows<M>())
+            for (std::vector<std::string>* names : {&row.names, &row.replicated})
+                for (std::string& name : *names) name = replaced(std::move(name), from, to);
+    });
     return table;
 }
 
-/// The pattern with the layer's number in it.
-inline std::string layer_name(std::string_view pattern, std::uint64_t layer) {
-    const std::size_t at = pattern.find("{}");
-    if (at == std::string_view::npos) return std::string(pattern);
-    return to_text(pattern.substr(0, at), layer, pattern.substr(at + 2));
+/// Whether the layers of a rank are stacked in one tensor of this name.
+inline bool stacks_layers(std::string_view pattern) { return pattern.ends_with("[{}]"); }
+
+/// Whether each element along axis 0 has a tensor of its own.
+inline bool numbers_elements(std::string_view pattern) { return pattern.find("{e}") != std::string_view::npos; }
+
+/// The name that stands in the files for a layer, and for an element along axis 0 where these have names of their own.
+inline std::string stored_name(std::string_view pattern, std::uint64_t layer, std::uint64_t element = 0) {
+    if (stacks_layers(pattern)) pattern.remove_suffix(4);
+    std::string name(pattern);
+    if (numbers_elements(name)) name = replaced(std::move(name), "{e}", to_text(element));
+    return replaced(std::move(name), "{}", to_text(layer));
 }
 
 }  // namespace crossdock

@@ -14,11 +14,13 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/transfer_pool.hpp"
 #include "crossdock/pipeline/progress.hpp"
 #include "crossdock/pipeline/receive_model.hpp"
 #include "crossdock/pipeline/send_model.hpp"
-#include "crossdock/plugin/loader.hpp"
-#include "crossdock/plugin/saver.hpp"
+#include "crossdock/plugin/any_loader.hpp"
+#include "crossdock/plugin/any_saver.hpp"
+#include "crossdock/plugin/concepts.hpp"
 #include "crossdock/queue/channel.hpp"
 
 namespace crossdock {
@@ -43,7 +45,7 @@ struct Report {
 namespace detail {
 
 /// Runs the loader's side; whatever it throws ends the channel.
-inline void run_loader(Loader& loader, Channel<Message>& channel) {
+inline void run_loader(AnyLoader& loader, Channel<Message>& channel) {
     try {
         send_model(loader, [&](Message message) { return channel.send(std::move(message)); });
         channel.finish();
@@ -52,27 +54,25 @@ inline void run_loader(Loader& loader, Channel<Message>& channel) {
     }
 }
 
-}  // namespace detail
-
-/// Moves a model from a loader to a saver, on two threads and the saver's workers. Throws the first Error of either
-/// side, or Cancelled; the target then does not exist, or is as it was.
-inline Report convert(Loader& loader, Saver& saver, const ConvertOptions& options = {}) {
+/// The one pipeline behind convert().
+inline Report run_conversion(AnyLoader& loader, AnySaver& saver, const ConvertOptions& options) {
     const auto begin = std::chrono::steady_clock::now();
-    const auto reporter = std::make_shared<detail::ProgressReporter>();  // a saver that failed may report later still
-    const detail::ProgressReporter::Listening listening(*reporter, options.progress);
-    if (options.max_queue_size == 0) throw UsageError("--max_queue_size is 0, expected at least 1 message");
+    const auto reporter = std::make_shared<ProgressReporter>();  // a saver that failed may report later still
+    const ProgressReporter::Listening listening(*reporter, options.progress);
+    if (options.max_queue_size == 0) throw UsageError("max_queue_size is 0, expected at least 1");
     Channel<Message> channel(options.max_queue_size);
     if (options.dtype) loader.will_cast(*options.dtype);
     const std::stop_callback cancel(options.stop, [&channel] { channel.cancel(); });
     ModelReceiver receiver(saver, *reporter, !options.no_checking, options.dtype);
-    const std::size_t threads = options.threads ? options.threads : std::max(1U, std::thread::hardware_concurrency());
-    saver.begin({.threads = threads,
+    const auto written = [reporter](std::uint64_t bytes) { reporter->done(bytes); };
+    TransferPool pool(thread_count(options.threads), written, options.stop);
+    saver.begin({.transfers = pool,
                  .planned = [reporter](std::uint64_t bytes) { reporter->planned(bytes); },
-                 .written = [reporter](std::uint64_t bytes) { reporter->done(bytes); },
+                 .written = written,
                  .stop = options.stop});
     bool is_complete = false;
     {
-        const std::jthread loading([&] { detail::run_loader(loader, channel); });
+        const std::jthread loading([&] { run_loader(loader, channel); });
         try {
             while (std::optional<Message> message = channel.receive()) receiver.accept(std::move(*message));
             receiver.finish();
@@ -88,6 +88,18 @@ inline Report convert(Loader& loader, Saver& saver, const ConvertOptions& option
     for (std::string& line : saver.notices()) report.warnings.push_back(std::move(line));
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return report;
+}
+
+}  // namespace detail
+
+/// Moves a model from a loader to a saver: the loader on a thread of its own, the saver on the caller's, tensors on
+/// `options.threads` more. When it returns or throws, all of these have ended, and nothing of the loader or the saver
+/// is in use. Throws the first exception of either side, or Cancelled; the target then does not exist, or is as it was.
+template <Loader L, Saver S>
+Report convert(L& loader, S& saver, const ConvertOptions& options = {}) {
+    auto&& from = as_any_loader(loader);
+    auto&& to = as_any_saver(saver);
+    return detail::run_conversion(from, to, options);
 }
 
 }  // namespace crossdock

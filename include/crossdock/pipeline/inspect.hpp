@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "crossdock/family/tensor_table.hpp"
-#include "crossdock/plugin/loader.hpp"
+#include "crossdock/plugin/any_loader.hpp"
+#include "crossdock/plugin/concepts.hpp"
+#include "crossdock/plugin/storage.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock {
 
@@ -63,23 +65,21 @@ void list_tensors(const M& message, std::vector<InspectedTensor>& list) {
             list.push_back({message_name(message), std::string(field.name), tensor->dtype(), tensor->shape()});
 }
 
-}  // namespace detail
-
-/// Lists what the loader would send. Reads no weights, and does not mind tensors that no message carries.
-inline Inspection inspect(Loader& loader) {
+inline Inspection run_inspection(AnyLoader& loader) {
     Inspection found{
         .header = loader.header(), .tensors = {}, .storage = loader.storage(), .notices = loader.notices()};
-    const auto list = [&]<class M>(const M& message) {
-        if (has_message<M>(found.header)) detail::list_tensors(message, found.tensors);
-    };
-    list(loader.embeddings());
-    for (std::uint64_t index = 0; index < found.header.num_layers; ++index) list(loader.layer(index));
-    list(loader.final_norm());
-    list(loader.output_layer());
-    list(loader.pooler());
-    list(loader.bert_lm_head());
-    list(loader.bert_binary_head());
+    for_each_message(found.header, [&](auto key) { list_tensors(pull(key, loader), found.tensors); });
     return found;
+}
+
+}  // namespace detail
+
+/// Lists what the loader would send. Reads no weights, and does not mind tensors that no message carries. Throws Error
+/// where the loader does; runs on the caller's thread.
+template <Loader L>
+Inspection inspect(L& loader) {
+    auto&& any = as_any_loader(loader);
+    return detail::run_inspection(any);
 }
 
 }  // namespace crossdock

@@ -5,14 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <string>
-#include <type_traits>
 #include <utility>
-#include <variant>
 
-#include "crossdock/family/tensor_table.hpp"
-#include "crossdock/protocol/messages.hpp"
+#include "crossdock/protocol/message_bytes.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock {
 
@@ -27,32 +24,6 @@ struct Progress {
 using ProgressCallback = std::function<void(const Progress&)>;
 
 namespace detail {
-
-/// What a message of type M weighs if it is as the header says; `dtype` is that of all weights.
-template <class M>
-std::uint64_t expected_bytes(const ModelHeader& header, DType dtype) {
-    std::uint64_t elements = 0;
-    for (const auto& field : tensor_fields<M>)
-        if (const auto shape = field.expected(header)) elements += shape->element_count();
-    return elements * item_size(dtype);
-}
-
-inline std::uint64_t expected_model_bytes(const ModelHeader& header, DType dtype) {
-    std::uint64_t bytes = 0;
-    for_each_message_type([&]<class M>() {
-        const std::uint64_t times = std::is_same_v<M, TransformerLayer> ? header.num_layers : 1;
-        bytes += times * expected_bytes<M>(header, dtype);
-    });
-    return bytes;
-}
-
-template <class M>
-std::uint64_t byte_count(const M& message) {
-    std::uint64_t bytes = 0;
-    for (const auto& field : tensor_fields<M>)
-        if (const auto& tensor = message.*field.tensor) bytes += tensor->byte_count();
-    return bytes;
-}
 
 /// Adds up what the threads of a run report, and passes it on.
 class ProgressReporter {
@@ -89,7 +60,7 @@ public:
     }
     template <class M>
     void took(const M& message) {
-        took(message_name(message), expected_bytes<M>(header_, dtype_), byte_count(message));
+        took(message_name(message), expected_bytes(key_of(message), header_, dtype_), byte_count(message));
     }
 
     std::uint64_t bytes() {

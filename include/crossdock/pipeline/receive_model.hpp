@@ -11,9 +11,9 @@
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "crossdock/pipeline/progress.hpp"
-#include "crossdock/plugin/saver.hpp"
+#include "crossdock/plugin/any_saver.hpp"
 #include "crossdock/protocol/check_header.hpp"
-#include "crossdock/protocol/messages.hpp"
+#include "crossdock/protocol/message_list.hpp"
 #include "crossdock/protocol/sequence.hpp"
 
 namespace crossdock {
@@ -22,7 +22,7 @@ namespace crossdock {
 /// Without `checking` only the comparison of the tensors with the header is left out.
 class ModelReceiver {
 public:
-    ModelReceiver(Saver& saver, detail::ProgressReporter& reporter, bool checking, std::optional<DType> dtype)
+    ModelReceiver(AnySaver& saver, detail::ProgressReporter& reporter, bool checking, std::optional<DType> dtype)
         : saver_(saver),
           reporter_(reporter),
           checking_(checking),
@@ -64,7 +64,7 @@ private:
         reporter_.took(message);
     }
 
-    Saver& saver_;
+    AnySaver& saver_;
     detail::ProgressReporter& reporter_;
     bool checking_;
     std::optional<DType> dtype_;

@@ -11,16 +11,20 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "crossdock/container/transfer.hpp"
+#include "crossdock/container/transfer_pool.hpp"
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/pipeline/compare_tensors.hpp"
 #include "crossdock/pipeline/progress.hpp"
-#include "crossdock/plugin/loader.hpp"
+#include "crossdock/plugin/any_loader.hpp"
+#include "crossdock/plugin/concepts.hpp"
 #include "crossdock/protocol/header_fields.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock {
 
@@ -53,16 +57,14 @@ namespace detail {
 /// Compares two headers, then the messages of two models, pair by pair.
 class Verifier {
 public:
-    Verifier(Loader& a, Loader& b, const VerifyOptions& options)
+    Verifier(AnyLoader& a, AnyLoader& b, ProgressReporter& reporter, Transfers& transfers)
         : a_(a),
           b_(b),
-          listening_(reporter_, options.progress),
-          pool_(
-              options.threads ? options.threads : std::max(1U, std::thread::hardware_concurrency()),
-              [this](std::uint64_t bytes) { reporter_.done(bytes); }, options.stop) {}
+          reporter_(reporter),
+          transfers_(transfers) {}
 
     VerifyReport run() {
-        for (Loader* side : {&a_, &b_}) side->will_cast(DType::f32);  // only what differs in type within one tensor
+        for (AnyLoader* side : {&a_, &b_}) side->will_cast(DType::f32);  // only what differs in type within one tensor
         a_.begin();
         b_.begin();
         header_a_ = a_.header();
@@ -71,14 +73,14 @@ public:
         compare_headers();
         agree_on_vocabulary();
         compare_messages();
-        pool_.wait();
+        transfers_.wait();
         report_.bytes = reporter_.bytes();
         collect();
         return std::move(report_);
     }
 
 private:
-    /// A tensor that both sides have and that the pool is comparing.
+    /// A tensor that both sides have and that is being compared.
     struct Pair {
         std::string place;
         std::shared_ptr<Mismatch> mismatch;
@@ -97,6 +99,9 @@ private:
             if (value != *other)
                 differ(to_text("header / ", name), to_text(json_shown(value), " in A, ", json_shown(*other), " in B"));
         }
+        const bool in_a = !header_a_.other_layers.empty(), in_b = !header_b_.other_layers.empty();
+        if (in_a != in_b)
+            differ("header / other_layers", to_text("layers differ from each other only in ", in_a ? "A" : "B"));
     }
 
     /// Rows beyond the true vocabulary, as either side states it, are padding and not compared.
@@ -114,23 +119,18 @@ private:
     }
 
     void compare_messages() {
-        compare(a_.embeddings(), b_.embeddings());
-        const std::uint64_t both = std::min(header_a_.num_layers, header_b_.num_layers);
-        for (std::uint64_t index = 0; index < both; ++index) compare(a_.layer(index), b_.layer(index));
-        for (std::uint64_t index = both; index < std::max(header_a_.num_layers, header_b_.num_layers); ++index)
-            differ(to_text(TransformerLayer::name, " ", index),
-                   to_text("is missing in ", index < header_a_.num_layers ? "B" : "A"));
-        compare_if_present(&Loader::final_norm);
-        compare_if_present(&Loader::output_layer);
-        compare_if_present(&Loader::pooler);
-        compare_if_present(&Loader::bert_lm_head);
-        compare_if_present(&Loader::bert_binary_head);
+        for_each_message_type([this]<class M>() {
+            const std::uint64_t in_a = message_count<M>(header_a_), in_b = message_count<M>(header_b_);
+            for (Key<M> key; key.index < std::max(in_a, in_b); ++key.index)
+                compare(key, key.index < in_a, key.index < in_b);
+        });
     }
 
     template <class M>
-    void compare_if_present(M (Loader::*load)()) {
-        const bool in_a = has_message<M>(header_a_), in_b = has_message<M>(header_b_);
-        if (in_a || in_b) compare(in_a ? (a_.*load)() : M{}, in_b ? (b_.*load)() : M{});
+    void compare(Key<M> key, bool in_a, bool in_b) {
+        constexpr bool is_layer = std::is_same_v<M, TransformerLayer>;
+        if (is_layer && in_a != in_b) return differ(message_name(key), to_text("is missing in ", in_a ? "B" : "A"));
+        compare(in_a ? pull(key, a_) : M{}, in_b ? pull(key, b_) : M{});
     }
 
     template <class M>
@@ -156,42 +156,55 @@ private:
         ++report_.tensors;
         if (a.shape() != b.shape()) {
             const bool may_be_padded = is_vocabulary && !header_a_.true_vocab_size && !header_b_.true_vocab_size;
-            return differ(place, to_text("has shape ", a.shape(), " in A, ", b.shape(), " in B",
-                                         may_be_padded ? "; if rows are padding, give --true_vocab_size" : ""));
+            return differ(place,
+                          to_text("has shape ", a.shape(), " in A, ", b.shape(), " in B",
+                                  may_be_padded ? "; if rows are padding, give the option true_vocab_size" : ""));
         }
         if (a.dtype() != b.dtype())
             return differ(place, to_text("is ", dtype_name(a.dtype()), " in A, ", dtype_name(b.dtype()), " in B"));
         pairs_.push_back({place, std::make_shared<Mismatch>(a.dtype(), a.shape())});
-        pool_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch), place}});
+        transfers_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch), place}});
     }
 
-    /// What the pool found, in the order of the model, behind what was seen from the headers alone.
+    /// What the comparisons found, in the order of the model, behind what was seen from the headers alone.
     void collect() {
         for (const Pair& pair : pairs_)
             if (!pair.mismatch->empty()) differ(pair.place, pair.mismatch->describe());
     }
 
-    Loader &a_, &b_;
+    AnyLoader &a_, &b_;
+    ProgressReporter& reporter_;
+    Transfers& transfers_;
     ModelHeader header_a_, header_b_;
     std::uint64_t rows_a_ = 0, rows_b_ = 0;  // of the vocabulary, that are compared
     VerifyReport report_;
     std::vector<Pair> pairs_;
-    ProgressReporter reporter_;
-    ProgressReporter::Listening listening_;
-    TransferPool pool_;  // destroyed first: its threads report
 };
+
+/// The one comparison behind verify().
+inline VerifyReport run_comparison(AnyLoader& a, AnyLoader& b, const VerifyOptions& options) {
+    const auto begin = std::chrono::steady_clock::now();
+    ProgressReporter reporter;
+    const ProgressReporter::Listening listening(reporter, options.progress);
+    TransferPool pool(
+        thread_count(options.threads), [&](std::uint64_t bytes) { reporter.done(bytes); }, options.stop);
+    VerifyReport report = Verifier(a, b, reporter, pool).run();
+    for (AnyLoader* side : {&a, &b})
+        for (std::string& line : side->notices()) report.notices.push_back(to_text(side == &a ? "A: " : "B: ", line));
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return report;
+}
 
 }  // namespace detail
 
 /// Compares two checkpoints, whatever their formats and parallel sizes: every header field that both state, and every
-/// canonical tensor bit for bit, in blocks on several threads. Throws Error where one cannot be read, or Cancelled.
-inline VerifyReport verify(Loader& a, Loader& b, const VerifyOptions& options = {}) {
-    const auto begin = std::chrono::steady_clock::now();
-    VerifyReport report = detail::Verifier(a, b, options).run();
-    for (Loader* side : {&a, &b})
-        for (std::string& line : side->notices()) report.notices.push_back(to_text(side == &a ? "A: " : "B: ", line));
-    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    return report;
+/// canonical tensor bit for bit, in blocks on `options.threads` threads; the loaders are asked on the caller's. Throws
+/// Error where one cannot be read, or Cancelled.
+template <Loader A, Loader B>
+VerifyReport verify(A& a, B& b, const VerifyOptions& options = {}) {
+    auto&& any_a = as_any_loader(a);
+    auto&& any_b = as_any_loader(b);
+    return detail::run_comparison(any_a, any_b, options);
 }
 
 }  // namespace crossdock

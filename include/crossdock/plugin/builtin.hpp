@@ -29,9 +29,9 @@ using BertLoader = FamilyLoader<bert_family>;
 using BertSaver = FamilySaver<bert_family>;
 
 /// The plugins that come with the library; a program adds its own with BuiltinLoaders::with.
-using BuiltinLoaders = PluginList<Loader, MegatronLoader, MegatronCoreLoader, LlamaLoader, MistralLoader, FalconLoader,
+using BuiltinLoaders = LoaderList<MegatronLoader, MegatronCoreLoader, LlamaLoader, MistralLoader, FalconLoader,
                                   GemmaLoader, Gpt2Loader, BertLoader>;
-using BuiltinSavers = PluginList<Saver, MegatronSaver, MegatronCoreSaver, LlamaSaver, MistralSaver, FalconSaver,
-                                 GemmaSaver, Gpt2Saver, BertSaver>;
+using BuiltinSavers = SaverList<MegatronSaver, MegatronCoreSaver, LlamaSaver, MistralSaver, FalconSaver, GemmaSaver,
+                                Gpt2Saver, BertSaver>;
 
 }  // namespace crossdock

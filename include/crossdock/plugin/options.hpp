@@ -82,7 +82,7 @@ OptionSpec<Options> option(std::string name, std::string value, std::string help
         try {
             detail::parse_into(options.*member, given);
         } catch (Error& error) {
-            error.within("--" + name);
+            error.within(name);
             throw;
         }
     };

@@ -2,29 +2,18 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "crossdock/core/same_bytes.hpp"
 #include "crossdock/family/apply_table.hpp"
-#include "crossdock/family/family.hpp"
-#include "crossdock/plugin/loader.hpp"
-#include "crossdock/protocol/check_header.hpp"
+#include "crossdock/plugin/placement.hpp"
+#include "crossdock/plugin/storage.hpp"
 
 namespace crossdock {
-
-/// Where a layer's tensors stand.
-struct LayerPlace {
-    std::size_t stage = 0;
-    NameScope scope;  ///< the prefix of its chunk, its number there
-};
 
 /// A checkpoint whose files are open: the header that describes it as stored, and the tensors of each stage.
 struct OpenCheckpoint {
@@ -40,18 +29,9 @@ struct OpenCheckpoint {
     bool keeps_differing_head = false;
 };
 
-/// "hidden_size 4096, num_attention_heads 32, …": what expected shapes follow from.
-inline std::string describe_sizes(const ModelHeader& header, std::string_view where) {
-    return to_text(where, " says num_layers ", header.num_layers, ", hidden_size ", header.hidden_size,
-                   ", num_attention_heads ", header.attention.num_attention_heads, ", key/value heads ",
-                   header.attention.num_query_groups, ", head size ", header.attention.kv_channels, ", ffn size ",
-                   header.mlp.ffn_hidden_size, ", vocabulary rows ", header.vocab_rows,
-                   header.origin.given.empty() ? "" : "; the user gave ", joined_list(header.origin.given));
-}
-
 /// Sends any checkpoint that a table describes. The constructor goes over all tensors once, without content: what is
 /// missing or of the wrong shape is an Error before anything is sent, and what is left over is one in begin().
-class TableLoader : public Loader {
+class TableLoader {
 public:
     explicit TableLoader(OpenCheckpoint checkpoint)
         : checkpoint_(std::move(checkpoint)),
@@ -61,37 +41,37 @@ public:
         check_all_tensors();
     }
 
-    void will_cast(DType) override { will_cast_ = true; }
+    void will_cast(DType) { will_cast_ = true; }
 
-    void begin() override {
+    void begin() {
         if (!mixed_.empty() && !will_cast_)
-            throw Error(to_text(mixed_.front(), ": give --dtype to cast them to one type"));
+            throw Error(to_text(mixed_.front(), ": give the option dtype to cast them to one type"));
         check_unused();
         check_replicas();
         check_tied_copy();
     }
 
-    ModelHeader header() override { return checkpoint_.header; }
-    Embeddings embeddings() override { return load<Embeddings>(0, checkpoint_.first); }
-    TransformerLayer layer(std::uint64_t index) override {
-        if (index >= checkpoint_.layers.size())
-            throw Error(
-                to_text(checkpoint_.description, ": there is no layer ", index, " of ", checkpoint_.layers.size()));
-        const LayerPlace& place = checkpoint_.layers[index];
-        auto message = load<TransformerLayer>(place.stage, place.scope);
-        message.index = index;
+    ModelHeader header() const { return checkpoint_.header; }
+
+    /// The message of type M; number `index` of those that come once for each layer.
+    template <class M>
+    M load(std::uint64_t index = 0) {
+        const Key<M> key{index};
+        const LayerPlace place =
+            in_context(checkpoint_.description, [&] { return place_of(key, checkpoint_, checkpoint_.stages.size()); });
+        std::vector<std::string> mixed;
+        M message = gather(checkpoint_.table->rows<M>(), key, checkpoint_.stages[place.stage], place.scope,
+                           checkpoint_.header, sizes_, &mixed);
+        if (mixed_.empty()) mixed_ = std::move(mixed);
         return message;
     }
-    FinalNorm final_norm() override { return load_last<FinalNorm>(); }
-    OutputLayer output_layer() override { return load_last<OutputLayer>(); }
-    BertPooler pooler() override { return load_last<BertPooler>(); }
-    BertLmHead bert_lm_head() override { return load_last<BertLmHead>(); }
-    BertBinaryHead bert_binary_head() override { return load_last<BertBinaryHead>(); }
-    Storage storage() const override {
+
+    Storage storage() const {
         Storage storage{.ranks = {}, .unused = unused()};
         for (std::size_t stage = 0; stage < checkpoint_.stages.size(); ++stage)
             for (std::size_t rank = 0; rank < checkpoint_.stages[stage].size(); ++rank) {
-                StoredRank& stored = storage.ranks.emplace_back(StoredRank{.rank = rank, .stage = stage});
+                StoredRank& stored = storage.ranks.emplace_back(
+                    StoredRank{.rank = checkpoint_.stages[stage].places()[rank].tensor, .stage = stage});
                 for (const NamedTensor& entry : checkpoint_.stages[stage].rank(rank).entries()) {
                     ++stored.tensors;
                     stored.bytes += entry.tensor.byte_count();
@@ -99,26 +79,13 @@ public:
             }
         return storage;
     }
-    std::vector<std::string> notices() const override {
+    std::vector<std::string> notices() const {
         std::vector<std::string> lines = checkpoint_.notices;
         if (!mixed_.empty()) lines.push_back(to_text(mixed_.front(), ", read in a type that holds them all"));
         return lines;
     }
 
 private:
-    template <class M>
-    M load(std::size_t stage, const NameScope& scope) {
-        std::vector<std::string> mixed;
-        M message = gather<M>(*checkpoint_.table, checkpoint_.stages[stage], scope, checkpoint_.header, sizes_, &mixed);
-        if (mixed_.empty()) mixed_ = std::move(mixed);
-        return message;
-    }
-
-    template <class M>
-    M load_last() {
-        return load<M>(checkpoint_.stages.size() - 1, checkpoint_.last);
-    }
-
     void check_vocabulary() const {
         const ModelHeader& header = checkpoint_.header;
         if (!header.true_vocab_size) return;
@@ -130,13 +97,7 @@ private:
     }
 
     void check_all_tensors() {
-        embeddings();
-        for (std::uint64_t index = 0; index < checkpoint_.header.num_layers; ++index) layer(index);
-        final_norm();
-        output_layer();
-        pooler();
-        bert_lm_head();
-        bert_binary_head();
+        for_each_message(checkpoint_.header, [this](auto key) { pull(key, *this); });
         take_tied_copy();
     }
 
@@ -145,7 +106,8 @@ private:
         if (!checkpoint_.header.tied_embeddings || name.empty()) return;
         StageTensors& stage = checkpoint_.stages.back();
         for (std::size_t rank = 0; rank < stage.size(); ++rank)
-            if (const NamedTensor* copy = stage.take(rank, checkpoint_.last.name(name)))
+            if (const NamedTensor* copy = stage.take(rank, checkpoint_.last.name(name));
+                copy && stage.places()[rank].expert == 0)
                 copies_.push_back(copy->tensor);
     }
 
@@ -167,20 +129,21 @@ private:
                             count > shown ? ", …" : "", "; ", sizes_));
     }
 
-    /// What all ranks of a stage hold is the same on all, and one of them is sent.
+    /// What several ranks of a stage hold is the same on all, and one of them is sent.
     void check_replicas() const {
         for (const StageTensors& stage : checkpoint_.stages)
-            for (const std::string& name : stage.replicated())
-                for (std::size_t rank = 1; rank < stage.size(); ++rank) check_replica(stage, name, rank);
+            for (const StageTensors::Replica& replica : stage.replicas()) check_replica(stage, replica);
     }
 
-    static void check_replica(const StageTensors& stage, const std::string& name, std::size_t rank) {
-        const NamedTensor *first = stage.find(0, name), *other = stage.find(rank, name);
+    static void check_replica(const StageTensors& stage, const StageTensors::Replica& replica) {
+        const NamedTensor *first = stage.find(replica.first, replica.name),
+                          *other = stage.find(replica.other, replica.name);
         if (!first || !other || same_bytes(first->tensor, other->tensor)) return;
         const auto type_of = [](const NamedTensor& entry) { return dtype_name(entry.tensor.dtype()); };
         const bool is_cast = first->tensor.dtype() != other->tensor.dtype();
-        throw Error(to_text("tensor '", first->name, "' differs between tensor-parallel ranks 0 and ", rank, " (",
-                            first->file, ", ", other->file, "), which both hold all of it",
+        throw Error(to_text("tensor '", first->name, "' differs between tensor-parallel ranks ",
+                            stage.places()[replica.first], " and ", stage.places()[replica.other], " (", first->file,
+                            ", ", other->file, "), which both hold all of it",
                             is_cast ? to_text(" and have it as ", type_of(*first), " and ", type_of(*other)) : "",
                             "; the files are of different checkpoints, or one is damaged"));
     }
@@ -188,7 +151,7 @@ private:
     /// A tied model's second copy of its embeddings is dropped where it repeats them.
     void check_tied_copy() {
         if (copies_.empty()) return;
-        const Embeddings message = embeddings();
+        const Embeddings message = load<Embeddings>();
         cast_to_common(copies_);
         const Tensor copy = concatenate(copies_, 0);
         copies_.clear();
@@ -204,7 +167,7 @@ private:
             return;
         }
         checkpoint_.header.tied_embeddings = false;
-        output_layer();
+        load<OutputLayer>();
         checkpoint_.notices.push_back(differs +
                                       ", to which config.json ties it; it is kept and the model is untied, as "
                                       "transformers does since release 5");
@@ -216,42 +179,5 @@ private:
     std::vector<std::string> mixed_;  // the first parts of one tensor that differ in their type
     bool will_cast_ = false;
 };
-
-/// How many layers the names of a stage speak of: one more than the highest number that stands for "{}".
-inline std::uint64_t count_layers(const StageTensors& stage, const std::string& prefix, std::string pattern) {
-    std::replace(pattern.begin(), pattern.end(), '/', '.');
-    const std::string beginning = prefix + pattern.substr(0, pattern.find("{}"));
-    std::uint64_t count = 0;
-    for (const NamedTensor& entry : stage.rank(0).entries()) {
-        if (!entry.name.starts_with(beginning)) continue;
-        const char* end = entry.name.data() + entry.name.size();
-        std::uint64_t number = 0;
-        const auto parsed = std::from_chars(entry.name.data() + beginning.size(), end, number);
-        // A number beyond a million is no layer; the tensor is then found to have no place.
-        if (parsed.ec == std::errc() && parsed.ptr != end && *parsed.ptr == '.' && number < 1'000'000)
-            count = std::max(count, number + 1);
-    }
-    return count;
-}
-
-/// The extents of stored tensors are read from these, and must be there before any header can be made.
-inline const NamedTensor& required_tensor(const StageTensors& stage, const std::string& name,
-                                          const std::filesystem::path& directory) {
-    const NamedTensor* entry = stage.find(0, name);
-    if (!entry) throw Error(to_text(directory.string(), ": tensor '", name, "' is missing"));
-    if (entry->tensor.shape().rank() == 0)
-        throw Error(to_text(entry->file, ": tensor '", entry->name, "' is a scalar, expected rows"));
-    return *entry;
-}
-
-/// Fills the sizes that follow from others. Throws Error where one is missing or cannot be: what the tables divide by
-/// is then not 0.
-inline void complete_sizes(ModelHeader& header, std::string_view where) {
-    if (header.attention.num_query_groups == 0)
-        header.attention.num_query_groups = header.attention.num_attention_heads;
-    if (header.attention.kv_channels == 0 && header.attention.num_attention_heads != 0)
-        header.attention.kv_channels = header.hidden_size / header.attention.num_attention_heads;
-    in_context(where, [&] { check_header(header); });
-}
 
 }  // namespace crossdock

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,32 +20,34 @@
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
-#include "crossdock/plugin/saver.hpp"
+#include "crossdock/plugin/placement.hpp"
+#include "crossdock/plugin/saver_context.hpp"
 #include "crossdock/plugin/sidecar.hpp"
-#include "crossdock/plugin/table_loader.hpp"
 
 namespace crossdock {
 
-/// A checkpoint being written: where each message goes, and the files of each stage's tensor-parallel ranks.
+/// A checkpoint being written: where each message goes, and the files of all ranks.
 struct TargetCheckpoint {
-    ModelHeader header;                  ///< vocab_rows as it will be stored
-    const TensorTable* table = nullptr;  ///< lives as long as the saver
-    std::size_t ranks = 1;
     std::vector<LayerPlace> layers{};
-    NameScope first{}, last{};
-    std::vector<std::vector<std::unique_ptr<TensorWriter>>> stages{};  ///< [stage][rank]
+    NameScope first{}, last{};                                           ///< in front of the layers, behind them
+    std::map<RankCoordinates, std::unique_ptr<TensorWriter>> writers{};  ///< of all ranks of all stages
 };
 
 /// Throws Error when `ranks` tensor-parallel ranks cannot share the model.
 inline void require_divisible(const ModelHeader& header, std::uint64_t ranks, std::string_view option) {
     const auto check = [&](std::uint64_t value, std::string_view name) {
         if (value % ranks != 0)
-            throw Error(to_text("--", option, " ", ranks, " does not divide the model's ", value, " ", name,
-                                "; choose a divisor"));
+            throw Error(
+                to_text(option, " ", ranks, " does not divide the model's ", value, " ", name, "; choose a divisor"));
     };
-    check(header.attention.num_attention_heads, "attention heads");
-    check(header.attention.num_query_groups, "key/value heads");
-    check(header.mlp.ffn_hidden_size, "MLP rows (ffn_hidden_size)");
+    const auto check_layer = [&](const Attention& attention, const Mlp& mlp) {
+        check(attention.num_attention_heads, "attention heads");
+        check(attention.num_query_groups, "key/value heads");
+        check(mlp.ffn_hidden_size, "MLP rows (ffn_hidden_size)");
+    };
+    check_layer(header.attention, header.mlp);
+    for (const auto& other : header.other_layers)
+        check_layer(attention_of(header, other.first), mlp_of(header, other.first));
     check(header.vocab_rows, "vocabulary rows");
 }
 
@@ -59,63 +62,55 @@ inline void require_checkpoint(const std::filesystem::path& directory) {
 }
 
 /// Writes any checkpoint that a table describes, into a staging directory that becomes the target in finish().
-class TableSaver : public Saver {
+class TableSaver {
 public:
     TableSaver(std::filesystem::path save_dir, bool overwrite, HeaderOverrides overrides = {})
         : save_dir_(std::move(save_dir)),
           overwrite_(overwrite),
           overrides_(std::move(overrides)) {}
+    virtual ~TableSaver() = default;
 
-    void begin(const SaverContext& context) override { context_ = context; }
+    void begin(const SaverContext& context) { context_.emplace(context); }
 
-    void write(const ModelHeader& header) override {
-        if (save_dir_.empty()) throw UsageError("the saver needs to know where to save (--save_dir)");
+    void write(const ModelHeader& header) {
+        if (save_dir_.empty()) throw UsageError("save_dir is missing: where to save");
         if (!header.origin.directory.empty()) require_separate(header.origin.directory, save_dir_);
-        const ModelHeader stated = with_overrides(header);
-        require_expressed(stated);
-        prepare(stated);
+        header_ = with_overrides(header);
+        require_expressed();
+        prepare();
         if (overwrite_) require_checkpoint(save_dir_);
         staged_.emplace(save_dir_, overwrite_);
         target_ = open(staged_->path());
-        pool_.emplace(context_.threads, context_.written, context_.stop);
+        for (const auto& writer : target_.writers) {
+            if (writer.first.pipeline >= stages_.size()) stages_.resize(writer.first.pipeline + 1);
+            stages_[writer.first.pipeline].push_back(writer.first);
+        }
     }
-    void write(const Embeddings& message) override {
-        require_header();
-        save(message, 0, target_.first);
-        const bool needs_copy = target_.stages.size() > 1 || target_.table->always_unties;
-        if (target_.header.tied_embeddings && needs_copy && message.word) save_tied_copy(*message.word);
+    void write(const Embeddings& message) {
+        save(message);
+        const bool needs_copy = stages_.size() > 1 || table_.always_unties;
+        if (header_.tied_embeddings && needs_copy && message.word) save_tied_copy(*message.word);
     }
-    void write(const TransformerLayer& message) override {
-        require_header();
-        if (message.index >= target_.layers.size())
-            throw Error(
-                to_text("message '", message_name(message), "': the target has ", target_.layers.size(), " layers"));
-        const LayerPlace& place = target_.layers[message.index];
-        save(message, place.stage, place.scope);
+    template <class M>
+    void write(const M& message) {
+        save(message);
     }
-    void write(const FinalNorm& message) override { save_last(message); }
-    void write(const OutputLayer& message) override { save_last(message); }
-    void write(const BertPooler& message) override { save_last(message); }
-    void write(const BertLmHead& message) override { save_last(message); }
-    void write(const BertBinaryHead& message) override { save_last(message); }
 
-    void finish() override {
+    void finish() {
         require_header();
-        pool_->wait();
+        context().transfers.wait();
         close(target_, staged_->path());
-        for (auto& stage : target_.stages)
-            for (auto& writer : stage) writer->finish();
-        copy_companions(target_.header, staged_->path());
+        for (const auto& writer : target_.writers) writer.second->finish();
+        copy_companions(header_, staged_->path());
         staged_->commit();
     }
 
-    std::vector<std::string> notices() const override {
-        return staged_ ? join_lists(staged_->notices(), notices_) : notices_;
-    }
+    std::vector<std::string> notices() const { return staged_ ? join_lists(staged_->notices(), notices_) : notices_; }
 
 protected:
-    /// Checks that the target can express the model and decides how it is laid out; nothing is written before.
-    virtual void prepare(const ModelHeader& header) = 0;
+    /// Checks that the target can express the model of header_ and decides how it is laid out: adapts header_ to what
+    /// will be stored, and fills table_. Nothing is written before.
+    virtual void prepare() = 0;
     /// Opens the files in `directory`.
     virtual TargetCheckpoint open(const std::filesystem::path& directory) = 0;
     /// Adds what stands beside the tensors; their files are finished after it.
@@ -126,76 +121,93 @@ protected:
 
     void notice(std::string line) { notices_.push_back(std::move(line)); }
 
+    ModelHeader header_;  ///< as the user has it, and since prepare() as it is stored
+    TensorTable table_;   ///< since prepare()
+
 private:
     /// The header as the user has it. Throws Error where the tensors that are sent would not fit it any more.
     ModelHeader with_overrides(ModelHeader header) const {
         const auto positions = header.max_position_embeddings;
         apply_overrides(overrides_, header);
         if (header.positions == PositionKind::learned && header.max_position_embeddings != positions)
-            throw Error(to_text("--max_position_embeddings ", header.max_position_embeddings.value_or(0),
+            throw Error(to_text("max_position_embeddings ", header.max_position_embeddings.value_or(0),
                                 " contradicts the model's table of ", positions.value_or(0), " positions"));
         return header;
     }
 
     /// Throws Error naming what the source states and the target cannot: the same tensors would be another model.
-    void require_expressed(const ModelHeader& header) const {
-        const bool may_ignore = !header.origin.format.empty();  // our own loaders have the option
-        for (const auto& [name, value] : header.origin.unexpressed)
-            if (!expresses(header, name))
-                throw Error(to_text("the source states ", name, " ", value, ", which the target cannot express",
-                                    may_ignore ? to_text("; to convert as if it were not stated, give --ignore ", name)
-                                               : std::string()));
+    void require_expressed() const {
+        const bool may_ignore = !header_.origin.format.empty();  // our own loaders have the option
+        for (const auto& [name, value] : header_.origin.unexpressed)
+            if (!expresses(header_, name))
+                throw Error(
+                    to_text("the source states ", name, " ", value, ", which the target cannot express",
+                            may_ignore ? to_text("; to convert as if it were not stated, give the option ignore ", name)
+                                       : std::string()));
     }
 
     void require_header() const {
-        if (!pool_) throw Error("the saver is given a message before the header");
+        if (!staged_) throw Error("the saver is given a message before the header");
     }
 
     template <class M>
-    void save(M message, std::size_t stage, const NameScope& scope) {
+    void save(M message) {
+        require_header();
+        const LayerPlace place = in_context(to_text("message '", message_name(message), "'"),
+                                            [&] { return place_of(key_of(message), target_, stages_.size()); });
         for (const auto& field : tensor_fields<M>)
             if (auto& tensor = message.*field.tensor; tensor && field.vocabulary)
-                tensor = with_vocab_rows(*tensor, target_.header.vocab_rows);
-        scatter(*target_.table, message, target_.ranks, scope, target_.header,
-                [&](std::vector<StoredTensor> group) { submit(stage, std::move(group)); });
+                tensor = with_vocab_rows(*tensor, header_.vocab_rows);
+        scatter(table_.rows<M>(), message, stages_[place.stage], place.scope, header_,
+                [&](std::vector<StoredTensor> group) { submit(std::move(group)); });
     }
 
-    template <class M>
-    void save_last(const M& message) {
-        require_header();
-        save(message, target_.stages.size() - 1, target_.last);
+    const SaverContext& context() const {
+        if (!context_) throw Error("the saver is given tensors before begin()");
+        return *context_;
     }
 
     /// Stages do not share memory, so a tied model's last one has a copy of the embeddings to use as its head.
     void save_tied_copy(const Tensor& embeddings) {
-        const Tensor rows = with_vocab_rows(embeddings, target_.header.vocab_rows);
+        const Tensor rows = with_vocab_rows(embeddings, header_.vocab_rows);
+        const std::string name = target_.last.name(table_.tied_copy);
+        const GroupSizes sizes(stages_.back());
         std::vector<StoredTensor> group;
-        for (std::size_t rank = 0; rank < target_.ranks; ++rank)
-            group.push_back(
-                {rank, target_.last.name(target_.table->tied_copy), take_shard(rows, 0, rank, target_.ranks)});
-        submit(target_.stages.size() - 1, std::move(group));
+        for (const RankCoordinates& at : stages_.back())
+            group.push_back({at, name, Cuts(Cut::rows).take(rows, at, sizes)});
+        submit(std::move(group));
     }
 
-    void submit(std::size_t stage, std::vector<StoredTensor> group) {
-        std::vector<Transfer> transfers;
+    void submit(std::vector<StoredTensor> group) {
+        std::vector<Transfer> moved;
         std::uint64_t bytes = 0;
         for (StoredTensor& stored : group) {
-            const Tensor& tensor = stored.tensor;
-            auto slot = target_.stages[stage][stored.rank]->add(stored.name, tensor.dtype(), tensor.shape());
-            transfers.push_back({tensor, std::move(slot), stored.name});
-            bytes += tensor.byte_count();
+            moved.push_back({stored.tensor, slot_for(stored), stored.name});
+            bytes += stored.tensor.byte_count();
         }
-        if (context_.planned) context_.planned(bytes);
-        pool_->submit(std::move(transfers));
+        if (context().planned) context().planned(bytes);
+        context().transfers.submit(std::move(moved));
+    }
+
+    /// The tensor's place in its rank's file, which several layers share where they are stacked.
+    std::shared_ptr<TensorSlot> slot_for(const StoredTensor& stored) {
+        const Tensor& tensor = stored.tensor;
+        TensorWriter& writer = *target_.writers.at(stored.at);
+        if (!stored.element) return writer.add(stored.name, tensor.dtype(), tensor.shape());
+        std::shared_ptr<TensorSlot>& whole = stacked_[{stored.at, stored.name}];
+        if (!whole)
+            whole = writer.add(stored.name, tensor.dtype(), stacked_shape(tensor.shape(), stored.element->count));
+        return std::make_shared<PartOfSlot>(whole, stored.element->index * tensor.byte_count());
     }
 
     std::filesystem::path save_dir_;
     bool overwrite_;
     HeaderOverrides overrides_;
-    SaverContext context_;
+    std::optional<SaverContext> context_;
     std::optional<StagedDirectory> staged_;
     TargetCheckpoint target_;
-    std::optional<TransferPool> pool_;  // destroyed first: its threads write to the target's files
+    std::vector<std::vector<RankCoordinates>> stages_;  // the ranks of each
+    std::map<std::pair<RankCoordinates, std::string>, std::shared_ptr<TensorSlot>> stacked_;
     std::vector<std::string> notices_;
 };
 

@@ -11,28 +11,49 @@
 
 namespace crossdock {
 
+namespace detail {
+
+inline void require_size(std::uint64_t value, std::string_view name) {
+    if (value == 0) throw Error(to_text(name, " is missing or 0"));
+}
+
+inline void check_attention(const Attention& attention, const ModelHeader& header) {
+    require_size(attention.num_attention_heads, "the number of attention heads");
+    require_size(attention.num_query_groups, "the number of key/value heads");
+    require_size(attention.kv_channels, "the head size");
+    if (attention.num_attention_heads % attention.num_query_groups != 0)
+        throw Error(to_text(attention.num_attention_heads, " attention heads do not divide into ",
+                            attention.num_query_groups, " key/value heads"));
+    if (header.positions == PositionKind::rope && attention.kv_channels % 2 != 0)
+        throw Error(to_text("the head size is ", attention.kv_channels,
+                            ", expected an even one: rotary positions turn elements in pairs"));
+    const std::uint64_t heads =
+        checked_add(attention.num_attention_heads, checked_multiply(2, attention.num_query_groups, "heads"), "heads");
+    checked_multiply(checked_multiply(heads, attention.kv_channels, "attention rows"), header.hidden_size, "attention");
+}
+
+inline void check_mlp(const Mlp& mlp, const ModelHeader& header) {
+    checked_multiply(checked_multiply(mlp.ffn_hidden_size, 2, "MLP rows"), header.hidden_size, "MLP");
+}
+
+}  // namespace detail
+
 /// Throws Error where sizes are missing, contradict each other or overflow: shapes and layouts may be computed from all
 /// others.
 inline void check_header(const ModelHeader& header) {
-    const auto require = [](std::uint64_t value, std::string_view name) {
-        if (value == 0) throw Error(to_text(name, " is missing or 0"));
-    };
-    require(header.num_layers, "the number of layers");
-    require(header.hidden_size, "the hidden size");
-    require(header.attention.num_attention_heads, "the number of attention heads");
-    require(header.attention.num_query_groups, "the number of key/value heads");
-    require(header.attention.kv_channels, "the head size");
-    if (header.attention.num_attention_heads % header.attention.num_query_groups != 0)
-        throw Error(to_text(header.attention.num_attention_heads, " attention heads do not divide into ",
-                            header.attention.num_query_groups, " key/value heads"));
-    if (header.positions == PositionKind::rope && header.attention.kv_channels % 2 != 0)
-        throw Error(to_text("the head size is ", header.attention.kv_channels,
-                            ", expected an even one: rotary positions turn elements in pairs"));
-    const std::uint64_t heads = checked_add(header.attention.num_attention_heads,
-                                            checked_multiply(2, header.attention.num_query_groups, "heads"), "heads");
-    checked_multiply(checked_multiply(heads, header.attention.kv_channels, "attention rows"), header.hidden_size,
-                     "attention");
-    checked_multiply(checked_multiply(header.mlp.ffn_hidden_size, 2, "MLP rows"), header.hidden_size, "MLP");
+    detail::require_size(header.num_layers, "the number of layers");
+    detail::require_size(header.hidden_size, "the hidden size");
+    detail::check_attention(header.attention, header);
+    detail::check_mlp(header.mlp, header);
+    for (const auto& other : header.other_layers) {
+        const std::uint64_t layer = other.first;
+        if (layer >= header.num_layers)
+            throw Error(to_text("layer ", layer, " is said to differ, there are only ", header.num_layers));
+        in_context(to_text("layer ", layer), [&] {
+            detail::check_attention(attention_of(header, layer), header);
+            detail::check_mlp(mlp_of(header, layer), header);
+        });
+    }
     checked_multiply(header.vocab_rows, header.hidden_size, "vocabulary");
     checked_multiply(header.max_position_embeddings.value_or(0), header.hidden_size, "position embeddings");
     checked_multiply(header.num_token_types, header.hidden_size, "token type embeddings");

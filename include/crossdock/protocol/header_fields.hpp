@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -10,11 +11,15 @@
 
 namespace crossdock {
 
+/// Which group of the header a field is in.
+enum class FieldGroup : std::uint8_t { none, attention, mlp };
+
 /// A field of the header, or of one of its groups, by name: field::rope_theta(header) is header.attention.rope_theta.
 template <class T>
 struct HeaderField {
     std::string_view name;
     T& (*find)(ModelHeader&);
+    FieldGroup group = FieldGroup::none;
 
     T& operator()(ModelHeader& header) const { return find(header); }
     const T& operator()(const ModelHeader& header) const { return find(const_cast<ModelHeader&>(header)); }
@@ -28,10 +33,18 @@ constexpr auto& member_of(ModelHeader& header) {
     return (header.*....*path);
 }
 
+template <auto first, auto... rest>
+consteval FieldGroup group_of() {
+    return std::is_same_v<decltype(first), Attention ModelHeader::*> ? FieldGroup::attention
+           : std::is_same_v<decltype(first), Mlp ModelHeader::*>     ? FieldGroup::mlp
+                                                                     : FieldGroup::none;
+}
+
 template <auto... path>
 consteval auto named(std::string_view name) {
     using T = std::remove_reference_t<decltype(member_of<path...>(std::declval<ModelHeader&>()))>;
-    return HeaderField<T>{name, [](ModelHeader& header) -> T& { return member_of<path...>(header); }};
+    return HeaderField<T>{name, [](ModelHeader& header) -> T& { return member_of<path...>(header); },
+                          group_of<path...>()};
 }
 
 }  // namespace detail
@@ -78,6 +91,7 @@ inline constexpr auto rotary_interleaved = named<&H::attention, &Attention::rota
 inline constexpr auto rope_scaling = named<&H::attention, &Attention::rope_scaling>("rope_scaling");
 inline constexpr auto sliding_window = named<&H::attention, &Attention::sliding_window>("sliding_window");
 inline constexpr auto embedding_multiplier = named<&H::embedding_multiplier>("embedding_multiplier");
+inline constexpr auto other_layers = named<&H::other_layers>("other_layers");
 inline constexpr auto seq_length = named<&H::training, &Training::seq_length>("seq_length");
 inline constexpr auto hidden_dropout = named<&H::training, &Training::hidden_dropout>("hidden_dropout");
 inline constexpr auto attention_dropout = named<&H::training, &Training::attention_dropout>("attention_dropout");
@@ -136,7 +150,8 @@ inline constexpr std::tuple header_fields{field::num_layers,
                                           field::rotary_interleaved,
                                           field::rope_scaling,
                                           field::sliding_window,
-                                          field::embedding_multiplier};
+                                          field::embedding_multiplier,
+                                          field::other_layers};
 
 /// The fields of a training run: crossdock.json keeps them, `verify` does not compare them.
 inline constexpr std::tuple training_fields{

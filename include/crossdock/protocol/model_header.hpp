@@ -81,6 +81,15 @@ struct Mlp {
     bool operator==(const Mlp&) const = default;
 };
 
+/// A layer that differs from the others in how it attends or in its MLP: the group that it has instead of the header's,
+/// whole.
+struct LayerKind {
+    std::optional<Attention> attention;
+    std::optional<Mlp> mlp;
+
+    bool operator==(const LayerKind&) const = default;
+};
+
 /// Which of BERT's parts behind the layers there are.
 struct BertHeads {
     bool pooler = false;
@@ -150,11 +159,25 @@ struct ModelHeader {
     std::optional<bool> norm_zero_centered;      ///< stored weight w stands for 1 + w (Gemma)
     std::optional<double> embedding_multiplier;  ///< applied at run time, never to the weights (Gemma: √hidden_size)
 
+    // Of the layers; tensors are to be asked for by attention_of() and mlp_of(), which know the layers that differ.
     Attention attention;
     Mlp mlp;
+    std::map<std::uint64_t, LayerKind> other_layers;  ///< those that differ, by their number
     BertHeads bert;
     Training training;
     Origin origin;
 };
+
+/// How layer `layer` attends.
+inline const Attention& attention_of(const ModelHeader& header, std::uint64_t layer) {
+    const auto other = header.other_layers.find(layer);
+    return other != header.other_layers.end() && other->second.attention ? *other->second.attention : header.attention;
+}
+
+/// The MLP of layer `layer`.
+inline const Mlp& mlp_of(const ModelHeader& header, std::uint64_t layer) {
+    const auto other = header.other_layers.find(layer);
+    return other != header.other_layers.end() && other->second.mlp ? *other->second.mlp : header.mlp;
+}
 
 }  // namespace crossdock

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,7 +11,7 @@
 
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
-#include "crossdock/protocol/messages.hpp"
+#include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock {
 
@@ -21,7 +21,7 @@ template <class Message>
 void check_message(const Message& message, const ModelHeader& header) {
     for (const auto& field : tensor_fields<Message>) {
         const std::optional<Tensor>& tensor = message.*field.tensor;
-        const std::optional<Shape> expected = field.expected(header);
+        const std::optional<Shape> expected = field.expected(header, key_of(message).index);
         const auto fail = [&](const auto&... parts) {
             throw Error(to_text("message '", message_name(message), "': tensor '", field.name, "' ", parts...));
         };
@@ -52,88 +52,57 @@ void check_weights(const Message& message, const ModelHeader& header) {
         };
         require_both(message.gate_weight, message.up_weight, "weight");
         require_both(message.gate_bias, message.up_bias, "bias");
+        const std::uint64_t rows = detail::qkv_rows(attention_of(header, message.index));
         for (const std::optional<Tensor>& tensor : {message.qkv_weight, message.qkv_bias})
-            if (tensor && (tensor->shape().rank() == 0 || tensor->shape()[0] != detail::qkv_rows(header)))
+            if (tensor && (tensor->shape().rank() == 0 || tensor->shape()[0] != rows))
                 throw Error(to_text("message '", message_name(message), "': a qkv tensor has shape ", tensor->shape(),
-                                    ", the header's heads have ", detail::qkv_rows(header), " rows"));
+                                    ", the header's heads have ", rows, " rows"));
     }
 }
 
-/// The order of messages: header, embeddings, layers 0 … num_layers - 1, final norm, output layer, pooler, lm head,
-/// binary head; those that the header excludes are left out. Feed it every message; it throws Error on the first that
-/// is out of place.
+/// Holds the messages of a model against the order that the list of messages gives them. Feed it every one; it throws
+/// Error on the first that is out of place.
 class SequenceChecker {
 public:
     void accept(const Message& message) {
-        if (!header_) {
-            const auto* header = std::get_if<ModelHeader>(&message);
-            if (!header) throw Error("protocol: the first message must be the header");
-            header_ = *header;
-            advance(1);
-            return;
-        }
-        const std::string found = std::visit([](const auto& m) { return message_name(m); }, message);
+        if (!has_header_) return begin(message);
+        const std::string found = std::visit([](const auto& content) { return message_name(content); }, message);
         if (found != expected())
             throw Error(to_text("protocol: message '", found, "' came, expected ", quoted(expected())));
-        if (std::holds_alternative<TransformerLayer>(message) && ++next_layer_ < header_->num_layers) return;
-        advance(step_ + 1);
+        if (++index_ < due_.front().count) return;
+        index_ = 0;
+        due_.pop_front();
     }
 
     /// Throws Error when messages are still owed.
     void finish() const {
-        if (!header_) throw Error("protocol: the loader ended before it sent the header");
-        if (step_ < std::variant_size_v<Message>)
-            throw Error(to_text("protocol: the loader ended, expected ", quoted(expected())));
+        if (!has_header_) throw Error("protocol: the loader ended before it sent the header");
+        if (!due_.empty()) throw Error(to_text("protocol: the loader ended, expected ", quoted(expected())));
     }
 
 private:
+    /// Messages of one type that are still owed.
+    struct Due {
+        std::string (*name)(std::uint64_t index);
+        std::uint64_t count;
+    };
+
+    void begin(const Message& message) {
+        const auto* header = std::get_if<ModelHeader>(&message);
+        if (!header) throw Error("protocol: the first message must be the header");
+        has_header_ = true;
+        for_each_message_type([&]<class M>() {
+            if (const std::uint64_t count = message_count<M>(*header))
+                due_.push_back({[](std::uint64_t index) { return message_name(Key<M>{index}); }, count});
+        });
+    }
+
+    std::string expected() const { return due_.empty() ? std::string() : due_.front().name(index_); }
     static std::string quoted(const std::string& name) { return name.empty() ? "the end" : "'" + name + "'"; }
 
-    /// Moves to alternative `step`, or to the next one that this model has.
-    void advance(std::size_t step) {
-        step_ = step;
-        while (step_ < std::variant_size_v<Message> &&
-               !present(std::make_index_sequence<std::variant_size_v<Message>>{}))
-            ++step_;
-    }
-
-    template <std::size_t... I>
-    bool present(std::index_sequence<I...>) const {
-        return ((I == step_ && present_at<I>()) || ...);
-    }
-
-    template <std::size_t I>
-    bool present_at() const {
-        using M = std::variant_alternative_t<I, Message>;
-        if constexpr (std::is_same_v<M, ModelHeader>)
-            return false;
-        else if constexpr (std::is_same_v<M, TransformerLayer>)
-            return header_->num_layers > 0;
-        else
-            return has_message<M>(*header_);
-    }
-
-    std::string expected() const { return expected_name(std::make_index_sequence<std::variant_size_v<Message>>{}); }
-
-    template <std::size_t... I>
-    std::string expected_name(std::index_sequence<I...>) const {
-        std::string name;
-        ((I == step_ ? void(name = name_at<I>()) : void()), ...);
-        return name;
-    }
-
-    template <std::size_t I>
-    std::string name_at() const {
-        using M = std::variant_alternative_t<I, Message>;
-        if constexpr (std::is_same_v<M, TransformerLayer>)
-            return to_text(M::name, " ", next_layer_);
-        else
-            return std::string(M::name);
-    }
-
-    std::optional<ModelHeader> header_;
-    std::size_t step_ = 0;
-    std::uint64_t next_layer_ = 0;
+    bool has_header_ = false;
+    std::deque<Due> due_;
+    std::uint64_t index_ = 0;  // of the first of these
 };
 
 }  // namespace crossdock

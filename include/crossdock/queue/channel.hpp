@@ -21,8 +21,8 @@ public:
     /// Holds at most `capacity` messages, at least one.
     explicit Channel(std::size_t capacity) : queue_(capacity) {}
 
-    /// Sender: hands a message over, waiting while the channel is full. False once nobody will receive it: the receiver
-    /// left, either side failed, or the channel was cancelled; the sender should then stop.
+    /// Sender: hands a message over, waiting while the channel is full. False once nobody will receive it: either
+    /// side failed, or the channel was cancelled; the sender should then stop.
     [[nodiscard]] bool send(T message) { return queue_.push(std::move(message)); }
 
     /// Receiver: the next message, waiting for it; empty when the sender finished and all messages were received.
@@ -36,9 +36,6 @@ public:
 
     /// Sender: that was the last message.
     void finish() noexcept { queue_.close_producer(); }
-
-    /// Receiver: no more messages are wanted, and nothing is wrong.
-    void leave() noexcept { queue_.close_consumer(); }
 
     /// Any thread: ends the channel with an error and wakes both sides. Only the first error is kept.
     void fail(std::exception_ptr error) noexcept {

@@ -100,32 +100,32 @@ TEST_CASE("what config.json says twice is read as transformers reads it, with a 
         config["rope_theta"] = 500.0;
         config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 700.0}};
     });
-    CHECK(theta.rope_theta == 700.0);
+    CHECK(theta.attention.rope_theta == 700.0);
     REQUIRE(theta_told.size() == 1);
     CHECK_THAT(theta_told[0], ContainsSubstring("rope_theta is 500.0, in rope_parameters it is 700.0; the latter"));
     const auto [kind, kind_told] = read([](Json& config) {
         config["rope_scaling"] = {{"type", "linear"}, {"rope_type", "dynamic"}, {"factor", 2.0}};
     });
-    CHECK(kind.rope_scaling->type == "dynamic");
-    CHECK(kind.rope_theta == 10000.0);
+    CHECK(kind.attention.rope_scaling->type == "dynamic");
+    CHECK(kind.attention.rope_theta == 10000.0);
     REQUIRE(kind_told.size() == 1);
     CHECK_THAT(kind_told[0], ContainsSubstring("has the type \"linear\" and the rope_type \"dynamic\""));
     const auto [both, both_told] = read([](Json& config) {
         config["rope_scaling"] = {{"type", "linear"}, {"factor", 2.0}};
         config["rope_parameters"] = {{"rope_type", "dynamic"}, {"factor", 4.0}};
     });
-    CHECK(both.rope_scaling->type == "linear");
+    CHECK(both.attention.rope_scaling->type == "linear");
     CHECK(both_told == std::vector<std::string>{"config.json: rope_scaling and rope_parameters differ; rope_scaling is "
                                                 "used, as transformers does"});
     const auto [partial, partial_told] = read([](Json& config) { config["partial_rotary_factor"] = 0.5; });
-    CHECK(partial.rotary_percent == 1.0);
+    CHECK(partial.attention.rotary_percent == 1.0);
     CHECK(partial_told.size() == 1);
     const auto [length, length_told] = read([](Json& config) {
         config["rope_scaling"] = {{"type", "yarn"}, {"factor", 2.0}, {"beta_fast", 16}};
         config["max_position_embeddings"] = 96;
     });
-    CHECK(length.rope_scaling->original_max_position_embeddings == 96U);
-    CHECK(length.rope_scaling->others == std::map<std::string, std::string>{{"beta_fast", "16"}});
+    CHECK(length.attention.rope_scaling->original_max_position_embeddings == 96U);
+    CHECK(length.attention.rope_scaling->others == std::map<std::string, std::string>{{"beta_fast", "16"}});
     CHECK(length_told == none);
 }
 

@@ -119,7 +119,8 @@ TEST_CASE("rotary rows in pairs become halves elsewhere, and stay pairs in a res
         write_trained(scratch / "pairs", "mcore", header, {{"rotary_interleaved", true}}, local);
         const auto plain = load("mcore", scratch / "plain"), pairs = load("mcore", scratch / "pairs");
         // The same file, read as pairs: in a head, row 2i is what turns with row 2i + 1.
-        const Tensor stored = *plain->layer(0).qkv_weight, read = *pairs->layer(0).qkv_weight;
+        const Tensor stored = *plain->load<TransformerLayer>(0).qkv_weight,
+                     read = *pairs->load<TransformerLayer>(0).qkv_weight;
         const auto row = [](const Tensor& rows, std::uint64_t index) {
             return slice(rows, 0, index, index + 1).bytes();
         };
@@ -141,7 +142,8 @@ TEST_CASE("rotary rows in pairs become halves elsewhere, and stay pairs in a res
         };
         CHECK(tensor(rank_file(scratch / "one")) == tensor(rank_file(scratch / "pairs")));
         if (percent == 1.0) save(*pairs, "llama", scratch / "hub");
-        if (percent == 1.0) CHECK(load("llama", scratch / "hub")->layer(0).qkv_weight->bytes() == read.bytes());
+        if (percent == 1.0)
+            CHECK(load("llama", scratch / "hub")->load<TransformerLayer>(0).qkv_weight->bytes() == read.bytes());
     }
 }
 
@@ -152,7 +154,8 @@ TEST_CASE("Megatron-LM's own code has no rotary rows in pairs: they are halves t
     save(*source, "megatron", scratch / "lm", {{"dialect", "lm"}});
     CHECK(args_of(scratch / "lm")["rotary_interleaved"] == false);
     std::filesystem::remove(scratch / "lm/crossdock.json");
-    CHECK(load("megatron", scratch / "lm")->layer(0).qkv_weight->bytes() == source->layer(0).qkv_weight->bytes());
+    CHECK(load("megatron", scratch / "lm")->load<TransformerLayer>(0).qkv_weight->bytes() ==
+          source->load<TransformerLayer>(0).qkv_weight->bytes());
 }
 
 TEST_CASE("an argument that changes the model and that no field says is refused by name", "[plugin][megatron][args]") {
@@ -177,7 +180,7 @@ TEST_CASE("an argument that changes the model and that no field says is refused 
         const std::string name = *entry.key.as_string();
         INFO(name);
         CHECK_THAT(why_not_llama({entry}), StartsWith("the source states " + name + " "));
-        CHECK_THAT(why_not_llama({entry}), ContainsSubstring("give --ignore " + name));
+        CHECK_THAT(why_not_llama({entry}), ContainsSubstring("give the option ignore " + name));
         const bool is_positions = name == "position_embedding_type";
         CHECK(why_not_llama({entry}, {{"ignore", name}}).empty());
         const TemporaryDirectory scratch;
@@ -294,8 +297,8 @@ TEST_CASE("statements that the tensors contradict are refused", "[plugin][megatr
     CHECK_THAT(why(tied, "mcore", {{"untie_embeddings_and_output_weights", true}}),
                StartsWith("'untie_embeddings_and_output_weights' is true, but the tensors have no head of their own"));
     ModelHeader ungated = plain;
-    ungated.gated_mlp = false;
-    ungated.activation = Activation::squared_relu;
+    ungated.mlp.gated = false;
+    ungated.mlp.activation = Activation::squared_relu;
     CHECK_THAT(why(ungated, "mcore", {{"swiglu", true}, {"squared_relu", false}}),
                StartsWith("'swiglu' is true, but the tensors have an MLP without a gate"));
 }

@@ -137,7 +137,7 @@ TEST_CASE("Megatron's ungated gelu is the exact one unless an argument says tanh
     CHECK(load("megatron", golden("megatron-lm/gpt"))->header().mlp.activation == Activation::gelu_erf);
     ModelHeader gated;
     read_config(megatron_lm().args, {{"swiglu", true}, {"bias_gelu_fusion", true}}, gated, "args");
-    CHECK(gated.activation == Activation::silu);
+    CHECK(gated.mlp.activation == Activation::silu);
 }
 
 TEST_CASE("what Megatron must be told of gelu depends on the form and on biases", "[plugin][megatron]") {

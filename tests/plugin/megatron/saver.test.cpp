@@ -25,12 +25,12 @@ pickle::Value rank_file(const std::filesystem::path& directory, const char* rank
 Json args_of(const pickle::Value& root) { return json_of_namespace(root.find("args")); }
 
 /// The layers that a file's chunk holds, by their input norms' bytes: which of the source's they are.
-std::vector<std::uint64_t> layers_in(Loader& source, const pickle::Value& root, const std::string& chunk,
+std::vector<std::uint64_t> layers_in(AnyLoader& source, const pickle::Value& root, const std::string& chunk,
                                      const std::string& pattern) {
     const TensorDict dict = torch::tensors(*root.find(chunk), chunk);
     std::vector<std::uint64_t> found;
     for (std::uint64_t index = 0;; ++index) {
-        const NamedTensor* entry = dict.find(layer_name(pattern, index));
+        const NamedTensor* entry = dict.find(stored_name(pattern, index));
         if (!entry) return found;
         for (std::uint64_t layer = 0; layer < source.header().num_layers; ++layer)
             if (source.layer(layer).input_norm_weight->bytes() == entry->tensor.bytes()) found.push_back(layer);
@@ -141,7 +141,7 @@ TEST_CASE("pipelines that do not fit the model are refused", "[plugin][megatron]
     CHECK(why(pp("2", {{"num_layers_in_last_pipeline_stage", "0"}})) == "a pipeline stage holds at least 1 layer");
     CHECK_THAT(why({{"num_layers_in_last_pipeline_stage", "2"}}), ContainsSubstring("need at least 2 pipeline stages"));
     CHECK(why({{"target_tensor_parallel_size", "4"}}) ==
-          "--target_tensor_parallel_size 4 does not divide the model's 2 key/value heads; choose a divisor");
+          "target_tensor_parallel_size 4 does not divide the model's 2 key/value heads; choose a divisor");
 }
 
 TEST_CASE("padding rows stay as they are when the padded size does, as the reference keeps them",
@@ -151,13 +151,13 @@ TEST_CASE("padding rows stay as they are when the padded size does, as the refer
     save(*source, "megatron", scratch / "same", {{"target_tensor_parallel_size", "2"}});
     const auto same = load("megatron", scratch / "same");
     CHECK(same->header().true_vocab_size == 500U);
-    CHECK(same->embeddings().word->shape()[0] == 512);
-    CHECK(same->embeddings().word->bytes() == source->embeddings().word->bytes());
+    CHECK(same->load<Embeddings>().word->shape()[0] == 512);
+    CHECK(same->load<Embeddings>().word->bytes() == source->load<Embeddings>().word->bytes());
     save(*source, "megatron", scratch / "more", {{"make_vocab_size_divisible_by", "600"}});
-    CHECK(load("megatron", scratch / "more")->embeddings().word->bytes() ==
-          with_vocab_rows(*source->embeddings().word, 600).bytes());
+    CHECK(load("megatron", scratch / "more")->load<Embeddings>().word->bytes() ==
+          with_vocab_rows(*source->load<Embeddings>().word, 600).bytes());
     save(*source, "gpt2", scratch / "hub");
-    CHECK(load("gpt2", scratch / "hub")->embeddings().word->shape()[0] == 500);
+    CHECK(load("gpt2", scratch / "hub")->load<Embeddings>().word->shape()[0] == 500);
 }
 
 TEST_CASE("Megatron refuses a model by the property that it cannot express", "[plugin][megatron]") {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/cli/messages.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/plugin/options.hpp"
@@ -70,13 +71,14 @@ inline std::size_t number_or(const Arguments& arguments, const std::string& name
 inline std::string nearest_option(std::string_view asked, const std::vector<std::string>& known,
                                   std::string_view command) {
     const std::string_view nearest = nearest_name(asked, known);
-    return nearest.empty() ? to_text("; see crossdock ", command) : to_text("; did you mean --", nearest, "?");
+    return nearest.empty() ? to_text("; see ", program_name(), " ", command)
+                           : to_text("; did you mean --", nearest, "?");
 }
 
 namespace detail {
 
 inline cxxopts::Options make_parser(const Syntax& syntax) {
-    cxxopts::Options parser("crossdock " + syntax.command, syntax.summary);
+    cxxopts::Options parser(to_text(program_name(), " ", syntax.command), syntax.summary);
     parser.custom_help(syntax.arguments.empty() ? "[OPTION...]" : syntax.arguments + " [OPTION...]");
     for (const OptionGroup& group : syntax.groups)
         for (const OptionInfo& option : group.options) {
@@ -126,7 +128,8 @@ private:
     bool take(const std::string& token, const std::string* next) {
         const std::string name = name_of(token);
         if (!is_known(token))
-            throw UsageError(to_text(token.substr(0, token.find('=')), " is no option of crossdock ", syntax_.command,
+            throw UsageError(to_text(token.substr(0, token.find('=')), " is no option of ", program_name(), " ",
+                                     syntax_.command,
                                      nearest_option(name, syntax_.option_names(), syntax_.command + " --help")));
         const std::size_t equals = token.find('=');
         const bool has_value = equals != std::string::npos;
@@ -162,11 +165,11 @@ inline void check_positional(const Syntax& syntax, const std::vector<std::string
     };
     const std::size_t expected = words(syntax.arguments);
     if (found.size() > expected)
-        throw UsageError(to_text("'", found[expected], "' is one argument too many for crossdock ", syntax.command,
-                                 syntax.arguments.empty() ? "" : " ", syntax.arguments));
+        throw UsageError(to_text("'", found[expected], "' is one argument too many for ", program_name(), " ",
+                                 syntax.command, syntax.arguments.empty() ? "" : " ", syntax.arguments));
     if (found.size() < expected)
-        throw UsageError(to_text("crossdock ", syntax.command, " needs ", syntax.arguments, ", see crossdock ",
-                                 syntax.command, " --help"));
+        throw UsageError(to_text(program_name(), " ", syntax.command, " needs ", syntax.arguments, ", see ",
+                                 program_name(), " ", syntax.command, " --help"));
 }
 
 }  // namespace detail
@@ -174,7 +177,7 @@ inline void check_positional(const Syntax& syntax, const std::vector<std::string
 /// Takes apart what stands behind the command's name. Throws UsageError for options that do not exist or lack a value.
 inline Arguments parse(const Syntax& syntax, const std::vector<std::string>& given) {
     const detail::Tokens tokens(syntax, given);
-    std::vector<const char*> argv{"crossdock"};
+    std::vector<const char*> argv{program_name().c_str()};
     for (const std::string& token : tokens.list()) argv.push_back(token.c_str());
     const auto result = detail::make_parser(syntax).parse(static_cast<int>(argv.size()), argv.data());
     Arguments arguments;

@@ -25,14 +25,10 @@ namespace crossdock::cli {
 
 namespace detail {
 
-/// The values of --model_type, as the reference has them.
-inline const std::vector<std::string> model_types{"GPT",    "BERT",      "falcon",  "llama", "llama2",
-                                                  "llama3", "codellama", "mistral", "gemma"};
-
-inline std::vector<OptionInfo> convert_options() {
+inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& model_types) {
     return {{"model_type", "T", to_text("one of ", joined_list(model_types), "; told from the source unless given")},
-            {"loader", "NAME", "reads the source; recognised unless given (see crossdock plugins)"},
-            {"saver", "NAME", "writes the target; megatron unless given (see crossdock plugins)"},
+            {"loader", "NAME", to_text("reads the source; recognised unless given (see ", program_name(), " plugins)")},
+            {"saver", "NAME", to_text("writes the target; megatron unless given (see ", program_name(), " plugins)")},
             {"load_dir", "DIR", "the source"},
             {"save_dir", "DIR", "the target; complete or not there at all"},
             {"dtype", "f32|bf16|f16", "casts floating tensors; each keeps its own type unless given"},
@@ -87,7 +83,7 @@ inline std::optional<DType> asked_dtype(const Arguments& arguments) {
     return dtype;
 }
 
-inline void check_model_type(const std::string& asked) {
+inline void check_model_type(const std::string& asked, const std::vector<std::string>& model_types) {
     if (!asked.empty() && std::find(model_types.begin(), model_types.end(), asked) == model_types.end())
         throw UsageError(to_text("no model type is called '", asked, "'", known_names(asked, model_types)));
 }
@@ -147,7 +143,7 @@ std::string choose_saver(const std::string& asked, const std::string& loader, co
     std::string family = family_of_source(loader, source);
     if (std::find(names.begin(), names.end(), family) == names.end())
         throw UsageError(to_text("--saver ", asked, ": the source does not say of which family its model is; name it: ",
-                                 "--saver llama, for one (see crossdock plugins)"));
+                                 "--saver llama, for one (see ", program_name(), " plugins)"));
     return family;
 }
 
@@ -199,7 +195,7 @@ inline void require_directory(const Arguments& arguments, const std::vector<Opti
 
 template <class Loaders, class Savers>
 PluginPair choose_plugins(const Arguments& arguments) {
-    check_model_type(arguments.value("model_type"));
+    check_model_type(arguments.value("model_type"), Loaders::model_types());
     const std::string source = arguments.value("load_dir");
     PluginPair pair{.loader = arguments.value("loader"), .saver = arguments.value("saver")};
     if (source.empty() && !is_named<Loaders>(pair.loader)) throw UsageError("--load_dir is missing: the source");
@@ -224,7 +220,7 @@ inline void print_summary(const Report& report) {
 
 template <class Loaders, class Savers>
 Syntax convert_syntax() {
-    const std::vector<OptionInfo> general = detail::convert_options();
+    const std::vector<OptionInfo> general = detail::convert_options(Loaders::model_types());
     std::vector<OptionInfo> elsewhere = general;
     const std::vector<OptionInfo> of_loaders = plugin_options<Loaders>(elsewhere);
     elsewhere.insert(elsewhere.end(), of_loaders.begin(), of_loaders.end());
@@ -254,8 +250,8 @@ int convert_command(const Arguments& arguments) {
     options.stop = signals.token();
     Report report;
     try {
-        const std::unique_ptr<Loader> loader = Loaders::make(pair.loader, pair.loader_values);
-        const std::unique_ptr<Saver> saver = Savers::make(pair.saver, pair.saver_values);
+        const std::unique_ptr<AnyLoader> loader = Loaders::make(pair.loader, pair.loader_values);
+        const std::unique_ptr<AnySaver> saver = Savers::make(pair.saver, pair.saver_values);
         ProgressDisplay display("received", arguments.has("quiet"));
         options.progress = [&display](const Progress& progress) { display.show(progress); };
         report = convert(*loader, *saver, options);

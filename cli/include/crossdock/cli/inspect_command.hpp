@@ -17,32 +17,27 @@
 #include "crossdock/cli/units.hpp"
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/pipeline/inspect.hpp"
+#include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock::cli {
 
 namespace detail {
 
 inline std::vector<OptionInfo> inspect_options() {
-    return {{"loader", "NAME", "reads the checkpoint; recognised unless given (see crossdock plugins)"},
-            {"json", "", "prints JSON for machines"}};
+    return {
+        {"loader", "NAME", to_text("reads the checkpoint; recognised unless given (see ", program_name(), " plugins)")},
+        {"json", "", "prints JSON for machines"}};
 }
 
 /// All that the header states, by name; what it leaves open is left out.
 inline Json stated_fields(const ModelHeader& header) {
     Json fields = header_to_json(header);
-    const auto state = [&](const char* name, const auto& value) {
-        if (value) fields[name] = *value;
-    };
     fields["vocab_rows"] = header.vocab_rows;
-    state("make_vocab_size_divisible_by", header.training.make_vocab_size_divisible_by);
-    state("seq_length", header.training.seq_length);
-    state("hidden_dropout", header.training.hidden_dropout);
-    state("attention_dropout", header.training.attention_dropout);
-    state("lima_dropout", header.training.lima_dropout);
-    state("use_flash_attn", header.training.use_flash_attn);
-    state("consumed_train_samples", header.training.consumed_train_samples);
-    state("consumed_valid_samples", header.training.consumed_valid_samples);
-    state("tokenizer_type", header.training.tokenizer_type);
+    if (const auto& multiple = header.training.make_vocab_size_divisible_by)
+        fields["make_vocab_size_divisible_by"] = *multiple;
+    const Json training = header_to_json(header, training_fields);
+    for (const auto& [name, value] : training.items())
+        if (name != "iteration" && name != "release") fields[name] = value;  // these are told apart
     fields["params_dtype"] = dtype_name(header.params_dtype);
     return fields;
 }

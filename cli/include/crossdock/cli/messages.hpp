@@ -32,9 +32,27 @@ inline std::string for_a_screen(std::string_view line) {
     return to_text(shortened(line.substr(0, line.size() - end), most - end - 100), " … ", last);
 }
 
+namespace detail {
+
+inline std::string& named_program() {
+    static std::string name = "crossdock";
+    return name;
+}
+
+/// Called once, before any thread is there.
+inline void set_program_name(std::string_view path) {
+    const std::string_view name = path.substr(path.rfind('/') + 1);
+    if (!name.empty()) named_program() = name;
+}
+
+}  // namespace detail
+
+/// What the program was called as, for help and errors: a program with plugins of its own has a name of its own.
+inline const std::string& program_name() { return detail::named_program(); }
+
 inline void complain(std::string_view line) {
     std::cout << std::flush;
-    std::cerr << one_line(to_text("crossdock: ", for_a_screen(line))) << std::endl;
+    std::cerr << one_line(to_text(program_name(), ": ", for_a_screen(line))) << std::endl;
 }
 
 inline void warn(std::string_view line) { complain(to_text("warning: ", line)); }

@@ -13,7 +13,7 @@
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/reference_names.hpp"
 #include "crossdock/container/foreign_directory.hpp"
-#include "crossdock/plugin/loader.hpp"
+#include "crossdock/plugin/any_loader.hpp"
 #include "crossdock/plugin/plugin_list.hpp"
 #include "crossdock/plugin/unrecognised.hpp"
 
@@ -108,8 +108,8 @@ inline OptionValues known_values(const OptionValues& given, const std::vector<Op
 
 /// Opens a checkpoint; its loader gets the options that it knows.
 template <class Loaders>
-std::unique_ptr<Loader> open_checkpoint(const std::string& loader, const std::string& directory,
-                                        const OptionValues& given) {
+std::unique_ptr<AnyLoader> open_checkpoint(const std::string& loader, const std::string& directory,
+                                           const OptionValues& given) {
     OptionValues values = known_values(given, Loaders::options(loader));
     values["load_dir"] = directory;
     return Loaders::make(loader, values);

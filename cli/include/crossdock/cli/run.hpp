@@ -38,19 +38,22 @@ std::vector<Command> commands() {
 
 inline void print_overview(const std::vector<Command>& commands) {
     std::cout << "crossdock " << version << ": converts checkpoints of large language models between formats and "
-              << "parallel layouts\n\nusage: crossdock COMMAND [OPTION...]\n\n";
+              << "parallel layouts\n\nusage: " << program_name() << " COMMAND [OPTION...]\n\n";
     constexpr std::size_t width = 10;
     for (const auto& [syntax, run] : commands)
         std::cout << "  " << syntax.command << std::string(width - syntax.command.size(), ' ')
                   << syntax.summary.substr(0, syntax.summary.find('\n')) << '\n';
-    std::cout << "\ncrossdock COMMAND --help tells a command's options, crossdock --version the version." << std::endl;
+    std::cout << '\n'
+              << program_name() << " COMMAND --help tells a command's options, " << program_name()
+              << " --version the version." << std::endl;
 }
 
 inline int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words) {
     std::vector<std::string> names;
     for (const Command& command : commands) names.push_back(command.syntax.command);
     if (words.empty())
-        throw UsageError(to_text("a command is missing, one of ", joined_list(names), "; see crossdock --help"));
+        throw UsageError(
+            to_text("a command is missing, one of ", joined_list(names), "; see ", program_name(), " --help"));
     if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") return print_overview(commands), success;
     if (words[0] == "--version") {
         std::cout << "crossdock " << version << std::endl;
@@ -81,6 +84,7 @@ inline int explain(const std::exception& error, ExitCode code) {
 template <class Loaders, class Savers>
 int run(int argc, const char* const* argv) {
     try {
+        if (argc > 0) detail::set_program_name(argv[0]);
         allow_many_open_files();
         return detail::dispatch(detail::commands<Loaders, Savers>(), {argv + 1, argv + std::max(argc, 1)});
     } catch (const UsageError& error) {

@@ -62,23 +62,25 @@ namespace detail {
 /// and 2 and in Code Llama, by rows since Llama 3.
 inline TensorTable make_llama_original_table(Cut embeddings) {
     using L = TransformerLayer;
-    return {
-        .embeddings = {{{&Embeddings::word}, {"tok_embeddings.weight"}, as_is, embeddings}},
-        .layer = {{{&L::input_norm_weight}, {"layers.{}.attention_norm.weight"}},
-                  {{&L::qkv_weight},
-                   {"layers.{}.attention.wq.weight", "layers.{}.attention.wk.weight", "layers.{}.attention.wv.weight"},
-                   separate_qkv_pairs,
-                   Cut::rows},
-                  {{&L::dense_weight}, {"layers.{}.attention.wo.weight"}, as_is, Cut::columns},
-                  {{&L::post_norm_weight}, {"layers.{}.ffn_norm.weight"}},
-                  {{&L::gate_weight}, {"layers.{}.feed_forward.w1.weight"}, as_is, Cut::rows},
-                  {{&L::up_weight}, {"layers.{}.feed_forward.w3.weight"}, as_is, Cut::rows},
-                  {{&L::fc2_weight}, {"layers.{}.feed_forward.w2.weight"}, as_is, Cut::columns}},
-        .final_norm = {{{&FinalNorm::weight}, {"norm.weight"}}},
-        .output_layer = {{{&OutputLayer::weight}, {"output.weight"}, as_is, Cut::rows}},
-        .tied_copy = "output.weight",
-        .always_unties = true,
-        .ignored_endings = {"rope.freqs"}};
+    return {.messages = {Rows<Embeddings>{{{&Embeddings::word}, {"tok_embeddings.weight"}, as_is, embeddings}},
+                         Rows<TransformerLayer>{
+                             {{&L::input_norm_weight}, {"layers.{}.attention_norm.weight"}},
+                             {{&L::qkv_weight},
+                              {"layers.{}.attention.wq.weight", "layers.{}.attention.wk.weight",
+                               "layers.{}.attention.wv.weight"},
+                              separate_qkv_pairs,
+                              Cut::rows,
+                              {"layers.{}.attention.wk.weight", "layers.{}.attention.wv.weight"}},
+                             {{&L::dense_weight}, {"layers.{}.attention.wo.weight"}, as_is, Cut::columns},
+                             {{&L::post_norm_weight}, {"layers.{}.ffn_norm.weight"}},
+                             {{&L::gate_weight}, {"layers.{}.feed_forward.w1.weight"}, as_is, Cut::rows},
+                             {{&L::up_weight}, {"layers.{}.feed_forward.w3.weight"}, as_is, Cut::rows},
+                             {{&L::fc2_weight}, {"layers.{}.feed_forward.w2.weight"}, as_is, Cut::columns}},
+                         Rows<FinalNorm>{{{&FinalNorm::weight}, {"norm.weight"}}},
+                         Rows<OutputLayer>{{{&OutputLayer::weight}, {"output.weight"}, as_is, Cut::rows}}},
+            .tied_copy = "output.weight",
+            .always_unties = true,
+            .ignored_endings = {"rope.freqs"}};
 }
 
 inline const TensorTable& llama_original_table(Cut embeddings) {

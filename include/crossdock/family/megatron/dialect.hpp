@@ -60,11 +60,14 @@ struct LegacySpelling {
 /// Below language_model: Megatron-LLM and Megatron-LM before Megatron-Core.
 inline TensorTable legacy_table(const LegacySpelling& s) {
     using L = TransformerLayer;
-    return {.embeddings = {{{&Embeddings::word}, {"language_model/embedding/word_embeddings/weight"}, as_is, Cut::rows},
-                           {{&Embeddings::position}, {"language_model/embedding/position_embeddings/weight"}},
-                           {{&Embeddings::token_type}, {"language_model/embedding/tokentype_embeddings/weight"}}},
-            .layer =
-                {{{&L::input_norm_weight}, {s.input_norm + "weight"}},
+    return {
+        .messages =
+            {Rows<Embeddings>{
+                 {{&Embeddings::word}, {"language_model/embedding/word_embeddings/weight"}, as_is, Cut::rows},
+                 {{&Embeddings::position}, {"language_model/embedding/position_embeddings/weight"}},
+                 {{&Embeddings::token_type}, {"language_model/embedding/tokentype_embeddings/weight"}}},
+             Rows<TransformerLayer>{
+                 {{&L::input_norm_weight}, {s.input_norm + "weight"}},
                  {{&L::input_norm_bias}, {s.input_norm + "bias"}},
                  {{&L::qkv_weight},
                   {"language_model/encoder/layers.{}.self_attention.query_key_value.weight"},
@@ -93,20 +96,20 @@ inline TensorTable legacy_table(const LegacySpelling& s) {
                  {{&L::fc1_bias}, {"language_model/encoder/layers.{}.mlp.dense_h_to_4h.bias"}, as_is, Cut::rows},
                  {{&L::fc2_weight}, {"language_model/encoder/layers.{}.mlp.dense_4h_to_h.weight"}, as_is, Cut::columns},
                  {{&L::fc2_bias}, {"language_model/encoder/layers.{}.mlp.dense_4h_to_h.bias"}}},
-            .final_norm = {{{&FinalNorm::weight}, {s.final_norm + "weight"}},
-                           {{&FinalNorm::bias}, {s.final_norm + "bias"}}},
-            .output_layer = {{{&OutputLayer::weight}, {s.output_layer}, as_is, Cut::rows}},
-            .pooler = {{{&BertPooler::weight}, {"language_model/pooler/dense.weight"}},
-                       {{&BertPooler::bias}, {"language_model/pooler/dense.bias"}}},
-            .bert_lm_head = {{{&BertLmHead::output_bias}, {"lm_head/bias"}, as_is, Cut::rows},
-                             {{&BertLmHead::dense_weight}, {"lm_head/dense.weight"}},
-                             {{&BertLmHead::dense_bias}, {"lm_head/dense.bias"}},
-                             {{&BertLmHead::norm_weight}, {s.lm_norm + "weight"}},
-                             {{&BertLmHead::norm_bias}, {s.lm_norm + "bias"}}},
-            .bert_binary_head = {{{&BertBinaryHead::weight}, {"binary_head/weight"}},
-                                 {{&BertBinaryHead::bias}, {"binary_head/bias"}}},
-            .tied_copy = "word_embeddings_for_head/weight",
-            .ignored_endings = {"._extra_state", ".rotary_pos_emb.inv_freq", ".rotary_emb.inv_freq"}};
+             Rows<FinalNorm>{{{&FinalNorm::weight}, {s.final_norm + "weight"}},
+                             {{&FinalNorm::bias}, {s.final_norm + "bias"}}},
+             Rows<OutputLayer>{{{&OutputLayer::weight}, {s.output_layer}, as_is, Cut::rows}},
+             Rows<BertPooler>{{{&BertPooler::weight}, {"language_model/pooler/dense.weight"}},
+                              {{&BertPooler::bias}, {"language_model/pooler/dense.bias"}}},
+             Rows<BertLmHead>{{{&BertLmHead::output_bias}, {"lm_head/bias"}, as_is, Cut::rows},
+                              {{&BertLmHead::dense_weight}, {"lm_head/dense.weight"}},
+                              {{&BertLmHead::dense_bias}, {"lm_head/dense.bias"}},
+                              {{&BertLmHead::norm_weight}, {s.lm_norm + "weight"}},
+                              {{&BertLmHead::norm_bias}, {s.lm_norm + "bias"}}},
+             Rows<BertBinaryHead>{{{&BertBinaryHead::weight}, {"binary_head/weight"}},
+                                  {{&BertBinaryHead::bias}, {"binary_head/bias"}}}},
+        .tied_copy = "word_embeddings_for_head/weight",
+        .ignored_endings = {"._extra_state", ".rotary_pos_emb.inv_freq", ".rotary_emb.inv_freq"}};
 }
 
 /// Megatron's own model code neither centres norms around 0 nor scales embeddings.
@@ -120,7 +123,8 @@ inline std::vector<Requirement> megatron_requirements() {
     return {{"ALiBi positions", [](const ModelHeader& h) { return h.positions != PositionKind::alibi; }},
             {"a norm behind its embeddings (embedding_norm)", [](const ModelHeader& h) { return !h.embedding_norm; }},
             {"no final norm", [](const ModelHeader& h) { return h.final_norm || h.post_norm; }},
-            require::head};
+            require::head,
+            require::equal_layers};
 }
 
 /// What NVIDIA's code expects: add_bias_linear decides over all linear layers, add_qkv_bias over q, k and v alone.
@@ -137,41 +141,48 @@ inline std::vector<Requirement> nvidia_requirements() {
 /// appended to these.
 inline TensorTable core_table(const std::string& input_norm, const std::string& post_norm) {
     using L = TransformerLayer;
-    return {
-        .embeddings = {{{&Embeddings::word}, {"embedding.word_embeddings.weight"}, as_is, Cut::rows},
-                       {{&Embeddings::position}, {"embedding.position_embeddings.weight"}},
-                       {{&Embeddings::token_type}, {"embedding.tokentype_embeddings.weight"}}},
-        .layer =
-            {{{&L::input_norm_weight}, {input_norm + "weight"}},
-             {{&L::input_norm_bias}, {input_norm + "bias"}},
-             {{&L::dense_weight}, {"decoder.layers.{}.self_attention.linear_proj.weight"}, as_is, Cut::columns},
-             {{&L::dense_bias}, {"decoder.layers.{}.self_attention.linear_proj.bias"}},
-             {{&L::qkv_weight},
-              {"decoder.layers.{}.self_attention.linear_qkv.weight"},
-              grouped_qkv_as_flagged,
-              Cut::rows},
-             {{&L::qkv_bias}, {"decoder.layers.{}.self_attention.linear_qkv.bias"}, grouped_qkv_as_flagged, Cut::rows},
-             {{&L::post_norm_weight}, {post_norm + "weight"}},
-             {{&L::post_norm_bias}, {post_norm + "bias"}},
-             {{&L::gate_weight, &L::up_weight}, {"decoder.layers.{}.mlp.linear_fc1.weight"}, gate_over_up, Cut::rows},
-             {{&L::gate_bias, &L::up_bias}, {"decoder.layers.{}.mlp.linear_fc1.bias"}, gate_over_up, Cut::rows},
-             {{&L::fc1_weight}, {"decoder.layers.{}.mlp.linear_fc1.weight"}, as_is, Cut::rows},
-             {{&L::fc1_bias}, {"decoder.layers.{}.mlp.linear_fc1.bias"}, as_is, Cut::rows},
-             {{&L::fc2_weight}, {"decoder.layers.{}.mlp.linear_fc2.weight"}, as_is, Cut::columns},
-             {{&L::fc2_bias}, {"decoder.layers.{}.mlp.linear_fc2.bias"}}},
-        .final_norm = {{{&FinalNorm::weight}, {"decoder.final_layernorm.weight"}},
-                       {{&FinalNorm::bias}, {"decoder.final_layernorm.bias"}}},
-        .output_layer = {{{&OutputLayer::weight}, {"output_layer.weight"}, as_is, Cut::rows}},
-        .pooler = {{{&BertPooler::weight}, {"pooler.dense.weight"}}, {{&BertPooler::bias}, {"pooler.dense.bias"}}},
-        .bert_lm_head = {{{&BertLmHead::dense_weight}, {"lm_head.dense.weight"}},
-                         {{&BertLmHead::dense_bias}, {"lm_head.dense.bias"}},
-                         {{&BertLmHead::norm_weight}, {"lm_head.layer_norm.weight"}},
-                         {{&BertLmHead::norm_bias}, {"lm_head.layer_norm.bias"}},
-                         {{&BertLmHead::output_bias}, {"output_layer.bias"}, as_is, Cut::rows}},
-        .bert_binary_head = {{{&BertBinaryHead::weight}, {"binary_head.weight"}},
-                             {{&BertBinaryHead::bias}, {"binary_head.bias"}}},
-        .tied_copy = "output_layer.weight",
-        .ignored_endings = {"._extra_state", ".inv_freq"}};
+    return {.messages =
+                {Rows<Embeddings>{{{&Embeddings::word}, {"embedding.word_embeddings.weight"}, as_is, Cut::rows},
+                                  {{&Embeddings::position}, {"embedding.position_embeddings.weight"}},
+                                  {{&Embeddings::token_type}, {"embedding.tokentype_embeddings.weight"}}},
+                 Rows<TransformerLayer>{
+                     {{&L::input_norm_weight}, {input_norm + "weight"}},
+                     {{&L::input_norm_bias}, {input_norm + "bias"}},
+                     {{&L::dense_weight}, {"decoder.layers.{}.self_attention.linear_proj.weight"}, as_is, Cut::columns},
+                     {{&L::dense_bias}, {"decoder.layers.{}.self_attention.linear_proj.bias"}},
+                     {{&L::qkv_weight},
+                      {"decoder.layers.{}.self_attention.linear_qkv.weight"},
+                      grouped_qkv_as_flagged,
+                      Cut::rows},
+                     {{&L::qkv_bias},
+                      {"decoder.layers.{}.self_attention.linear_qkv.bias"},
+                      grouped_qkv_as_flagged,
+                      Cut::rows},
+                     {{&L::post_norm_weight}, {post_norm + "weight"}},
+                     {{&L::post_norm_bias}, {post_norm + "bias"}},
+                     {{&L::gate_weight, &L::up_weight},
+                      {"decoder.layers.{}.mlp.linear_fc1.weight"},
+                      gate_over_up,
+                      Cut::rows},
+                     {{&L::gate_bias, &L::up_bias}, {"decoder.layers.{}.mlp.linear_fc1.bias"}, gate_over_up, Cut::rows},
+                     {{&L::fc1_weight}, {"decoder.layers.{}.mlp.linear_fc1.weight"}, as_is, Cut::rows},
+                     {{&L::fc1_bias}, {"decoder.layers.{}.mlp.linear_fc1.bias"}, as_is, Cut::rows},
+                     {{&L::fc2_weight}, {"decoder.layers.{}.mlp.linear_fc2.weight"}, as_is, Cut::columns},
+                     {{&L::fc2_bias}, {"decoder.layers.{}.mlp.linear_fc2.bias"}}},
+                 Rows<FinalNorm>{{{&FinalNorm::weight}, {"decoder.final_layernorm.weight"}},
+                                 {{&FinalNorm::bias}, {"decoder.final_layernorm.bias"}}},
+                 Rows<OutputLayer>{{{&OutputLayer::weight}, {"output_layer.weight"}, as_is, Cut::rows}},
+                 Rows<BertPooler>{{{&BertPooler::weight}, {"pooler.dense.weight"}},
+                                  {{&BertPooler::bias}, {"pooler.dense.bias"}}},
+                 Rows<BertLmHead>{{{&BertLmHead::dense_weight}, {"lm_head.dense.weight"}},
+                                  {{&BertLmHead::dense_bias}, {"lm_head.dense.bias"}},
+                                  {{&BertLmHead::norm_weight}, {"lm_head.layer_norm.weight"}},
+                                  {{&BertLmHead::norm_bias}, {"lm_head.layer_norm.bias"}},
+                                  {{&BertLmHead::output_bias}, {"output_layer.bias"}, as_is, Cut::rows}},
+                 Rows<BertBinaryHead>{{{&BertBinaryHead::weight}, {"binary_head.weight"}},
+                                      {{&BertBinaryHead::bias}, {"binary_head.bias"}}}},
+            .tied_copy = "output_layer.weight",
+            .ignored_endings = {"._extra_state", ".inv_freq"}};
 }
 
 /// Megatron-Core with its own ("local") layers.
@@ -248,7 +259,7 @@ inline const MegatronDialect& megatron_llm() {
             {{&L::mlp_norm_bias}, {"language_model/encoder/layers.{}.mlp_layernorm.bias"}},
             {{&L::output_norm_weight}, {"language_model/encoder/layers.{}.output_layernorm.weight"}},
             {{&L::output_norm_bias}, {"language_model/encoder/layers.{}.output_layernorm.bias"}}};
-        d.table.layer.insert(d.table.layer.end(), norms.begin(), norms.end());
+        d.table.rows<TransformerLayer>().insert(d.table.rows<TransformerLayer>().end(), norms.begin(), norms.end());
         return d;
     }();
     return dialect;

@@ -12,25 +12,25 @@ namespace crossdock {
 namespace detail {
 
 /// The rows of a head that rotary positions turn, as Megatron counts them.
-inline std::uint64_t rotary_rows(const ModelHeader& header) {
-    const double percent = header.attention.rotary_percent.value_or(1.0);
+inline std::uint64_t rotary_rows(const Attention& attention) {
+    const double percent = attention.rotary_percent.value_or(1.0);
     if (!(percent > 0 && percent <= 1))
         throw Error(to_text("rotary_percent is ", Json(percent).dump(), ", expected a number above 0 and not above 1"));
-    const auto rows = percent < 1
-                          ? static_cast<std::uint64_t>(static_cast<double>(header.attention.kv_channels) * percent)
-                          : header.attention.kv_channels;
+    const auto rows = percent < 1 ? static_cast<std::uint64_t>(static_cast<double>(attention.kv_channels) * percent)
+                                  : attention.kv_channels;
     if (rows % 2 != 0)
         throw Error(to_text("rotary_percent ", Json(percent).dump(), " turns ", rows, " rows of a head of ",
-                            header.attention.kv_channels,
+                            attention.kv_channels,
                             ", expected an even number: rotary positions turn elements in pairs"));
     return rows;
 }
 
-inline Parts reordered_qkv(const Parts& grouped, const ModelHeader& header,
+inline Parts reordered_qkv(const Parts& grouped, const ModelHeader& header, std::uint64_t layer,
                            Tensor (*reorder)(const Tensor&, std::uint64_t)) {
-    if (!header.attention.rotary_interleaved.value_or(false) || header.positions != PositionKind::rope) return grouped;
-    const HeadGeometry heads = heads_of(header);
-    const std::uint64_t rows = rotary_rows(header);
+    const Attention& attention = attention_of(header, layer);
+    if (!attention.rotary_interleaved.value_or(false) || header.positions != PositionKind::rope) return grouped;
+    const HeadGeometry heads = heads_of(header, layer);
+    const std::uint64_t rows = rotary_rows(attention);
     SeparateQkv parts = ungroup_qkv(grouped[0], heads);
     parts.query = reordered_rotary_rows(parts.query, heads.head_rows, rows, reorder);
     parts.key = reordered_rotary_rows(parts.key, heads.head_rows, rows, reorder);
@@ -41,7 +41,11 @@ inline Parts reordered_qkv(const Parts& grouped, const ModelHeader& header,
 
 /// Grouped as in the message; rotary rows in pairs where rotary_interleaved says so, else in halves (Megatron-Core).
 inline constexpr Arrangement grouped_qkv_as_flagged{
-    [](Parts stored, const ModelHeader& h) -> Parts { return detail::reordered_qkv(stored, h, pairs_to_halves); },
-    [](Parts fields, const ModelHeader& h) -> Parts { return detail::reordered_qkv(fields, h, halves_to_pairs); }};
+    [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return detail::reordered_qkv(stored, h, layer, pairs_to_halves);
+    },
+    [](Parts fields, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return detail::reordered_qkv(fields, h, layer, halves_to_pairs);
+    }};
 
 }  // namespace crossdock

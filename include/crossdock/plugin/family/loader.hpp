@@ -101,12 +101,12 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
                                    const std::filesystem::path& description) {
     const std::string where = description.string();
     OpenCheckpoint open{.header = std::move(header), .table = &table, .notices = {}};
-    const std::string pattern(table.layer.front().names[0]);
+    const std::string pattern(table.rows<TransformerLayer>().front().names[0]);
     const std::uint64_t layers = count_layers(stage, "", pattern);
     if (layers != open.header.num_layers)
         throw Error(to_text(where, ": says ", open.header.num_layers, " layers, the checkpoint holds ", layers,
                             layers ? to_text(" (0 to ", layers - 1, ")") : std::string()));
-    for (std::uint64_t index = 0; index < layers; ++index) open.layers.push_back({0, {"", index}});
+    for (std::uint64_t index = 0; index < layers; ++index) open.layers.push_back({0, {"", index, layers}});
     find_biases(table, stage, open.layers.front().scope, open.header);
     open.header.params_dtype = prevailing_dtype(stage);
     open.header.origin.directory = description.parent_path();
@@ -296,6 +296,8 @@ public:
     }
     /// The model types of config.json that it reads.
     static std::vector<std::string> hub_types() { return {family().hub_types.begin(), family().hub_types.end()}; }
+    /// What a user may call a model of this family.
+    static std::vector<std::string> model_types() { return {family().model_types.begin(), family().model_types.end()}; }
     /// Whether the directory's config.json or params.json is of this family.
     static bool recognises(const std::filesystem::path& directory) {
         if (detail::says_hub_type(directory))

@@ -43,12 +43,12 @@ namespace detail {
 inline std::size_t header_capacity(const TensorTable& table, const ModelHeader& header) {
     constexpr std::size_t entry_bytes = 160;  // dtype, shape, two offsets of 20 digits and the punctuation
     std::size_t bytes = 1024;
-    for_each_message_type([&]<class M>() {
-        const std::uint64_t times = std::is_same_v<M, TransformerLayer> ? header.num_layers : 1;
-        for (const Row<M>& row : table.rows<M>())
-            for (const std::string& name : row.names)
-                if (!name.empty() && expected_shape(row.fields[0], header))
-                    bytes += times * (name.size() + entry_bytes);
+    for_each_message(header, [&]<class M>(Key<M> key) {
+        for (const Row<M>& row : table.rows<M>()) {
+            const Parts fields = blank_fields(row, header, key.index);
+            if (fields.empty()) continue;
+            for (const std::string& name : row.names) bytes += element_count(row, fields) * (name.size() + entry_bytes);
+        }
     });
     return bytes;
 }
@@ -95,15 +95,15 @@ public:
     }
 
 protected:
-    void prepare(const ModelHeader& header) override {
-        header_ = header;
+    void prepare() override {
         if (!options_.config.empty()) take_reference();
         if (header_.true_vocab_size)
             header_.vocab_rows = *header_.true_vocab_size;
         else
-            notice(to_text("the true vocabulary size is not known; all ", header.vocab_rows, " rows are kept"));
+            notice(to_text("the true vocabulary size is not known; all ", header_.vocab_rows, " rows are kept"));
         const std::string format = to_text("a ", family_.name, " checkpoint");
         require_expressible(family_.requirements, header_, format);
+        if (!family_.layers_may_differ) require_expressible({detail::require::equal_layers}, header_, format);
         if (is_original()) return prepare_original();
         table_ = family_.hub_table(header_);
         require_rows(table_, header_, format);
@@ -123,19 +123,20 @@ protected:
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
-        TargetCheckpoint target{.header = header_, .table = &table_};
-        for (std::uint64_t index = 0; index < header_.num_layers; ++index) target.layers.push_back({0, {"", index}});
+        TargetCheckpoint target;
+        for (std::uint64_t index = 0; index < header_.num_layers; ++index)
+            target.layers.push_back({0, {"", index, header_.num_layers}});
         if (is_original()) {
-            target.ranks = ranks();
-            target.stages.push_back(
-                make_original_writers(*family_.original, ranks(), detail::header_capacity(table_, header_), directory));
+            auto writers =
+                make_original_writers(*family_.original, ranks(), detail::header_capacity(table_, header_), directory);
+            for (std::uint64_t rank = 0; rank < writers.size(); ++rank)
+                target.writers[{.tensor = rank}] = std::move(writers[rank]);
         } else {
             const std::size_t capacity = detail::header_capacity(table_, header_);
-            target.stages.emplace_back();
-            target.stages.back().push_back(std::make_unique<sharded::Writer>(
+            target.writers[{}] = std::make_unique<sharded::Writer>(
                 directory, sharded::safetensors_names, max_shard_bytes_, [capacity](const std::filesystem::path& path) {
                     return std::make_unique<safetensors::Writer>(path, capacity);
-                }));
+                });
         }
         return target;
     }
@@ -183,7 +184,7 @@ private:
         const OriginalFormat& original = *family_.original;
         const std::string format = to_text("the original ", family_.name, " layout");
         require_expressible(original.requirements, header_, format);
-        require_expressible({detail::require::head}, header_, format);
+        require_expressible({detail::require::head, detail::require::equal_layers}, header_, format);
         table_ = original.table(header_);
         require_rows(table_, header_, format);
         require_divisible(header_, ranks(), "model_parallel_size");
@@ -199,8 +200,6 @@ private:
     const Family& family_;
     FamilySaverOptions options_;
     std::uint64_t max_shard_bytes_ = sharded::default_shard_bytes;
-    ModelHeader header_;
-    TensorTable table_;
 };
 
 /// The saver of one family; `family` is llama_family and its like.

@@ -86,16 +86,17 @@ protected:
 
     const Options& asked() const { return options_; }
 
-    void prepare(const ModelHeader& header) override {
-        header_ = header;
+    void prepare() override {
+        const ModelHeader& header = header_;
         dialect_ = &choose_dialect(header);
+        table_ = dialect_->table;
         ranks_ =
             options_.target_tensor_parallel_size.value_or(header.training.previous_tensor_parallel_size.value_or(1));
         stages_ = options_.target_pipeline_parallel_size.value_or(
             header.training.previous_pipeline_parallel_size.value_or(1));
         if (ranks_ == 0 || stages_ == 0) throw UsageError("parallel sizes are at least 1");
         require_expressible(dialect_->requirements, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
-        require_rows(dialect_->table, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
+        require_rows(table_, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
         shares_ = detail::share_layers(header.num_layers, stages_, options_);
         cut_chunks();
         pad_vocabulary();
@@ -117,7 +118,7 @@ protected:
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
-        TargetCheckpoint target{.header = header_, .table = &dialect_->table, .ranks = ranks_};
+        TargetCheckpoint target;
         target.first.prefix = chunk_prefix(0);
         target.last.prefix = chunk_prefix(chunks_ - 1);
         // Stages take turns: the model runs through the first chunk of each, then through the second of each …
@@ -125,18 +126,16 @@ protected:
             for (std::uint64_t stage = 0; stage < stages_; ++stage)
                 for (std::uint64_t index = 0; index < shares_[stage] / chunks_; ++index)
                     target.layers.push_back({stage, {chunk_prefix(chunk), index}});
-        for (std::uint64_t stage = 0; stage < stages_; ++stage) {
-            target.stages.emplace_back();
+        for (std::uint64_t stage = 0; stage < stages_; ++stage)
             for (std::uint64_t rank = 0; rank < ranks_; ++rank)
-                target.stages.back().push_back(open_rank(directory, rank, stage));
-        }
+                target.writers[{.pipeline = stage, .tensor = rank}] = open_rank(directory, rank, stage);
         return target;
     }
 
     void close(TargetCheckpoint& target, const std::filesystem::path& directory) override {
         for (const LayerPlace& place : target.layers)
-            for (auto& writer : target.stages[place.stage])
-                put_placeholders(static_cast<torch::Writer&>(*writer), place.scope);
+            for (const auto& [at, writer] : target.writers)
+                if (at.pipeline == place.stage) put_placeholders(static_cast<torch::Writer&>(*writer), place.scope);
         write_text(directory / detail::tracker_name, iteration_.text());
         write_sidecar(directory, header_, flags_);
         if (!flags_.empty())
@@ -244,7 +243,6 @@ private:
 
     Options options_;
     const MegatronDialect* dialect_ = nullptr;
-    ModelHeader header_;
     std::uint64_t ranks_ = 1, stages_ = 1, chunks_ = 1;
     std::vector<std::uint64_t> shares_;  ///< layers of each stage
     Iteration iteration_;

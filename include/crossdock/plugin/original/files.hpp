@@ -151,20 +151,28 @@ inline bool is_ignored(const TensorTable& table, const std::string& name) {
                        [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
+/// How the parts share a tensor.
+struct SharedTensor {
+    Cut cut = Cut::none;
+    bool replicated = false;  ///< several hold the same where there are more parts than key/value heads
+};
+
 /// How the parts share each tensor, by the names of the table.
-inline std::map<std::string, Cut> cuts_by_name(const TensorTable& table) {
-    std::map<std::string, Cut> cuts;
+inline std::map<std::string, SharedTensor> shared_by_name(const TensorTable& table) {
+    std::map<std::string, SharedTensor> shared;
     for_each_message_type([&]<class M>() {
-        for (const Row<M>& row : table.rows<M>())
-            for (const std::string& name : row.names) cuts[name] = row.cut;
+        for (const Row<M>& row : table.rows<M>()) {
+            for (const std::string& name : row.names) shared[name].cut = row.cuts.of(Group::tensor);
+            for (const std::string& name : row.replicated) shared[name].replicated = true;
+        }
     });
-    return cuts;
+    return shared;
 }
 
 /// The same tensor of every part, as one. A part whose key/value rows are those of the `copies - 1` parts behind it as
 /// well stands for them all.
-inline Tensor joined_parts(std::span<const TensorDict> parts, const NamedTensor& first, Cut cut, std::uint64_t copies,
-                           std::vector<std::string>& mixed) {
+inline Tensor joined_parts(std::span<const TensorDict> parts, const NamedTensor& first, std::size_t axis,
+                           std::uint64_t copies, std::vector<std::string>& mixed) {
     std::string differ;
     std::vector<Tensor> shards;
     for (std::size_t part = 0; part < parts.size(); part += copies) {
@@ -179,7 +187,6 @@ inline Tensor joined_parts(std::span<const TensorDict> parts, const NamedTensor&
         shards.push_back(entry->tensor);
     }
     if (!differ.empty()) require_one_type(shards, &mixed, differ);
-    const std::size_t axis = cut == Cut::rows ? 0 : 1;
     if (first.tensor.shape().rank() <= axis)
         throw Error(
             to_text(first.file, ": tensor '", first.name, "' has shape ", first.tensor.shape(), ", expected a matrix"));
@@ -223,20 +230,19 @@ inline TensorDict merge_original_parts(std::vector<TensorDict> parts, const Tens
                                        const ModelHeader& header, std::vector<std::string>& mixed) {
     if (parts.size() == 1) return std::move(parts.front());
     detail::require_no_more(parts);
-    const auto cuts = detail::cuts_by_name(table);
+    const auto all_shared = detail::shared_by_name(table);
     const std::uint64_t key_rows = header.attention.num_query_groups * header.attention.kv_channels;
     TensorDict whole;
     for (NamedTensor entry : parts.front().entries()) {
-        const auto found = cuts.find(detail::table_pattern(entry.name));
-        const Cut cut = found == cuts.end() ? Cut::none : found->second;
-        const bool is_key = entry.name.ends_with(".wk.weight") || entry.name.ends_with(".wv.weight");
+        const auto found = all_shared.find(detail::table_pattern(entry.name));
+        const detail::SharedTensor shared = found == all_shared.end() ? detail::SharedTensor{} : found->second;
         const std::uint64_t rows = entry.tensor.shape().rank() == 0 ? 0 : entry.tensor.shape()[0] * parts.size();
         const bool is_replicated =
-            is_key && rows > key_rows && rows % key_rows == 0 && parts.size() % (rows / key_rows) == 0;
+            shared.replicated && rows > key_rows && rows % key_rows == 0 && parts.size() % (rows / key_rows) == 0;
         const std::uint64_t copies = is_replicated ? rows / key_rows : 1;
         detail::require_same_copies(parts, entry.name, copies);
-        if (cut != Cut::none)
-            entry.tensor = detail::joined_parts(parts, entry, cut, copies, mixed);
+        if (shared.cut.axis)
+            entry.tensor = detail::joined_parts(parts, entry, *shared.cut.axis, copies, mixed);
         else if (!detail::is_ignored(table, entry.name))
             detail::require_same(parts, entry);
         whole.add(std::move(entry));

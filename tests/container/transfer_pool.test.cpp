@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "crossdock/container/transfer.hpp"
+#include "crossdock/container/transfer_pool.hpp"
 
 #include <algorithm>
 #include <atomic>

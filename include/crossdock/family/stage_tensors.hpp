@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/tensor_dict.hpp"
+#include "crossdock/family/ranks.hpp"
+#include "crossdock/family/tensor_table.hpp"
+
+namespace crossdock {
+
+/// The tensors of one pipeline stage: a dictionary for each of its ranks, and which were asked for.
+class StageTensors {
+public:
+    /// A tensor that two ranks, by their numbers in the stage, both hold all of.
+    struct Replica {
+        std::string name;
+        std::size_t first, other;
+
+        auto operator<=>(const Replica&) const = default;
+    };
+
+    /// Tensor-parallel ranks in their order.
+    explicit StageTensors(std::vector<TensorDict> ranks) : StageTensors(std::move(ranks), {}) {}
+    /// Ranks that stand at `places`.
+    StageTensors(std::vector<TensorDict> ranks, std::vector<RankCoordinates> places)
+        : ranks_(std::move(ranks)),
+          places_(std::move(places)) {
+        for (std::uint64_t tensor = places_.size(); tensor < ranks_.size(); ++tensor)
+            places_.push_back({.tensor = tensor});
+        for (const TensorDict& rank : ranks_) used_.emplace_back(rank.entries().size(), false);
+    }
+
+    std::size_t size() const noexcept { return ranks_.size(); }
+    const TensorDict& rank(std::size_t index) const { return ranks_[index]; }
+    const std::vector<RankCoordinates>& places() const noexcept { return places_; }
+
+    /// Null when the rank has no such tensor. "/" and "." are one: nested dictionaries are read flat.
+    const NamedTensor* find(std::size_t rank, std::string_view name) const {
+        if (name.find('/') == std::string_view::npos) return ranks_[rank].find(name);
+        std::string flat(name);
+        std::replace(flat.begin(), flat.end(), '/', '.');
+        return ranks_[rank].find(flat);
+    }
+
+    /// As find(); the tensor then counts as used.
+    const NamedTensor* take(std::size_t rank, std::string_view name) {
+        const NamedTensor* entry = find(rank, name);
+        if (entry) used_[rank][static_cast<std::size_t>(entry - ranks_[rank].entries().data())] = true;
+        return entry;
+    }
+
+    void note_replica(Replica replica) { replicas_.insert(std::move(replica)); }
+    const std::set<Replica>& replicas() const noexcept { return replicas_; }
+
+    /// What nobody asked for and is not a buffer; a saver would lose it in silence.
+    std::vector<const NamedTensor*> unused(const std::vector<std::string_view>& ignored_endings) const {
+        std::vector<const NamedTensor*> left;
+        for (std::size_t rank = 0; rank < ranks_.size(); ++rank)
+            for (std::size_t i = 0; i < used_[rank].size(); ++i) {
+                const NamedTensor& entry = ranks_[rank].entries()[i];
+                const bool ignored = std::any_of(ignored_endings.begin(), ignored_endings.end(),
+                                                 [&](std::string_view ending) { return entry.name.ends_with(ending); });
+                if (!used_[rank][i] && !ignored) left.push_back(&entry);
+            }
+        return left;
+    }
+
+private:
+    std::vector<TensorDict> ranks_;
+    std::vector<RankCoordinates> places_;
+    std::vector<std::vector<bool>> used_;
+    std::set<Replica> replicas_;
+};
+
+/// Where the names of a table's rows are looked up or written.
+struct NameScope {
+    std::string prefix;        ///< in front of every name: "model/" in Megatron files
+    std::uint64_t layer = 0;   ///< the layer's number in these files
+    std::uint64_t layers = 0;  ///< how many there are; asked for where a table stacks them
+
+    std::string name(std::string_view pattern, std::uint64_t element = 0) const {
+        return prefix + stored_name(pattern, layer, element);
+    }
+};
+
+}  // namespace crossdock

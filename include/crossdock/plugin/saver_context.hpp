@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <stop_token>
+
+#include "crossdock/container/transfer.hpp"
+
+namespace crossdock {
+
+/// What a running conversion lends its saver, from begin() to the end of convert(). A saver that moves its bytes by
+/// `transfers` has its progress and its cancellation from there; one that moves them itself reports `written` and asks
+/// `stop`.
+struct SaverContext {
+    Transfers& transfers;                              ///< used by the thread that calls the saver
+    std::function<void(std::uint64_t bytes)> planned;  ///< to be told, in write(), of the bytes a message becomes
+    std::function<void(std::uint64_t bytes)> written;  ///< to be told of bytes that reached their place; any thread
+    std::stop_token stop;                              ///< asks the saver to end with Cancelled; any thread
+};
+
+}  // namespace crossdock

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "crossdock/core/shape.hpp"
+#include "crossdock/core/tensor.hpp"
+#include "crossdock/protocol/messages.hpp"
+#include "crossdock/protocol/model_header.hpp"
+
+namespace crossdock {
+
+/// One tensor of a message: its name in the reference protocol, where it stands, and the shape that a header asks for
+/// in the message number `layer`, which counts in messages that come once for each layer (empty: there is no such
+/// tensor). Weights are [out, in].
+template <class Message>
+struct TensorField {
+    std::string_view name;
+    std::optional<Tensor> Message::*tensor;
+    std::optional<Shape> (*expected)(const ModelHeader&, std::uint64_t layer);
+    bool vocabulary = false;  ///< its rows are the vocabulary's
+};
+
+namespace detail {
+
+using Index = std::uint64_t;
+
+inline std::optional<Shape> when(bool present, Shape shape) {
+    return present ? std::optional(std::move(shape)) : std::nullopt;
+}
+inline bool layer_norm(const ModelHeader& h) { return h.norm == NormKind::layer; }
+inline std::uint64_t qkv_rows(const Attention& attention) {
+    return (attention.num_attention_heads + 2 * attention.num_query_groups) * attention.kv_channels;
+}
+
+}  // namespace detail
+
+/// The tensors of each message type.
+template <class Message>
+inline constexpr std::array<TensorField<Message>, 0> tensor_fields{};
+
+template <>
+inline constexpr std::array tensor_fields<Embeddings>{
+    TensorField<Embeddings>{"word embeddings", &Embeddings::word,
+                            [](const ModelHeader& h, detail::Index) {
+                                return detail::when(true, {h.vocab_rows, h.hidden_size});
+                            },
+                            true},
+    TensorField<Embeddings>{"position embeddings", &Embeddings::position,
+                            [](const ModelHeader& h, detail::Index) {
+                                return detail::when(h.positions == PositionKind::learned,
+                                                    {h.max_position_embeddings.value_or(0), h.hidden_size});
+                            }},
+    TensorField<Embeddings>{"tokentype embeddings", &Embeddings::token_type,
+                            [](const ModelHeader& h, detail::Index) {
+                                return detail::when(h.num_token_types > 0, {h.num_token_types, h.hidden_size});
+                            }},
+    TensorField<Embeddings>{
+        "embedding norm weight", &Embeddings::norm_weight,
+        [](const ModelHeader& h, detail::Index) { return detail::when(h.embedding_norm, {h.hidden_size}); }},
+    TensorField<Embeddings>{"embedding norm bias", &Embeddings::norm_bias,
+                            [](const ModelHeader& h, detail::Index) {
+                                return detail::when(h.embedding_norm && detail::layer_norm(h), {h.hidden_size});
+                            }},
+};
+
+template <>
+inline constexpr std::array tensor_fields<TransformerLayer> = [] {
+    using L = TransformerLayer;
+    using H = ModelHeader;
+    using F = TensorField<L>;
+    using detail::layer_norm;
+    using detail::qkv_rows;
+    using detail::Index;
+    using detail::when;
+    return std::array{
+        F{"input norm weight", &L::input_norm_weight,
+          [](const H& h, Index) { return when(!h.post_norm, {h.hidden_size}); }},
+        F{"input norm bias", &L::input_norm_bias,
+          [](const H& h, Index) { return when(!h.post_norm && layer_norm(h), {h.hidden_size}); }},
+        F{"mlp norm weight", &L::mlp_norm_weight,
+          [](const H& h, Index) { return when(h.parallel_norm, {h.hidden_size}); }},
+        F{"mlp norm bias", &L::mlp_norm_bias,
+          [](const H& h, Index) { return when(h.parallel_norm && layer_norm(h), {h.hidden_size}); }},
+        F{"post norm weight", &L::post_norm_weight,
+          [](const H& h, Index) { return when(!h.parallel_attention, {h.hidden_size}); }},
+        F{"post norm bias", &L::post_norm_bias,
+          [](const H& h, Index) { return when(!h.parallel_attention && layer_norm(h), {h.hidden_size}); }},
+        F{"output norm weight", &L::output_norm_weight,
+          [](const H& h, Index) { return when(h.post_norm, {h.hidden_size}); }},
+        F{"output norm bias", &L::output_norm_bias,
+          [](const H& h, Index) { return when(h.post_norm && layer_norm(h), {h.hidden_size}); }},
+        F{"qkv weight", &L::qkv_weight,
+          [](const H& h, Index i) {
+              return when(true, {qkv_rows(attention_of(h, i)), h.hidden_size});
+          }},
+        F{"qkv bias", &L::qkv_bias,
+          [](const H& h, Index i) { return when(attention_of(h, i).qkv_bias, {qkv_rows(attention_of(h, i))}); }},
+        F{"dense weight", &L::dense_weight,
+          [](const H& h, Index i) {
+              return when(true,
+                          {h.hidden_size, attention_of(h, i).num_attention_heads * attention_of(h, i).kv_channels});
+          }},
+        F{"dense bias", &L::dense_bias,
+          [](const H& h, Index i) { return when(attention_of(h, i).dense_bias, {h.hidden_size}); }},
+        F{"mlp l0 weight W", &L::gate_weight,
+          [](const H& h, Index i) {
+              return when(mlp_of(h, i).gated, {mlp_of(h, i).ffn_hidden_size, h.hidden_size});
+          }},
+        F{"mlp l0 bias W", &L::gate_bias,
+          [](const H& h, Index i) {
+              return when(mlp_of(h, i).gated && mlp_of(h, i).fc1_bias, {mlp_of(h, i).ffn_hidden_size});
+          }},
+        F{"mlp l0 weight V", &L::up_weight,
+          [](const H& h, Index i) {
+              return when(mlp_of(h, i).gated, {mlp_of(h, i).ffn_hidden_size, h.hidden_size});
+          }},
+        F{"mlp l0 bias V", &L::up_bias,
+          [](const H& h, Index i) {
+              return when(mlp_of(h, i).gated && mlp_of(h, i).fc1_bias, {mlp_of(h, i).ffn_hidden_size});
+          }},
+        F{"mlp l0 weight", &L::fc1_weight,
+          [](const H& h, Index i) {
+              return when(!mlp_of(h, i).gated, {mlp_of(h, i).ffn_hidden_size, h.hidden_size});
+          }},
+        F{"mlp l0 bias", &L::fc1_bias,
+          [](const H& h, Index i) {
+              return when(!mlp_of(h, i).gated && mlp_of(h, i).fc1_bias, {mlp_of(h, i).ffn_hidden_size});
+          }},
+        F{"mlp l1 weight", &L::fc2_weight,
+          [](const H& h, Index i) {
+              return when(true, {h.hidden_size, mlp_of(h, i).ffn_hidden_size});
+          }},
+        F{"mlp l1 bias", &L::fc2_bias,
+          [](const H& h, Index i) { return when(mlp_of(h, i).fc2_bias, {h.hidden_size}); }},
+    };
+}();
+
+template <>
+inline constexpr std::array tensor_fields<FinalNorm>{
+    TensorField<FinalNorm>{
+        "weight", &FinalNorm::weight,
+        [](const ModelHeader& h, detail::Index) { return detail::when(h.final_norm, {h.hidden_size}); }},
+    TensorField<FinalNorm>{"bias", &FinalNorm::bias,
+                           [](const ModelHeader& h, detail::Index) {
+                               return detail::when(h.final_norm && detail::layer_norm(h), {h.hidden_size});
+                           }},
+};
+
+template <>
+inline constexpr std::array tensor_fields<OutputLayer>{
+    TensorField<OutputLayer>{"weight", &OutputLayer::weight,
+                             [](const ModelHeader& h, detail::Index) {
+                                 return detail::when(!h.tied_embeddings && !h.headless, {h.vocab_rows, h.hidden_size});
+                             },
+                             true},
+};
+
+template <>
+inline constexpr std::array tensor_fields<BertPooler>{
+    TensorField<BertPooler>{"weight", &BertPooler::weight,
+                            [](const ModelHeader& h, detail::Index) {
+                                return detail::when(h.bert.pooler, {h.hidden_size, h.hidden_size});
+                            }},
+    TensorField<BertPooler>{
+        "bias", &BertPooler::bias,
+        [](const ModelHeader& h, detail::Index) { return detail::when(h.bert.pooler, {h.hidden_size}); }},
+};
+
+template <>
+inline constexpr std::array tensor_fields<BertLmHead> = [] {
+    using B = BertLmHead;
+    using H = ModelHeader;
+    using F = TensorField<B>;
+    using detail::Index;
+    using detail::when;
+    return std::array{
+        F{"dense weight", &B::dense_weight,
+          [](const H& h, Index) {
+              return when(h.bert.lm_head, {h.hidden_size, h.hidden_size});
+          }},
+        F{"dense bias", &B::dense_bias, [](const H& h, Index) { return when(h.bert.lm_head, {h.hidden_size}); }},
+        F{"norm weight", &B::norm_weight, [](const H& h, Index) { return when(h.bert.lm_head, {h.hidden_size}); }},
+        F{"norm bias", &B::norm_bias, [](const H& h, Index) { return when(h.bert.lm_head, {h.hidden_size}); }},
+        F{"output bias", &B::output_bias, [](const H& h, Index) { return when(h.bert.lm_head, {h.vocab_rows}); }, true},
+    };
+}();
+
+template <>
+inline constexpr std::array tensor_fields<BertBinaryHead>{
+    TensorField<BertBinaryHead>{"weight", &BertBinaryHead::weight,
+                                [](const ModelHeader& h, detail::Index) {
+                                    return detail::when(h.bert.binary_head, {2, h.hidden_size});
+                                }},
+    TensorField<BertBinaryHead>{
+        "bias", &BertBinaryHead::bias,
+        [](const ModelHeader& h, detail::Index) { return detail::when(h.bert.binary_head, {2}); }},
+};
+
+}  // namespace crossdock
