@@ -348,8 +348,8 @@ inline std::string entry_text(const Entry& entry) {
     detail::check_name(entry.name);
     std::string name, extents;
     try {
-        name = nlohmann::json(entry.name).dump();
-    } catch (const nlohmann::json::exception&) {
+        name = nlohmann::ordered_json(entry.name).dump();
+    } catch (const nlohmann::ordered_json::exception&) {
         throw Error("a tensor's name is not UTF-8");
     }
     for (const std::uint64_t extent : entry.shape) extents += to_text(extents.empty() ? "" : ",", extent);
