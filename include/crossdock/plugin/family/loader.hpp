@@ -90,6 +90,7 @@ inline ModelHeader begun_header(const Family& family, const Layout& layout, cons
     if (!options.model_type.empty() && !is_any_decoder(family, options.model_type))
         header.model_type = options.model_type;
     header.origin.format = for_family(layout.kind->source, family.name);
+    header.origin.may_ignore = true;
     header.true_vocab_size.reset();
     return header;
 }
