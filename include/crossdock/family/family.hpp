@@ -26,8 +26,8 @@ struct Family {
     std::string_view (*guessed_model_type)(const ModelHeader&) = nullptr;  ///< which of model_types, if not the first
 };
 
-/// Throws Error naming what the family lacks that nothing can stand for.
-inline void require_usable(const Family& family) {
+/// The family. Throws Error naming what it lacks that nothing can stand for.
+inline const Family& usable(const Family& family) {
     const auto lacks = [&](std::string_view what) {
         throw Error(to_text("the family '", family.name, "' has no ", what, "; see docs/adding-a-family.md"));
     };
@@ -40,6 +40,7 @@ inline void require_usable(const Family& family) {
             lacks(to_text("read_tensors or open_writers in its layout '", layout.kind->name, "'"));
         if (layout.table.empty()) lacks(to_text("table in its layout '", layout.kind->name, "'"));
     }
+    return family;
 }
 
 /// The family's layout of this kind; null where it has none.

@@ -108,7 +108,8 @@ private:
         const StageTensors& stage = open_.stages.back();
         const bool has_output = has_stored(table, stage, open_.last, &OutputLayer::weight);
         // Megatron-Core keeps a tied model's copy under the head's own name, so there only args can tell.
-        const bool may_be_copy = table.rows<OutputLayer>().front().names[0] == table.tied_copy && open_.stages.size() > 1;
+        const bool may_be_copy =
+            table.rows<OutputLayer>().front().names[0] == table.tied_copy && open_.stages.size() > 1;
         header_.tied_embeddings = has_output && may_be_copy ? header_.tied_embeddings : !has_output;
         header_.bert.pooler = has_stored(table, stage, open_.last, &BertPooler::weight);
         header_.bert.lm_head = has_stored(table, stage, open_.last, &BertLmHead::dense_weight);
