@@ -19,6 +19,7 @@ namespace crossdock {
 struct Family {
     std::string_view name;                        ///< also the plugin's
     std::vector<std::string_view> model_types{};  ///< the option model_type; the first unless told otherwise
+    bool is_decoder = true;                       ///< the option model_type may say GPT, NVIDIA's word for all decoders
     /// The constants of the family, set before any description is read; see family/defaults.hpp.
     void (*defaults)(ModelHeader&) = [](ModelHeader&) {};
     std::vector<Requirement> requirements{};  ///< what every layout asks of a model; see family/requirements.hpp

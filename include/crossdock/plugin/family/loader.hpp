@@ -41,7 +41,7 @@ namespace detail {
 
 /// The reference's GPT is any decoder, NVIDIA's tool knows no other name for one.
 inline bool is_any_decoder(const Family& family, std::string_view model_type) {
-    return model_type == "GPT" && family.model_types.front() != "BERT";
+    return model_type == "GPT" && family.is_decoder;
 }
 
 /// Throws Error when `model_type` (the reference's) is not one of this family's.
