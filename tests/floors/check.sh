@@ -63,7 +63,9 @@ public=(
     layout/*.hpp
     protocol/*.hpp
     family/*.hpp
+    family/{hub/{config,layout,rope},original/layout}.hpp
     plugin/{any_loader,any_saver,builtin,concepts,options,plugin_list,saver_context,storage}.hpp
+    plugin/{bert,falcon,gemma,gpt2,llama,megatron,mistral}.hpp
     plugin/table_{loader,saver}.hpp
     plugin/{family,megatron}/{loader,saver}.hpp
     pipeline/{convert,inspect,progress,send_model,verify}.hpp

@@ -5,8 +5,8 @@
 
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/container/torch/writer.hpp"
-#include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/family/original/files.hpp"
+#include "crossdock/layout/tensor_parallel.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 
