@@ -15,8 +15,8 @@
 namespace crossdock {
 
 // Two architectures of transformers share BERT's names:
-//     bert            a norm behind the embeddings and behind each block (modeling_bert.py)
-//     megatron-bert   a norm in front of each block and behind the last, as Megatron trains it
+//     bert            a norm after the embeddings and after each block (modeling_bert.py)
+//     megatron-bert   a norm before each block and after the last, as Megatron trains it
 //                     (modeling_megatron_bert.py, convert_megatron_bert_checkpoint.py)
 // Either stands alone (BertModel, without "bert." in its names) or below heads, which the files tell.
 
