@@ -1,11 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
+# Defines crossdock::crossdock; crossdock::cli works where cxxopts is, crossdock::xtensor is defined where xtensor is.
+# find_package(crossdock REQUIRED COMPONENTS cli xtensor) fails where it is not.
 include(CMakeFindDependencyMacro)
 list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
 find_dependency(Threads)
 find_dependency(nlohmann_json 3.11)
-find_dependency(xtensor 0.24)
 find_dependency(libdeflate)
-find_package(cxxopts QUIET)  # only crossdock::cli needs it
 list(POP_FRONT CMAKE_MODULE_PATH)
 
 include("${CMAKE_CURRENT_LIST_DIR}/crossdock-targets.cmake")
+
+find_package(cxxopts QUIET)
+set(crossdock_cli_FOUND ${cxxopts_FOUND})
+
+find_package(xtensor 0.24 QUIET)
+set(crossdock_xtensor_FOUND ${xtensor_FOUND})
+if(xtensor_FOUND AND NOT TARGET crossdock::xtensor)
+    add_library(crossdock::xtensor INTERFACE IMPORTED)
+    target_link_libraries(crossdock::xtensor INTERFACE crossdock::crossdock xtensor)
+endif()
+
+foreach(component IN LISTS crossdock_FIND_COMPONENTS)
+    if(crossdock_FIND_REQUIRED_${component} AND NOT crossdock_${component}_FOUND)
+        set(crossdock_FOUND FALSE)
+        set(crossdock_NOT_FOUND_MESSAGE
+            "the component '${component}' needs what is not installed: cli needs cxxopts, xtensor needs xtensor")
+    endif()
+endforeach()

@@ -1,60 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
-// A family of one's own is a table. This one computes what Llama does, under names and config keys of its own.
-#include "own_program.hpp"
+// A family of one's own is data. This one computes what Llama does, under names and config keys of its own: q, k and v
+// lie in one tensor, older files spell names otherwise, and keys that are absent have defaults.
+//
+//     05_custom_family convert --loader llama --load_dir examples/data/llama-tiny --saver heron --save_dir heron
+#include <crossdock/cli/run.hpp>
+#include <crossdock/crossdock.hpp>
 
 namespace {
 
 using namespace crossdock;
 
-const TensorTable& heron_table(const ModelHeader&) {
+// [table]
+TensorTable heron_table() {
     using L = TransformerLayer;
-    static const TensorTable table{
-        .messages = {
-            Rows<Embeddings>{{{&Embeddings::word}, {"words"}}},
-            Rows<TransformerLayer>{{{&L::input_norm_weight}, {"blocks.{}.norm1"}},
-                                   {{&L::qkv_weight}, {"blocks.{}.q", "blocks.{}.k", "blocks.{}.v"}, separate_qkv},
-                                   {{&L::dense_weight}, {"blocks.{}.o"}},
-                                   {{&L::post_norm_weight}, {"blocks.{}.norm2"}},
-                                   {{&L::gate_weight, &L::up_weight}, {"blocks.{}.gate_up"}, gate_over_up},
-                                   {{&L::fc2_weight}, {"blocks.{}.down"}}},
-            Rows<FinalNorm>{{{&FinalNorm::weight}, {"norm"}}}, Rows<OutputLayer>{{{&OutputLayer::weight}, {"head"}}}}};
-    return table;
+    return {.messages = {Rows<Embeddings>{{{&Embeddings::word}, {"words"}}},
+                         Rows<L>{{{&L::input_norm_weight}, {"blocks.{}.attention.norm"}},
+                                 {{&L::qkv_weight}, {"blocks.{}.attention.qkv"}, stacked_qkv},
+                                 {{&L::dense_weight}, {"blocks.{}.attention.out"}},
+                                 {{&L::post_norm_weight}, {"blocks.{}.mlp.norm"}},
+                                 {{&L::gate_weight, &L::up_weight}, {"blocks.{}.mlp.gate_up"}, gate_over_up},
+                                 {{&L::fc2_weight}, {"blocks.{}.mlp.down"}}},
+                         Rows<FinalNorm>{{{&FinalNorm::weight}, {"norm"}}},
+                         Rows<OutputLayer>{{{&OutputLayer::weight}, {"head"}}}},
+            .ignored_endings = {".rotary_cache"}};
 }
+// [table]
 
+// [config]
+ConfigTable heron_config() {
+    using namespace config;
+    return {size_entry({"depth", "n_layers"}, field::num_layers),
+            size_entry({"width"}, field::hidden_size),
+            size_entry({"heads"}, field::num_attention_heads),
+            size_entry({"kv_heads"}, field::num_query_groups),
+            size_entry({"head_size"}, field::kv_channels),
+            size_entry({"mlp_width"}, field::ffn_hidden_size),
+            entry({"context"}, field::max_position_embeddings, 4096),
+            stated(entry({"epsilon"}, field::norm_epsilon, 1e-5)),
+            entry({"theta"}, field::rope_theta, 10000.0),
+            entry({"tied"}, field::tied_embeddings, false),
+            understood({"activation"},
+                       [](const Json& value, ModelHeader&) {
+                           if (value != Json("silu")) throw Error("is not silu, which is all that Heron knows");
+                       }),
+            vocab_size_config(),
+            dtype_config()};
+}
+// [config]
+
+// [family]
 const Family& heron_family() {
-    using H = ModelHeader;
-    namespace require = crossdock::detail::require;
     static const Family family{
         .name = "heron",
-        .hub_types = {"heron"},
-        .model_types = {"llama"},
-        .config = {entry({"depth"}, field::num_layers), entry({"width"}, field::hidden_size),
-                   entry({"heads"}, field::num_attention_heads), entry({"kv_heads"}, field::num_query_groups),
-                   entry({"head_size"}, field::kv_channels), entry({"mlp_width"}, field::ffn_hidden_size),
-                   entry({"context"}, field::max_position_embeddings), entry({"norm_epsilon"}, field::norm_epsilon),
-                   entry({"theta"}, field::rope_theta, 10000.0), entry({"tied"}, field::tied_embeddings),
-                   vocab_size_config()},
-        .before_config =
-            [](H& header) {
-                crossdock::detail::rms_decoder_defaults(header);
+        .model_types = {"heron"},
+        .defaults =
+            [](ModelHeader& header) {
+                defaults::rms_decoder(header);
                 header.mlp.activation = Activation::silu;
                 header.attention.rope_scaling = RopeScaling{};
             },
-        .after_config = [](H&, const Json&) { return std::vector<std::string>{}; },
-        .hub_table = heron_table,
-        .architecture = [](const H&) { return std::string("HeronForCausalLM"); },
-        .requirements = {require::rms_norm, require::rotary, require::sequential, require::gated, require::no_bias,
-                         require::no_window},
-        .original = std::nullopt};
+        .requirements = join_lists(require::rms_decoder(),
+                                   {require::plain_norm, require::plain_embeddings, require::no_window,
+                                    require::no_bias, require::no_rope_scaling, require::silu}),
+        .layouts = {{.kind = &hugging_face,
+                     .types = {"heron"},
+                     .config = heron_config(),
+                     .architecture = [](const ModelHeader&) { return std::string("HeronForCausalLM"); },
+                     .table = heron_table(),
+                     .spellings = {.older = {{".ln1", ".attention.norm"}, {".ln2", ".mlp.norm"}}}}}};
     return family;
 }
+// [family]
 
 }  // namespace
 
-int main(int, char** arguments) {
-    using Loaders = BuiltinLoaders::with<FamilyLoader<heron_family>>;
-    using Savers = BuiltinSavers::with<FamilySaver<heron_family>>;
-    const int converted = run_words<Loaders, Savers>(
-        {"convert", "--loader", "llama", "--load_dir", arguments[1], "--saver", "heron", "--save_dir", arguments[2]});
-    return converted ? converted : run_words<Loaders, Savers>({"verify", arguments[1], arguments[2]});
-}
+// [plugins]
+using Loaders = BuiltinLoaders::with<FamilyLoader<heron_family>>;
+using Savers = BuiltinSavers::with<FamilySaver<heron_family>>;
+
+int main(int argc, char** argv) { return crossdock::cli::run<Loaders, Savers>(argc, argv); }
+// [plugins]

@@ -20,6 +20,8 @@ public:
         weights_.open(staged_.path() / "weights.raw", std::ios::binary);
     }
 
+    void begin(const crossdock::SaverContext& context) { written_ = context.written; }
+
     void write(const crossdock::ModelHeader& header) {
         crossdock::Json json = crossdock::header_to_json(header);
         json["vocab_rows"] = header.vocab_rows;
@@ -29,7 +31,10 @@ public:
     template <class Message>
     void write(const Message& message) {
         for (const auto& field : crossdock::tensor_fields<Message>)
-            if (const auto& tensor = message.*field.tensor) append(*tensor);
+            if (const auto& tensor = message.*field.tensor) {
+                crossdock::write_to(weights_, *tensor);
+                written_(tensor->byte_count());
+            }
     }
 
     void finish() {
@@ -39,17 +44,7 @@ public:
     }
 
 private:
-    /// A megabyte at a time, so that memory does not grow with the tensor.
-    void append(const crossdock::Tensor& tensor) {
-        const std::uint64_t block = (1U << 20) / crossdock::item_size(tensor.dtype());
-        for (std::uint64_t begin = 0; begin < tensor.element_count(); begin += block) {
-            std::vector<std::byte> bytes(std::min(block, tensor.element_count() - begin) *
-                                         crossdock::item_size(tensor.dtype()));
-            tensor.evaluate(begin, bytes);
-            weights_.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-        }
-    }
-
     crossdock::StagedDirectory staged_;
     std::ofstream weights_;
+    std::function<void(std::uint64_t bytes)> written_ = [](std::uint64_t) {};  // so that progress moves
 };

@@ -244,7 +244,7 @@ TEST_CASE("an option from which something would have to follow is not passed ove
     CHECK_THAT(refusal("hf/llama2-gqa", {"--saver", "llama", "--target-tensor-parallel-size", "2"}),
                ContainsSubstring("--target_tensor_parallel_size is '2', expected 1: the target is not cut into ranks"));
     CHECK_THAT(refusal("hf/llama2-gqa", {"--saver", "core", "--checkpoint-type", "meta"}),
-               ContainsSubstring("--checkpoint_type meta asks for a params.json, which is not there"));
+               ContainsSubstring("checkpoint_type meta asks for a params.json, which is not there"));
     CHECK_THAT(refusal("hf/llama2-gqa", {"--saver", "core", "--checkpoint-type", "gguf"}),
                ContainsSubstring("expected hf or meta"));
     CHECK_THAT(refusal("hf/llama2-gqa", {"--saver", "core", "--fp16", "--bf16"}),

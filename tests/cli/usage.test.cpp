@@ -33,6 +33,21 @@ TEST_CASE("the version is one line", "[cli]") {
     CHECK(result.err.empty());
 }
 
+TEST_CASE("help and errors call the program what it is called", "[cli]") {
+    const crossdock::test::TemporaryDirectory directory;
+    const std::string heron = (directory / "heron").string();
+    std::filesystem::create_symlink(CROSSDOCK_CLI, heron);
+    const auto run = [&](std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), heron);
+        return crossdock::test::run_program(std::move(arguments));
+    };
+    CHECK(run({}).err == "heron: a command is missing, one of convert, verify, inspect, plugins; see heron --help\n");
+    CHECK_THAT(run({"--help"}).out, ContainsSubstring("usage: heron COMMAND"));
+    CHECK_THAT(run({"convert", "--help"}).out, ContainsSubstring("heron convert [OPTION...]"));
+    CHECK_THAT(run({"convert", "--help"}).out, !ContainsSubstring("crossdock"));
+    CHECK(run({"inspect"}).err == "heron: heron inspect needs DIR, see heron inspect --help\n");
+}
+
 TEST_CASE("help lists the commands, and each command has its own", "[cli]") {
     const ProgramResult overview = crossdock_program({"--help"});
     CHECK(overview.exit_code == 0);
@@ -77,17 +92,17 @@ TEST_CASE("a command must be there and known", "[cli]") {
 
 TEST_CASE("an unknown option is named with the nearest one", "[cli]") {
     CHECK(usage_error({"convert", "--lod_dir", "x"}) ==
-          "crossdock: --lod_dir is no option of crossdock convert; did you mean --load_dir?\n");
+          "crossdock: --lod_dir is not an option of crossdock convert; did you mean --load_dir?\n");
     CHECK(usage_error({"convert", "--target-tensor-paralel-size=2"}) ==
-          "crossdock: --target-tensor-paralel-size is no option of crossdock convert; did you mean "
+          "crossdock: --target-tensor-paralel-size is not an option of crossdock convert; did you mean "
           "--target_tensor_parallel_size?\n");
     CHECK(usage_error({"verify", "--zzzzzzzzzzzzzzz", "a", "b"}) ==
-          "crossdock: --zzzzzzzzzzzzzzz is no option of crossdock verify; see crossdock verify --help\n");
+          "crossdock: --zzzzzzzzzzzzzzz is not an option of crossdock verify; see crossdock verify --help\n");
     CHECK(usage_error({"convert", "--hidden_size", "4096"}) ==
-          "crossdock: --hidden_size is no option of crossdock convert; see crossdock convert --help\n");
+          "crossdock: --hidden_size is not an option of crossdock convert; see crossdock convert --help\n");
     CHECK(usage_error({"convert", "--save", "x"}) ==  // how several begin
-          "crossdock: --save is no option of crossdock convert; see crossdock convert --help\n");
-    CHECK_THAT(usage_error({"convert", "-x"}), ContainsSubstring("-x is no option of crossdock convert"));
+          "crossdock: --save is not an option of crossdock convert; see crossdock convert --help\n");
+    CHECK_THAT(usage_error({"convert", "-x"}), ContainsSubstring("-x is not an option of crossdock convert"));
 }
 
 TEST_CASE("an error is no longer than a screen, and loses its middle between characters", "[cli]") {
@@ -172,5 +187,5 @@ TEST_CASE("an option that the chosen plugins do not know is refused", "[cli]") {
     CHECK_THAT(convert({"--dialect", "llm"}),
                ContainsSubstring("--dialect is an option of neither the loader 'llama' nor the saver 'llama'"));
     CHECK_THAT(usage_error({"verify", hf, hf, "--load_iters", "3"}),
-               ContainsSubstring("crossdock: --load_iters is no option of the loader 'llama' or 'llama'"));
+               ContainsSubstring("crossdock: --load_iters is not an option of the loader 'llama' or 'llama'"));
 }

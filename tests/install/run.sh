@@ -1,21 +1,58 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Uses Crossdock as another project would: installed and found, and as a subfolder.
+# Uses Crossdock as other projects would: installed and found by CMake and by pkg-config, and as a subfolder.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export CMAKE_GENERATOR=Ninja
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+prefix=$work/prefix
+say() { echo "== $*"; }
 
-use() {  # NAME [CMAKE OPTION…]: builds and runs the consumer
+consume() {  # NAME [CMAKE OPTION…]: builds the consumer and runs its program
+    say "$1"
     cmake -S tests/install -B "$work/$1" "${@:2}"
     cmake --build "$work/$1"
     "$work/$1/consumer"
-    "$work/$1/consumer_cli" --version
 }
+installed() { consume "$1" -DCMAKE_PREFIX_PATH="$prefix" "${@:2}"; }
 
-cmake -S . -B "$work/crossdock" -DCROSSDOCK_BUILD_CLI=OFF -DCROSSDOCK_BUILD_TESTS=OFF -DCROSSDOCK_BUILD_EXAMPLES=OFF
-cmake --install "$work/crossdock" --prefix "$work/prefix"
-use installed -DCMAKE_PREFIX_PATH="$work/prefix"
-use subfolder -DCROSSDOCK_SOURCE_DIR="$PWD"
+say "install, without xtensor"
+cmake -S . -B "$work/crossdock" -DCMAKE_DISABLE_FIND_PACKAGE_xtensor=ON -DCROSSDOCK_BUILD_TESTS=OFF \
+    -DCROSSDOCK_BUILD_CLI=OFF -DCROSSDOCK_BUILD_EXAMPLES=OFF
+cmake --install "$work/crossdock" --prefix "$prefix"
+for file in LICENSE README.md docs/using-from-cpp.md docs/formats/torch.md examples/01_convert.cpp; do
+    [[ -s $prefix/share/doc/crossdock/$file ]] || { echo "share/doc/crossdock/$file is not installed"; exit 1; }
+done
+
+installed with_components "-DCOMPONENTS=cli;xtensor"
+"$work/with_components/consumer_cli" --version
+"$work/with_components/consumer_xtensor"
+
+installed without_xtensor -DCMAKE_DISABLE_FIND_PACKAGE_xtensor=ON
+say "a component that is not there"
+if cmake -S tests/install -B "$work/missing" -DCMAKE_PREFIX_PATH="$prefix" -DCOMPONENTS=xtensor \
+    -DCMAKE_DISABLE_FIND_PACKAGE_xtensor=ON > "$work/missing.log" 2>&1; then
+    echo "found the component xtensor without xtensor"; exit 1
+fi
+grep "the component 'xtensor' needs what is not installed" "$work/missing.log"
+
+consume subfolder -DCROSSDOCK_SOURCE_DIR="$PWD"
+cmake --install "$work/subfolder" --prefix "$work/nothing"
+[[ ! -e $work/nothing/include ]] || { echo "a subfolder installs itself"; exit 1; }
+
+say "pkg-config"
+export PKG_CONFIG_PATH=$prefix/share/pkgconfig
+[[ $(pkg-config --modversion crossdock) == "$("$work/subfolder/consumer" | grep -oE '[0-9]+\.[0-9]+\.[0-9]+')" ]]
+# shellcheck disable=SC2046
+"${CXX:-c++}" tests/install/main.cpp $(pkg-config --cflags --libs crossdock) -o "$work/by_pkg_config"
+"$work/by_pkg_config"
+
+say "the first program of docs/using-from-cpp.md, from an empty folder"
+mkdir "$work/empty"
+cp tests/install/first_program/CMakeLists.txt "$work/empty"
+cp examples/04_progress_and_cancel.cpp "$work/empty/main.cpp"
+cmake -S "$work/empty" -B "$work/empty/build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_FLAGS=-O0
+cmake --build "$work/empty/build"
+"$work/empty/build/first_program" examples/data/llama-tiny "$work/empty/megatron"

@@ -23,7 +23,8 @@ using test::small_header;
 
 namespace {
 
-/// As little as a loader can be; a model without a final norm and an output layer.
+// [loader]
+/// As little as a loader can be: this model has no final norm and no output layer.
 struct PlainLoader {
     test::SyntheticLoader model{header(), 1};
 
@@ -36,7 +37,9 @@ struct PlainLoader {
     Embeddings embeddings() { return model.embeddings(); }
     TransformerLayer layer(std::uint64_t index) { return model.layer(index); }
 };
+// [loader]
 
+// [saver]
 /// As little as a saver can be.
 struct PlainSaver {
     int messages = 0;
@@ -48,6 +51,7 @@ struct PlainSaver {
     }
     void finish() { is_finished = true; }
 };
+// [saver]
 
 /// Takes no more than every model has.
 struct NarrowSaver {
@@ -125,9 +129,11 @@ static_assert(!std::is_copy_constructible_v<MovedLoader>);
 }  // namespace
 
 TEST_CASE("plain structs are loaders and savers", "[plugin][concepts]") {
+    // [use]
     PlainLoader loader;
     PlainSaver saver;
     CHECK(convert(loader, saver).tensors == 22);
+    // [use]
     CHECK(saver.messages == 5);
     CHECK(saver.is_finished);
     CHECK(inspect(loader).tensors.size() == 22);

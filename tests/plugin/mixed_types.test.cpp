@@ -5,7 +5,7 @@
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/pipeline/inspect.hpp"
 #include "crossdock/pipeline/verify.hpp"
-#include "crossdock/plugin/original/files.hpp"
+#include "crossdock/family/original/files.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 #include "support/memory_source.hpp"

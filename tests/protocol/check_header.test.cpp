@@ -55,3 +55,16 @@ TEST_CASE("sizes whose products no number holds are refused", "[protocol][check_
     CHECK_THAT(error_after([](ModelHeader& h) { h.vocab_rows = large; }), ContainsSubstring("vocabulary"));
     CHECK_THAT(error_after([](ModelHeader& h) { h.max_position_embeddings = large; }), ContainsSubstring("position"));
 }
+
+TEST_CASE("layers that differ are checked as all others", "[protocol][check_header]") {
+    const auto differ = [](ModelHeader& h, std::uint64_t layer, std::uint64_t groups) {
+        h.other_layers[layer].attention = h.attention;
+        h.other_layers[layer].attention->num_query_groups = groups;
+    };
+    CHECK(error_after([&](ModelHeader& h) { differ(h, 1, 4); }).empty());
+    CHECK(error_after([&](ModelHeader& h) { differ(h, 2, 4); }) == "layer 2 is said to differ, there are only 2");
+    CHECK(error_after([&](ModelHeader& h) { differ(h, 1, 3); }) ==
+          "layer 1: 4 attention heads do not divide into 3 key/value heads");
+    CHECK(error_after([&](ModelHeader& h) { differ(h, 1, 0); }) ==
+          "layer 1: the number of key/value heads is missing or 0");
+}

@@ -87,3 +87,16 @@ TEST_CASE("a message is held against the header", "[protocol][sequence]") {
                       "message 'transformer layer 1': tensor 'dense weight' has shape [32, 24], the header asks for "
                       "[24, 32]");
 }
+
+TEST_CASE("a layer that differs is held against what the header says of it", "[protocol][sequence]") {
+    ModelHeader header = two_layers();
+    SyntheticLoader plain(header, 1);
+    header.other_layers[1].mlp = header.mlp;
+    header.other_layers[1].mlp->ffn_hidden_size = 12;
+    SyntheticLoader model(header, 1);
+    CHECK_NOTHROW(check_message(model.layer(0), header));
+    CHECK_NOTHROW(check_message(model.layer(1), header));
+    CHECK_THROWS_WITH(check_message(plain.layer(1), header),
+                      "message 'transformer layer 1': tensor 'mlp l0 weight W' has shape [40, 24], the header asks for "
+                      "[12, 24]");
+}

@@ -60,8 +60,8 @@ inline void append_utf8(std::string& out, std::uint32_t code) {
 
 }  // namespace detail
 
-/// Reads a JSON text from its begin to its end and tells a handler what stands there, by the functions of
-/// nlohmann::json_sax. Python's NaN, Infinity and -Infinity are numbers, as Python's own reader takes them. What is no
+/// Reads a JSON text from start to end and tells a handler what is there, through the functions of
+/// nlohmann::json_sax. Python's NaN, Infinity and -Infinity are numbers, as Python's own reader takes them. What is not
 /// JSON, and what nests deeper than 64 levels, is an Error.
 template <class Handler>
 class JsonParser {

@@ -107,7 +107,7 @@ inline void require_separate(const std::filesystem::path& source, const std::fil
 /// one step; without it the destructor removes them, and the target is as it was.
 ///
 /// Beside target NAME stands, as long as a run is under way, the directory .NAME.crossdock-staging:
-///   lock      held by the run; whoever finds it free has found the rests of a run that was killed
+///   lock      held by the run; whoever finds it free has found what a killed run left
 ///   files     the new content, path()
 ///   replaced  the old content, for a moment, where the file system cannot exchange two directories
 class StagedDirectory {
@@ -135,7 +135,7 @@ public:
     /// Where to write.
     std::filesystem::path path() const { return staging_ / "files"; }
 
-    /// What the user should hear: rests of an earlier run that were removed, for one.
+    /// What the user should be told, for example that leftovers of an earlier run were removed.
     const std::vector<std::string>& notices() const noexcept { return notices_; }
 
     /// Flushes all files and makes them the target, in one step at the end. On Error the target is as it was, unless

@@ -12,12 +12,12 @@ namespace crossdock {
 /// The element types that checkpoints hold. Values are little-endian; f8_e4m3 is torch's float8_e4m3fn.
 enum class DType : std::uint8_t { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean, f8_e4m3, f8_e5m2 };
 
-/// One line of what is known of an element type.
+/// What is known of one element type.
 struct DTypeInfo {
     DType dtype;
-    std::string_view name;   ///< short name, also the command line's: "bf16"
+    std::string_view name;   ///< short name, also on the command line: "bf16"
     std::string_view torch;  ///< PyTorch's name: "bfloat16"
-    std::size_t bytes;
+    std::size_t bytes;       ///< of one element
 };
 
 inline constexpr std::array<DTypeInfo, 12> dtype_infos{{
@@ -35,22 +35,23 @@ inline constexpr std::array<DTypeInfo, 12> dtype_infos{{
     {DType::f8_e5m2, "f8_e5m2", "float8_e5m2", 1},
 }};
 
+/// `dtype` must be one of the enumerators, here and below.
 constexpr const DTypeInfo& info(DType dtype) { return dtype_infos[static_cast<std::size_t>(dtype)]; }
 constexpr std::size_t item_size(DType dtype) { return info(dtype).bytes; }
 constexpr std::string_view dtype_name(DType dtype) { return info(dtype).name; }
 constexpr std::string_view torch_name(DType dtype) { return info(dtype).torch; }
 
-/// The types that a cast may read and write; 8-bit floats are carried through as they are.
+/// Whether cast() reads and writes the type: f64, f32, f16 and bf16. 8-bit floats are carried through as they are.
 constexpr bool is_castable(DType dtype) { return dtype <= DType::bf16; }
 
-/// The least castable type that holds the values of both; empty where there is none.
+/// The smallest castable type that holds the values of both; empty where there is none.
 constexpr std::optional<DType> common_dtype(DType a, DType b) {
     if (a == b) return a;
     if (!is_castable(a) || !is_castable(b)) return std::nullopt;
     return a == DType::f64 || b == DType::f64 ? DType::f64 : DType::f32;
 }
 
-/// "bf16" or "bfloat16" → DType::bf16; empty when no type is called so.
+/// "bf16" or "bfloat16" → DType::bf16; empty when no type has that name.
 constexpr std::optional<DType> parse_dtype(std::string_view text) {
     for (const DTypeInfo& line : dtype_infos)
         if (line.name == text || line.torch == text) return line.dtype;

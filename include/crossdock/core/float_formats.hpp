@@ -17,12 +17,12 @@
 // vectorised and its scalar loops, so with the tensor's length, its strides and the CPU. What holds here is what a
 // contiguous tensor of many elements gives with AVX2 and AVX-512 alike (tests/data/casts/make.py records it):
 //
-//     f32, f64 → bf16          0xFFFF for every NaN; PyTorch's scalar loops give 0x7FC0
-//     f16 → bf16               0x7FC0 for every NaN
-//     f32, f64, bf16 → f16     quiet, with the sign and the upper bits of the payload; without F16C 0x7E00 with the
-//     sign f16 → f32                quiet, with sign and payload; tensors of a few elements give 0x7FFFFFFF bf16 → f32
-//     the same bits and 16 zeros: the one cast that keeps a signalling NaN signalling f32 ↔ f64                quiet,
-//     with the sign and the upper bits of the payload, as the hardware does
+//     f32, f64 → bf16         0xFFFF for every NaN; PyTorch's scalar loops give 0x7FC0
+//     f16 → bf16              0x7FC0 for every NaN
+//     f32, f64, bf16 → f16    quiet, with the sign and the upper bits of the payload; without F16C 0x7E00 with the sign
+//     f16 → f32               quiet, with sign and payload; tensors of a few elements give 0x7FFFFFFF
+//     bf16 → f32              the same bits and 16 zeros: the one cast that keeps a signalling NaN signalling
+//     f32 ↔ f64               quiet, with the sign and the upper bits of the payload, as the hardware does
 //
 // All are written as selections between values that are computed anyway: without branches, compilers vectorise them.
 

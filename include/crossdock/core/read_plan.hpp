@@ -17,8 +17,9 @@
 
 namespace crossdock {
 
-/// What has to happen for some blocks of some tensors to stand in memory: reads first, in file order and joined
-/// where they touch, then the steps that compute (casts, transpositions), in the order in which they were added.
+/// What has to happen to bring some blocks of some tensors into memory: first the reads, in file order and joined where
+/// they touch, then the steps that compute (casts, transpositions), in the order in which they were added. For one
+/// thread. The sources, and the memory that is read into, must outlive execute().
 class ReadPlan {
 public:
     /// Reads `bytes` bytes at `offset` of `source` to `out`.
@@ -34,7 +35,7 @@ public:
         runs_.push_back({&source, offset, bytes, out});
     }
 
-    /// Memory that lives as long as the plan, for a step's input.
+    /// Memory for the input of a step. It lives until execute() returns.
     std::byte* scratch(std::size_t bytes) {
         scratch_.push_back(std::make_unique_for_overwrite<std::byte[]>(bytes));
         return scratch_.back().get();
@@ -43,7 +44,8 @@ public:
     /// Runs `step` after all reads and after all steps added so far.
     void then(std::function<void()> step) { steps_.push_back(std::move(step)); }
 
-    /// Does it all; the plan is empty afterwards. Throws Error when a source cannot be read.
+    /// Does it all, on the calling thread; the plan is then empty and can be used again. Throws Error when a source
+    /// cannot be read or has no such bytes; what has been read by then is unspecified.
     void execute() {
         const auto in_file_order = [](const Run& a, const Run& b) {
             return std::tie(a.source, a.offset) < std::tie(b.source, b.offset);
@@ -65,7 +67,8 @@ private:
         std::byte* out;
     };
 
-    /// Reads the runs from `begin` on that follow each other in the file with one call; returns the first one behind.
+    /// Reads the runs from `begin` on that follow each other in the file, with one call; returns the first that does
+    /// not.
     std::size_t read_touching(std::size_t begin) {
         buffers_.clear();
         std::size_t end = begin;

@@ -14,6 +14,11 @@
 #include "crossdock/core/tensor.hpp"
 #include "crossdock/core/text.hpp"
 
+// What can be done with tensors. Nothing here reads or computes an element: each function returns a tensor that says
+// how its elements come from those of its arguments, in time and memory that do not depend on their number. Axes are
+// counted from 0. Whatever the arguments do not allow (an axis that is not there, extents that do not fit) throws
+// Error. A result has no content when an argument has none, so that shapes can be computed without any.
+
 namespace crossdock {
 
 namespace detail {
@@ -25,7 +30,8 @@ inline Tensor derived(const Tensor& from, Shape shape, std::shared_ptr<const Rec
 
 }  // namespace detail
 
-/// A tensor whose elements lie in C order at byte `offset` of a source. Throws Error when they do not fit it.
+/// A tensor whose elements lie in C order, without gaps, at byte `offset` of a source, at any alignment. Throws Error
+/// when the source ends before them.
 inline Tensor region(std::shared_ptr<const Source> source, std::uint64_t offset, DType dtype, Shape shape) {
     if (!source) throw Error(to_text("a tensor ", shape, " is made of no source"));
     const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
@@ -39,12 +45,12 @@ inline Tensor region(std::shared_ptr<const Source> source, std::uint64_t offset,
 inline Tensor cast(const Tensor& tensor, DType dtype);
 inline Tensor swap_axes(const Tensor& tensor, std::size_t axis);
 
-/// The elements [begin, end) along `axis`. A slice moves below casts and transpositions, so that these see whole
+/// The elements [begin, end) along `axis`. A slice moves below casts and transpositions, so that these work on whole
 /// blocks.
 inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin, std::uint64_t end) {
     if (begin > end || end > tensor.shape()[axis])
-        throw Error(to_text("the elements ", begin, " to ", end, " along axis ", axis, " are asked of a tensor ",
-                            tensor.shape()));
+        throw Error(to_text("a tensor ", tensor.shape(), " does not have the elements ", begin, " to ", end,
+                            " along axis ", axis));
     const std::uint64_t inner = tensor.shape().inner(axis), extent = tensor.shape()[axis];
     const Shape shape = tensor.shape().with(axis, end - begin);
     if (end - begin == extent || shape.element_count() == 0) return {tensor.dtype(), shape, tensor.recipe()};
@@ -63,7 +69,7 @@ inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin,
                                                              (end - begin) * inner, item_size(tensor.dtype())));
 }
 
-/// The same elements in C order under another shape of the same size.
+/// The same elements in the same order, under another shape with as many.
 inline Tensor reshape(const Tensor& tensor, Shape shape) {
     if (shape.element_count() != tensor.element_count())
         throw Error(to_text("a tensor ", tensor.shape(), " cannot be seen as ", shape, ", which has ",
@@ -86,7 +92,7 @@ inline Tensor swap_axes(const Tensor& tensor, std::size_t axis) {
 /// Rows as columns: [a, b] → [b, a].
 inline Tensor transpose(const Tensor& matrix) { return swap_axes(matrix, 0); }
 
-/// The parts one behind the other along `axis`; they agree in dtype and in all other extents.
+/// The parts one after the other along `axis`; they must agree in dtype and in all other extents.
 inline Tensor concatenate(std::span<const Tensor> parts, std::size_t axis) {
     if (parts.empty()) throw Error("no tensors are to be put together, expected at least one");
     const Tensor& first = parts.front();
@@ -124,7 +130,8 @@ inline Tensor repeat_last_row(const Tensor& tensor, std::uint64_t rows) {
     return concatenate(std::vector<Tensor>{tensor, padding}, 0);
 }
 
-/// The values in another float type, rounded to nearest even. Throws Error when either type is not a castable float.
+/// The values in another float type, rounded to the nearest, ties to even; float_formats.hpp says what becomes of NaNs.
+/// Throws Error when the types differ and is_castable() is false for either.
 inline Tensor cast(const Tensor& tensor, DType dtype) {
     if (tensor.dtype() == dtype) return tensor;
     if (!is_castable(tensor.dtype()) || !is_castable(dtype))
@@ -134,7 +141,8 @@ inline Tensor cast(const Tensor& tensor, DType dtype) {
     return {dtype, tensor.shape(), std::make_shared<detail::Cast>(tensor.recipe(), tensor.dtype(), dtype)};
 }
 
-/// Casts tensors of different float types to one that holds the values of all. Throws Error when there is none.
+/// Casts tensors of different float types to the smallest that holds the values of all. Throws Error when there is
+/// none.
 inline void cast_to_common(std::span<Tensor> tensors) {
     if (tensors.empty()) return;
     DType dtype = tensors.front().dtype();
@@ -147,8 +155,8 @@ inline void cast_to_common(std::span<Tensor> tensors) {
     for (Tensor& tensor : tensors) tensor = cast(tensor, dtype);
 }
 
-/// A tensor at `strides` (in elements) behind byte `offset` of a source, as torch stores views. Throws Error when an
-/// element lies outside the source.
+/// A tensor at `strides` (in elements, one for each axis) from byte `offset` of a source on, as torch stores views.
+/// Throws Error when an element lies outside the source.
 inline Tensor strided_region(std::shared_ptr<const Source> source, std::uint64_t offset, DType dtype, Shape shape,
                              std::vector<std::uint64_t> strides) {
     if (strides.size() != shape.rank())
@@ -174,7 +182,7 @@ inline Tensor strided_region(std::shared_ptr<const Source> source, std::uint64_t
     return {dtype, std::move(shape), std::move(recipe)};
 }
 
-/// The tensor with the bytes of each element reversed.
+/// The tensor with the bytes of each element reversed: for big-endian files.
 inline Tensor swap_bytes(const Tensor& tensor) {
     const std::size_t item = item_size(tensor.dtype());
     if (item == 1) return tensor;

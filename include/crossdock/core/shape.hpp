@@ -12,11 +12,13 @@
 
 namespace crossdock {
 
-/// The extents of a tensor, outermost first. Its element count is known to fit 64 bits; rank 0 is a scalar.
+/// The extents of a tensor in elements, outermost first. The number of elements always fits in 64 bits. A shape of rank
+/// 0 is a scalar and has one element.
 class Shape {
 public:
     Shape() = default;
     Shape(std::initializer_list<std::uint64_t> extents) : Shape(std::vector<std::uint64_t>(extents)) {}
+    /// Throws Error when the number of elements does not fit in 64 bits.
     explicit Shape(std::vector<std::uint64_t> extents) : extents_(std::move(extents)) {
         // Empty tensors are legal whatever their other extents, so those must not overflow either.
         std::uint64_t product = 1;
@@ -28,7 +30,7 @@ public:
     }
 
     std::size_t rank() const noexcept { return extents_.size(); }
-    /// Throws Error when there is no such axis.
+    /// The extent of an axis, counted from 0. Throws Error when there is no such axis, as all functions below do.
     std::uint64_t operator[](std::size_t axis) const {
         require_axis(axis);
         return extents_[axis];
@@ -37,11 +39,12 @@ public:
     auto begin() const noexcept { return extents_.begin(); }
     auto end() const noexcept { return extents_.end(); }
 
-    /// The product of the extents in front of `axis` and behind it.
+    /// The product of the extents before `axis`.
     std::uint64_t outer(std::size_t axis) const {
         require_axis(axis);
         return product(0, axis);
     }
+    /// The product of the extents after `axis`: the elements that lie between two neighbours along it.
     std::uint64_t inner(std::size_t axis) const {
         require_axis(axis);
         return product(axis + 1, rank());
@@ -69,7 +72,7 @@ public:
 private:
     void require_axis(std::size_t axis) const {
         if (axis >= extents_.size())
-            throw Error(to_text("a tensor of ", extents_.size(), " axes is asked for axis ", axis, ", counted from 0"));
+            throw Error(to_text("a tensor of ", extents_.size(), " axes has no axis ", axis, ", counted from 0"));
     }
 
     std::uint64_t product(std::size_t first, std::size_t last) const {

@@ -26,7 +26,7 @@ namespace crossdock {
 
 namespace detail {
 
-/// What a system call returns that a signal did not interrupt: network file systems let that happen anywhere.
+/// Repeats a system call while signals interrupt it, which may happen anywhere on network file systems.
 template <class Call>
 int uninterrupted(Call&& call) {
     int result = 0;
@@ -37,20 +37,23 @@ int uninterrupted(Call&& call) {
 
 }  // namespace detail
 
-/// Bytes that tensors are made of: a file, or memory. Read from any thread.
+/// Bytes that tensors are made of: a file, or memory. Tensors share ownership of their sources. All functions may be
+/// called from several threads at once; name() and size() never change.
 class Source {
 public:
     virtual ~Source() = default;
 
     /// What errors call it: the file's path.
     virtual const std::string& name() const noexcept = 0;
+    /// In bytes.
     virtual std::uint64_t size() const noexcept = 0;
 
-    /// Fills the buffers, one after the other, with the bytes from `offset` on. The range lies inside size().
-    /// Throws Error when the bytes cannot be had.
+    /// Fills the buffers, one after the other, with the bytes from `offset` on; may change the buffers' descriptions.
+    /// The caller has checked that the range lies inside size(). Throws Error when the bytes cannot be read.
     virtual void read(std::uint64_t offset, std::span<iovec> buffers) const = 0;
 
-    /// Fills one buffer; throws Error when the range leaves the source.
+    /// Fills one buffer with the bytes from `offset` on. Throws Error when the range is not inside the source, or when
+    /// the bytes cannot be read.
     void read(std::uint64_t offset, std::span<std::byte> out) const {
         if (offset > size() || out.size() > size() - offset)
             throw Error(to_text(name(), ": ", out.size(), " bytes at offset ", offset, " are asked for, it holds ",
@@ -60,13 +63,13 @@ public:
     }
 };
 
-/// A file, read with preadv: unlike a memory map, a file that shrinks is an Error and never a signal, and its pages do
-/// not count as this process's memory.
+/// A file, open as long as the object lives. It is read with preadv: unlike with a memory map, a file that shrinks is
+/// an Error and never a signal, and its pages do not count as this process's memory.
 class FileSource final : public Source {
 public:
     /// Opens the file; throws Error when it cannot be read or is not a regular file.
     explicit FileSource(const std::filesystem::path& path) : name_(path.string()) {
-        // Without O_NONBLOCK, opening a named pipe would wait for its writer; regular files know no difference.
+        // Without O_NONBLOCK, opening a named pipe would wait for its writer; it makes no difference to regular files.
         file_ = detail::uninterrupted([&] { return ::open(name_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
         if (file_ < 0) throw Error(to_text(name_, ": cannot be opened: ", std::strerror(errno)));
         struct stat status {};
@@ -116,9 +119,11 @@ private:
     std::uint64_t size_ = 0;
 };
 
-/// Bytes in memory, kept alive by `owner`: the way a program's own arrays enter a tensor.
+/// Bytes in memory, which must not change while a tensor is made of them. from_memory.hpp makes tensors of them in one
+/// call.
 class MemorySource final : public Source {
 public:
+    /// `owner` keeps the bytes alive; when it is null, the caller does.
     MemorySource(std::span<const std::byte> bytes, std::shared_ptr<const void> owner)
         : bytes_(bytes),
           owner_(std::move(owner)) {}

@@ -20,26 +20,30 @@
 
 namespace crossdock {
 
-/// How a tensor's elements come from sources; recipe.hpp has the operations that build such trees.
+/// How a tensor's elements come from sources: a node of a tree that is never changed once it is built, and so can be
+/// used from several threads at once. recipe.hpp has the operations that build such trees.
 class Recipe {
 public:
     virtual ~Recipe() = default;
 
-    /// Adds to `plan` what puts the elements [begin, begin + count), in C order, at `out`. The range lies inside.
+    /// Adds to `plan` what puts the elements [begin, begin + count), in C order, at `out`. The caller has checked that
+    /// the tensor has them. Reads nothing itself.
     virtual void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const = 0;
 
-    /// How many bytes plan() puts at `out` for an element; 0: as many as the tensor's type has.
+    /// How many bytes plan() puts at `out` for each element; 0 when that is left to the tensor's type.
     virtual std::size_t item() const noexcept { return 0; }
 };
 
-/// A tensor that says where its bytes are instead of holding them: dtype, shape, and a recipe over source regions.
-/// Cheap to copy; evaluated in blocks by whoever writes it. Immutable, so safe to hand to another thread.
+/// A tensor that says where its bytes are instead of holding them: dtype, shape, and a recipe over regions of sources.
+/// It is cheap to copy and shares ownership of its sources: files stay open and memory stays alive as long as it lives.
+/// Its values are read when it is evaluated, block by block, by whoever writes it. It never changes, so several threads
+/// may evaluate it at once. Bytes are little-endian, elements in C order (the last axis varies fastest).
 class Tensor {
 public:
     Tensor() = default;
     /// Without a recipe it is a tensor without content: good for computing shapes, not for being evaluated. Throws
-    /// Error when there is no such type, when the recipe makes elements of another size, or when 64 bits do not hold
-    /// the size.
+    /// Error when there is no such type, when the recipe makes elements of another size, or when the number of bytes
+    /// does not fit in 64 bits.
     Tensor(DType dtype, Shape shape, std::shared_ptr<const Recipe> recipe)
         : dtype_(dtype),
           shape_(std::move(shape)),
@@ -57,25 +61,28 @@ public:
     std::uint64_t element_count() const noexcept { return shape_.element_count(); }
     std::uint64_t byte_count() const noexcept { return element_count() * item_size(dtype_); }
     const std::shared_ptr<const Recipe>& recipe() const noexcept { return recipe_; }
+    /// Whether it can be evaluated.
     bool has_content() const noexcept { return recipe_ || element_count() == 0; }
 
-    /// Adds to `plan` what puts the elements [begin, begin + count), in C order, at `out`. Throws Error when the tensor
-    /// has no such elements, or no content.
+    /// Adds to `plan` what puts the elements [begin, begin + count) at `out`. Throws Error when the tensor does not
+    /// have them, or has no content.
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const {
         if (begin > element_count() || count > element_count() - begin)
-            throw Error(to_text(count, " elements from ", begin, " on are asked of a tensor ", shape_));
-        if (!has_content()) throw Error(to_text("a tensor ", shape_, " without content is evaluated"));
+            throw Error(to_text("a tensor ", shape_, " does not have ", count, " elements from ", begin, " on"));
+        if (!has_content()) throw Error(to_text("a tensor ", shape_, " without content cannot be evaluated"));
         if (count > 0) recipe_->plan(begin, count, out, plan);
     }
 
-    /// Puts the elements from `begin` on into `out`, as many as fit it.
+    /// Puts the elements from `begin` on into `out`, as many as fit there, on the calling thread. `out` needs no
+    /// alignment. Throws Error when the tensor does not have them, or when a source cannot be read.
     void evaluate(std::uint64_t begin, std::span<std::byte> out) const {
         ReadPlan reads;
         plan(begin, out.size() / item_size(dtype_), out.data(), reads);
         reads.execute();
     }
 
-    /// All bytes of the tensor, for small ones and for tests.
+    /// All bytes, which is for small tensors and for tests; write_blocks.hpp goes through large ones. Throws Error when
+    /// a source cannot be read.
     std::vector<std::byte> bytes() const {
         std::vector<std::byte> out(byte_count());
         evaluate(0, out);

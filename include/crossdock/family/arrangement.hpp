@@ -40,10 +40,11 @@ inline std::pair<Tensor, Tensor> unstacked(const Tensor& both) {
     return {slice(both, 0, 0, half), slice(both, 0, half, 2 * half)};
 }
 
-/// Equal blocks of rows, as GPT-2 keeps q, k and v.
-inline SeparateQkv in_thirds(const Tensor& rows) {
-    const std::uint64_t third = checked_divide(rows.shape()[0], 3, "rows of q, k and v");
-    return {slice(rows, 0, 0, third), slice(rows, 0, third, 2 * third), slice(rows, 0, 2 * third, 3 * third)};
+/// q, k and v rows one below the other: as many of k and of v as there are key/value heads.
+inline SeparateQkv unstacked_qkv(const Tensor& rows, const HeadGeometry& heads) {
+    const std::uint64_t key = checked_divide(rows.shape()[0], heads.queries_per_group + 2, "rows of q, k and v");
+    const std::uint64_t query = heads.queries_per_group * key;
+    return {slice(rows, 0, 0, query), slice(rows, 0, query, query + key), slice(rows, 0, query + key, query + 2 * key)};
 }
 
 }  // namespace detail
@@ -105,10 +106,11 @@ inline constexpr Arrangement transposed{
     [](Parts stored, const ModelHeader&, std::uint64_t) -> Parts { return {transpose(stored[0])}; },
     [](Parts fields, const ModelHeader&, std::uint64_t) -> Parts { return {transpose(fields[0])}; }};
 
-/// All q rows, then all k rows, then all v rows, in one tensor.
+/// All q rows, then all k rows, then all v rows, in one tensor, grouped or not (GPT-2, Phi-3).
 inline constexpr Arrangement stacked_qkv{
     [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
-        return {group_qkv(detail::in_thirds(stored[0]), detail::heads_of(h, layer))};
+        const HeadGeometry heads = detail::heads_of(h, layer);
+        return {group_qkv(detail::unstacked_qkv(stored[0], heads), heads)};
     },
     [](Parts fields, const ModelHeader& h, std::uint64_t layer) -> Parts {
         return {concatenate(detail::as_parts(ungroup_qkv(fields[0], detail::heads_of(h, layer))), 0)};

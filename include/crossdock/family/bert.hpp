@@ -6,15 +6,17 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/family/defaults.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
+#include "crossdock/family/hub/layout.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock {
 
 // Two architectures of transformers share BERT's names:
-//     bert            a norm behind the embeddings and behind each block (modeling_bert.py)
-//     megatron-bert   a norm in front of each block and behind the last, as Megatron trains it
+//     bert            a norm after the embeddings and after each block (modeling_bert.py)
+//     megatron-bert   a norm before each block and after the last, as Megatron trains it
 //                     (modeling_megatron_bert.py, convert_megatron_bert_checkpoint.py)
 // Either stands alone (BertModel, without "bert." in its names) or below heads, which the files tell.
 
@@ -84,7 +86,7 @@ inline const TensorTable& bert_table(const ModelHeader& header) {
 }
 
 /// Which of the architectures it is, and which heads there are.
-inline std::vector<std::string> read_bert_tensors(ModelHeader& header, std::span<const TensorDict> ranks) {
+inline Notices read_bert_tensors(ModelHeader& header, std::span<const TensorDict> ranks) {
     const auto has = [&](const char* name) { return ranks[0].find(name) != nullptr; };
     header.embedding_norm = header.post_norm = has("bert.embeddings.LayerNorm.weight");
     header.final_norm = !header.post_norm;
@@ -114,33 +116,12 @@ inline std::string bert_architecture(const ModelHeader& header) {
 
 /// BERT and Megatron's BERT.
 inline const Family& bert_family() {
+    using namespace config;
     using H = ModelHeader;
-    namespace require = detail::require;
     static const Family family{
         .name = "bert",
-        .hub_types = {"bert", "megatron-bert"},
         .model_types = {"BERT"},
-        .config = {size_entry({"hidden_size"}, field::hidden_size),
-                   size_entry({"num_hidden_layers"}, field::num_layers),
-                   size_entry({"num_attention_heads"}, field::num_attention_heads),
-                   size_entry({"intermediate_size"}, field::ffn_hidden_size),
-                   stated(entry({"max_position_embeddings"}, field::max_position_embeddings, 512)),
-                   stated(entry({"type_vocab_size"}, field::num_token_types, 2)), vocab_size_config(), dtype_config(),
-                   entry({"attention_probs_dropout_prob"}, field::attention_dropout),
-                   entry({"hidden_dropout_prob"}, field::hidden_dropout),
-                   stated(entry({"layer_norm_eps"}, field::norm_epsilon, 1e-12)),
-                   activation_config("hidden_act", "gelu"),
-                   stated(entry({"tie_word_embeddings"}, field::tied_embeddings, true)),
-                   understood({"position_embedding_type"},
-                              [](const Json& value, H&) {
-                                  if (!value.is_null() && value != "absolute")
-                                      throw Error(
-                                          to_text("is ", json_shown(value), ", only absolute positions are supported"));
-                              })},
-        .before_config = detail::learned_position_defaults,
-        .after_config = [](H&, const Json&) { return std::vector<std::string>(); },
-        .hub_table = detail::bert_table,
-        .architecture = detail::bert_architecture,
+        .defaults = defaults::learned_positions,
         .requirements = {require::layer_norm,
                          require::plain_norm,
                          require::learned_positions,
@@ -156,15 +137,37 @@ inline const Family& bert_family() {
                           [](const H& h) { return h.post_norm == h.embedding_norm && h.final_norm != h.post_norm; }},
                          {"a head of its own without BERT's in front of it",
                           [](const H& h) { return h.tied_embeddings || h.bert.lm_head; }}},
-        .spellings = {.base = "bert.",
-                      .heads = {"cls."},
-                      .stands_alone = [](const H& h) { return !h.bert.lm_head && !h.bert.binary_head; },
-                      .older = {{".LayerNorm.gamma", ".LayerNorm.weight"}, {".LayerNorm.beta", ".LayerNorm.bias"}},
-                      .aliases = {{"cls.predictions.decoder.bias", "cls.predictions.bias"}}},
-        .from_tensors = detail::read_bert_tensors,
-        .hub_type = [](const H& h) { return std::string_view(h.post_norm ? "bert" : "megatron-bert"); },
-        .switches = {{"is_decoder", false}, {"add_cross_attention", false}},
-        .add_twins = detail::add_decoder_bias};
+        .layouts = {
+            {.kind = &hugging_face,
+             .types = {"bert", "megatron-bert"},
+             .config = {size_entry({"hidden_size"}, field::hidden_size),
+                        size_entry({"num_hidden_layers"}, field::num_layers),
+                        size_entry({"num_attention_heads"}, field::num_attention_heads),
+                        size_entry({"intermediate_size"}, field::ffn_hidden_size),
+                        stated(entry({"max_position_embeddings"}, field::max_position_embeddings, 512)),
+                        stated(entry({"type_vocab_size"}, field::num_token_types, 2)), vocab_size_config(),
+                        dtype_config(), entry({"attention_probs_dropout_prob"}, field::attention_dropout),
+                        entry({"hidden_dropout_prob"}, field::hidden_dropout),
+                        stated(entry({"layer_norm_eps"}, field::norm_epsilon, 1e-12)),
+                        activation_config("hidden_act", "gelu"),
+                        stated(entry({"tie_word_embeddings"}, field::tied_embeddings, true)),
+                        understood({"position_embedding_type"},
+                                   [](const Json& value, H&) {
+                                       if (!value.is_null() && value != "absolute")
+                                           throw Error(to_text("is ", json_shown(value),
+                                                               ", only absolute positions are supported"));
+                                   })},
+             .switches = {{"is_decoder", false}, {"add_cross_attention", false}},
+             .type = [](const H& h) { return std::string_view(h.post_norm ? "bert" : "megatron-bert"); },
+             .architecture = detail::bert_architecture,
+             .table = detail::bert_table,
+             .spellings = {.base = "bert.",
+                           .heads = {"cls."},
+                           .stands_alone = [](const H& h) { return !h.bert.lm_head && !h.bert.binary_head; },
+                           .older = {{".LayerNorm.gamma", ".LayerNorm.weight"}, {".LayerNorm.beta", ".LayerNorm.bias"}},
+                           .aliases = {{"cls.predictions.decoder.bias", "cls.predictions.bias"}}},
+             .from_tensors = detail::read_bert_tensors,
+             .add_twins = detail::add_decoder_bias}}};
     return family;
 }
 

@@ -33,9 +33,6 @@ struct ConfigEntry {
 /// A description read from top to bottom; later lines may use what earlier ones found.
 using ConfigTable = std::vector<ConfigEntry>;
 
-/// "Leave this key out."
-inline Json left_out() { return Json(Json::value_t::discarded); }
-
 namespace detail {
 
 template <class T>
@@ -71,7 +68,7 @@ T json_as(const Json& value) {
 
 template <class T>
 Json json_of(const std::optional<T>& value) {
-    return value ? Json(*value) : left_out();
+    return value ? Json(*value) : Json(Json::value_t::discarded);
 }
 template <class T>
 Json json_of(const T& value) {
@@ -79,6 +76,12 @@ Json json_of(const T& value) {
 }
 
 }  // namespace detail
+
+/// What the lines of a table are made of. A table opens it inside its own function: `using namespace config;`.
+namespace config {
+
+/// "Leave this key out."
+inline Json left_out() { return Json(Json::value_t::discarded); }
 
 /// Reads a header field. A null in the source says nothing.
 template <class T>
@@ -147,6 +150,8 @@ inline ConfigTable without_defaults(ConfigTable table) {
     for (ConfigEntry& line : table) line.absent = nullptr;
     return table;
 }
+
+}  // namespace config
 
 /// The spellings of a line that the description has, the one that counts first.
 inline std::vector<std::string_view> spellings_in(const ConfigEntry& line, const Json& config) {

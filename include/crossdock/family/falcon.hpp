@@ -9,14 +9,16 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/family/defaults.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
+#include "crossdock/family/hub/layout.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock {
 
 // Falcon's blocks (transformers modeling_falcon.py):
-//     7B    parallel attention behind one norm, one key/value head
+//     7B    parallel attention after one norm, one key/value head
 //     40B   "new decoder": parallel, two norms, grouped queries; 11B: the same with one norm
 //     RW    sequential, ALiBi, biases, multi-head
 // query_key_value holds its rows grouped as the message does, in all of them.
@@ -76,6 +78,7 @@ inline bool falcon_flag(const Json& config, const char* key, bool absent) {
 
 /// transformers lets n_embed count before hidden_size.
 inline ConfigEntry falcon_hidden_size() {
+    using namespace config;
     ConfigEntry line = size_entry({"hidden_size"}, field::hidden_size);
     line.stronger = {"n_embed"};
     return line;
@@ -83,7 +86,7 @@ inline ConfigEntry falcon_hidden_size() {
 
 /// Key/value heads and norms by the rules of the code: num_kv_heads counts in the new decoder only, multi_query in the
 /// old one only.
-inline std::vector<std::string> read_falcon(ModelHeader& header, const Json& config) {
+inline Notices read_falcon(ModelHeader& header, const Json& config) {
     const bool is_new =
         falcon_flag(config, "new_decoder_architecture", hub_type_of(config) == std::string_view("RefinedWeb"));
     if (!is_new)
@@ -95,13 +98,13 @@ inline std::vector<std::string> read_falcon(ModelHeader& header, const Json& con
     std::optional<std::uint64_t> norms;
     read_parameter(config, "num_ln_in_parallel_attn", norms);
     header.parallel_norm = is_new && norms.value_or(2) == 2;
-    std::vector<std::string> notices;
+    Notices notices;
     read_hub_rope(header, config, notices);
     return notices;
 }
 
 /// The variant, from the names and shapes of the first layer.
-inline std::vector<std::string> read_falcon_tensors(ModelHeader& header, std::span<const TensorDict> ranks) {
+inline Notices read_falcon_tensors(ModelHeader& header, std::span<const TensorDict> ranks) {
     const auto find = [&](const char* name) { return ranks[0].find(to_text("transformer.h.0.", name)); };
     const auto check = [](bool said, bool found, std::string_view said_by, std::string_view tensor) {
         if (said != found)
@@ -126,48 +129,12 @@ inline std::vector<std::string> read_falcon_tensors(ModelHeader& header, std::sp
 
 /// Falcon 7B, 40B, 180B, 11B and RW. Files of the first, remote code are read as well: RefinedWeb configurations.
 inline const Family& falcon_family() {
+    using namespace config;
     using H = ModelHeader;
-    namespace require = detail::require;
     static const Family family{
         .name = "falcon",
-        .hub_types = {"falcon", "RefinedWeb", "RefinedWebModel"},
         .model_types = {"falcon"},
-        .config = join_lists(
-            rope_config(),
-            {detail::falcon_hidden_size(),
-             size_entry({"ffn_hidden_size"}, field::ffn_hidden_size),
-             size_entry({"num_hidden_layers", "n_layer"}, field::num_layers),
-             size_entry({"num_attention_heads", "n_head"}, field::num_attention_heads),
-             size_entry({"num_kv_heads", "n_head_kv"}, field::num_query_groups),
-             stated(entry({"max_position_embeddings"}, field::max_position_embeddings, 2048)),
-             vocab_size_config(),
-             dtype_config(),
-             entry({"attention_dropout"}, field::attention_dropout),
-             entry({"hidden_dropout"}, field::hidden_dropout),
-             stated(entry({"layer_norm_epsilon"}, field::norm_epsilon, 1e-5)),
-             activation_config("activation", "gelu"),
-             stated(entry({"tie_word_embeddings"}, field::tied_embeddings, true)),
-             {{"bias"},
-              false,
-              [](const Json& value, H& h) {
-                  h.attention.qkv_bias = h.attention.dense_bias = h.mlp.fc1_bias = h.mlp.fc2_bias =
-                      detail::falcon_truth(value);
-              },
-              [](const H& h) { return Json(h.attention.qkv_bias); }},
-             {{"alibi"},
-              false,
-              [](const Json& value, H& h) {
-                  h.positions = detail::falcon_truth(value) ? PositionKind::alibi : PositionKind::rope;
-              },
-              [](const H& h) { return Json(h.positions == PositionKind::alibi); }},
-             written("parallel_attn", [](const H& h) { return Json(h.parallel_attention); }),
-             written("new_decoder_architecture", [](const H& h) { return Json(detail::is_new_falcon(h)); }),
-             written(
-                 "num_ln_in_parallel_attn",
-                 [](const H& h) { return detail::is_new_falcon(h) ? Json(h.parallel_norm ? 2 : 1) : Json(nullptr); }),
-             written("multi_query",
-                     [](const H& h) { return Json(h.attention.num_query_groups < h.attention.num_attention_heads); })}),
-        .before_config =
+        .defaults =
             [](H& header) {
                 header.norm = NormKind::layer;
                 header.norm_zero_centered = false;
@@ -177,27 +144,69 @@ inline const Family& falcon_family() {
                 header.attention.sliding_window = 0;
                 header.embedding_multiplier = 1.0;
             },
-        .after_config = detail::read_falcon,
-        .hub_table = detail::falcon_table,
-        .architecture = [](const H&) { return std::string("FalconForCausalLM"); },
-        .requirements =
-            {require::decoder_only,
-             require::layer_norm,
-             require::plain_norm,
-             require::full_rotary,
-             require::pre_norm,
-             require::final_norm,
-             require::ungated,
-             require::no_window,
-             require::plain_embeddings,
-             require::biases_agree,
-             require::heads_fill_hidden,
-             {"positions that are neither rotary nor ALiBi",
-              [](const H& h) { return h.positions == PositionKind::rope || h.positions == PositionKind::alibi; }},
-             {"grouped query heads in sequential blocks",
-              [](const H& h) { return h.parallel_attention || !detail::is_new_falcon(h); }}},
-        .spellings = {.base = "transformer.", .heads = {"lm_head."}},
-        .from_tensors = detail::read_falcon_tensors};
+        .requirements = {require::decoder_only,
+                         require::layer_norm,
+                         require::plain_norm,
+                         require::full_rotary,
+                         require::pre_norm,
+                         require::final_norm,
+                         require::ungated,
+                         require::no_window,
+                         require::plain_embeddings,
+                         require::biases_agree,
+                         require::heads_fill_hidden,
+                         {"positions that are neither rotary nor ALiBi",
+                          [](const H& h) {
+                              return h.positions == PositionKind::rope || h.positions == PositionKind::alibi;
+                          }},
+                         {"grouped query heads in sequential blocks",
+                          [](const H& h) { return h.parallel_attention || !detail::is_new_falcon(h); }}},
+        .layouts =
+            {{.kind = &hugging_face,
+              .types = {"falcon", "RefinedWeb", "RefinedWebModel"},
+              .config = join_lists(
+                  rope_config(),
+                  {detail::falcon_hidden_size(),
+                   size_entry({"ffn_hidden_size"}, field::ffn_hidden_size),
+                   size_entry({"num_hidden_layers", "n_layer"}, field::num_layers),
+                   size_entry({"num_attention_heads", "n_head"}, field::num_attention_heads),
+                   size_entry({"num_kv_heads", "n_head_kv"}, field::num_query_groups),
+                   stated(entry({"max_position_embeddings"}, field::max_position_embeddings, 2048)),
+                   vocab_size_config(),
+                   dtype_config(),
+                   entry({"attention_dropout"}, field::attention_dropout),
+                   entry({"hidden_dropout"}, field::hidden_dropout),
+                   stated(entry({"layer_norm_epsilon"}, field::norm_epsilon, 1e-5)),
+                   activation_config("activation", "gelu"),
+                   stated(entry({"tie_word_embeddings"}, field::tied_embeddings, true)),
+                   {{"bias"},
+                    false,
+                    [](const Json& value, H& h) {
+                        h.attention.qkv_bias = h.attention.dense_bias = h.mlp.fc1_bias = h.mlp.fc2_bias =
+                            detail::falcon_truth(value);
+                    },
+                    [](const H& h) { return Json(h.attention.qkv_bias); }},
+                   {{"alibi"},
+                    false,
+                    [](const Json& value, H& h) {
+                        h.positions = detail::falcon_truth(value) ? PositionKind::alibi : PositionKind::rope;
+                    },
+                    [](const H& h) { return Json(h.positions == PositionKind::alibi); }},
+                   written("parallel_attn", [](const H& h) { return Json(h.parallel_attention); }),
+                   written("new_decoder_architecture", [](const H& h) { return Json(detail::is_new_falcon(h)); }),
+                   written("num_ln_in_parallel_attn",
+                           [](const H& h) {
+                               return detail::is_new_falcon(h) ? Json(h.parallel_norm ? 2 : 1) : Json(nullptr);
+                           }),
+                   written("multi_query",
+                           [](const H& h) {
+                               return Json(h.attention.num_query_groups < h.attention.num_attention_heads);
+                           })}),
+              .after_config = detail::read_falcon,
+              .architecture = [](const H&) { return std::string("FalconForCausalLM"); },
+              .table = detail::falcon_table,
+              .spellings = {.base = "transformer.", .heads = {"lm_head."}},
+              .from_tensors = detail::read_falcon_tensors}}};
     return family;
 }
 

@@ -7,8 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/family/defaults.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
+#include "crossdock/family/hub/layout.hpp"
 #include "crossdock/family/llama/hub.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
@@ -18,7 +20,7 @@ namespace detail {
 
 /// hidden_act "gelu" is a mistake of the first files for the tanh form, in which the model was trained: releases from
 /// 4.39 to 4.47 corrected it, or took hidden_activation; all others read hidden_act alone.
-inline std::vector<std::string> read_gemma_activation(ModelHeader& header, const Json& config) {
+inline Notices read_gemma_activation(ModelHeader& header, const Json& config) {
     const auto named = [&](const char* key) {
         const auto found = config.find(key);
         if (found == config.end() || found->is_null()) return std::optional<Activation>();
@@ -43,35 +45,17 @@ inline double gemma_multiplier(const ModelHeader& header) { return std::sqrt(sta
 
 /// Gemma 1 and CodeGemma. Norm weights are stored less 1, embeddings are scaled by √hidden_size when the model runs.
 inline const Family& gemma_family() {
+    using namespace config;
     using H = ModelHeader;
-    namespace require = detail::require;
     static const auto write_activation = [](std::string_view key) {
         return written(key, [key](const H& h) { return detail::hub_activation_name(h, key, "gelu_pytorch_tanh"); });
     };
     static const Family family{
         .name = "gemma",
-        .hub_types = {"gemma"},
         .model_types = {"gemma"},
-        .config =
-            join_lists(join_lists(detail::llama_sizes({.key_value_heads = 16, .head_size = 256, .positions = 8192}),
-                                  rope_config()),
-                       {write_activation("hidden_act"), write_activation("hidden_activation"),
-                        stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
-                        stated(entry({"tie_word_embeddings"}, field::tied_embeddings, true)),
-                        detail::bias_config("attention_bias", field::qkv_bias, field::dense_bias)}),
-        .before_config = detail::rms_decoder_defaults,
-        .after_config =
-            [](H& header, const Json& config) {
-                header.norm_zero_centered = true;
-                header.embedding_multiplier = detail::gemma_multiplier(header);
-                std::vector<std::string> notices = detail::read_gemma_activation(header, config);
-                read_hub_rope(header, config, notices);
-                return notices;
-            },
-        .hub_table = detail::llama_hub_table,
-        .architecture = [](const H&) { return std::string("GemmaForCausalLM"); },
+        .defaults = defaults::rms_decoder,
         .requirements =
-            join_lists(detail::rms_decoder_requirements(),
+            join_lists(require::rms_decoder(),
                        {require::zero_centered_norm,
                         require::no_window,
                         require::attention_biases_agree,
@@ -81,9 +65,28 @@ inline const Family& gemma_family() {
                              const double wanted = detail::gemma_multiplier(h);
                              return std::abs(h.embedding_multiplier.value_or(wanted) - wanted) < 1e-6 * wanted;
                          }}}),
-        .spellings = {.base = "model.", .heads = {"lm_head."}},
-        .relatives = {"gemma2", "gemma3", "gemma3_text", "gemma3n", "recurrent_gemma", "paligemma"},
-        .switches = {{"use_bidirectional_attention", false}}};
+        .layouts = {{.kind = &hugging_face,
+                     .types = {"gemma"},
+                     .relatives = {"gemma2", "gemma3", "gemma3_text", "gemma3n", "recurrent_gemma", "paligemma"},
+                     .config = join_lists(
+                         join_lists(detail::llama_sizes({.key_value_heads = 16, .head_size = 256, .positions = 8192}),
+                                    rope_config()),
+                         {write_activation("hidden_act"), write_activation("hidden_activation"),
+                          stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
+                          stated(entry({"tie_word_embeddings"}, field::tied_embeddings, true)),
+                          detail::bias_config("attention_bias", field::qkv_bias, field::dense_bias)}),
+                     .switches = {{"use_bidirectional_attention", false}},
+                     .after_config =
+                         [](H& header, const Json& config) {
+                             header.norm_zero_centered = true;
+                             header.embedding_multiplier = detail::gemma_multiplier(header);
+                             Notices notices = detail::read_gemma_activation(header, config);
+                             read_hub_rope(header, config, notices);
+                             return notices;
+                         },
+                     .architecture = [](const H&) { return std::string("GemmaForCausalLM"); },
+                     .table = detail::llama_hub_table,
+                     .spellings = {.base = "model.", .heads = {"lm_head."}}}}};
     return family;
 }
 

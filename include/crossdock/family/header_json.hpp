@@ -30,7 +30,7 @@ Json field_to_json(const T& value) {
 inline Json field_to_json(const RopeScaling& scaling) { return rope_to_json(scaling, "rope_type"); }
 template <class T>
 Json field_to_json(const std::optional<T>& value) {
-    return value ? field_to_json(*value) : left_out();
+    return value ? field_to_json(*value) : config::left_out();
 }
 
 template <class T>
@@ -94,7 +94,7 @@ inline Json group_to_json(const ModelHeader& header, FieldGroup group) {
 
 /// {"3": {"attention": {…}}, "7": {"mlp": {…}}}: the layers that differ, and the groups that they have of their own.
 inline Json field_to_json(const std::map<std::uint64_t, LayerKind>& layers) {
-    if (layers.empty()) return left_out();
+    if (layers.empty()) return config::left_out();
     Json json = Json::object();
     for (const auto& [layer, kind] : layers) {
         Json& line = json[to_text(layer)] = Json::object();

@@ -8,10 +8,10 @@
 
 namespace crossdock {
 
-// The two elements that rotary embedding turns together stand
+// The two elements that a rotary embedding rotates together are stored
 //     in halves: rows i and i + d/2 of a head      (Hugging Face, Megatron-LM, Megatron-Core)
 //     in pairs:  rows 2i and 2i + 1                (Meta, mistralai, Megatron-LLM)
-// and are permuted for query and key heads only, never for values.
+// Only query and key heads are permuted, never values. Functions throw Error when the rows are not whole heads.
 
 /// Heads of `head_rows` rows, halves → pairs.
 inline Tensor halves_to_pairs(const Tensor& heads, std::uint64_t head_rows) {
@@ -31,7 +31,7 @@ inline Tensor pairs_to_halves(const Tensor& heads, std::uint64_t head_rows) {
     return reshape(swap_axes(pairs, 1), heads.shape());
 }
 
-/// Of each head only the first `rotary_rows` rows are turned and permuted (partial rotary positions).
+/// Reorders only the first `rotary_rows` rows of each head, which are those that rotate (partial rotary positions).
 inline Tensor reordered_rotary_rows(const Tensor& heads, std::uint64_t head_rows, std::uint64_t rotary_rows,
                                     Tensor (*reorder)(const Tensor&, std::uint64_t)) {
     if (rotary_rows == head_rows) return reorder(heads, head_rows);

@@ -9,17 +9,18 @@
 
 namespace crossdock {
 
-/// The shard of tensor-parallel rank `rank`: the extent along `axis` in `size` equal parts. Throws Error when it does
-/// not divide into so many.
+/// The shard of tensor-parallel rank `rank` out of `size`: `axis` is cut into that many equal parts. Throws Error when
+/// its extent does not divide so.
 inline Tensor take_shard(const Tensor& whole, std::size_t axis, std::uint64_t rank, std::uint64_t size) {
     const std::uint64_t part = checked_divide(whole.shape()[axis], size, "a tensor for tensor-parallel ranks");
     return slice(whole, axis, rank * part, (rank + 1) * part);
 }
 
-/// The inverse of take_shard(): all ranks' shards in order.
+/// The inverse of take_shard(): the shards of all ranks, in order.
 inline Tensor join_shards(std::span<const Tensor> shards, std::size_t axis) { return concatenate(shards, axis); }
 
-/// The vocabulary's rows in a Megatron checkpoint: the next multiple of divisor × ranks.
+/// The rows of the vocabulary in a Megatron checkpoint: true_size, rounded up to a multiple of divisor × ranks. Throws
+/// Error when the product is 0 or 64 bits are not enough.
 inline std::uint64_t padded_vocab_rows(std::uint64_t true_size, std::uint64_t divisor, std::uint64_t ranks) {
     const std::uint64_t multiple =
         checked_multiply(divisor, ranks, "make_vocab_size_divisible_by × tensor parallel size");
@@ -27,7 +28,7 @@ inline std::uint64_t padded_vocab_rows(std::uint64_t true_size, std::uint64_t di
     return checked_multiply(true_size / multiple + (true_size % multiple != 0), multiple, "padded vocabulary");
 }
 
-/// Exactly `rows` vocabulary rows: the tail cut off, or the last row repeated, as the reference pads.
+/// Exactly `rows` rows of a vocabulary: cut off at the end, or with the last row repeated, as Megatron pads.
 inline Tensor with_vocab_rows(const Tensor& tensor, std::uint64_t rows) {
     return rows <= tensor.shape()[0] ? slice(tensor, 0, 0, rows) : repeat_last_row(tensor, rows);
 }

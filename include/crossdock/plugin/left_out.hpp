@@ -19,36 +19,30 @@
 
 namespace crossdock::detail {
 
-template <class F>
-concept MemberFunction = std::is_member_function_pointer_v<F>;
-
 // Whether a plugin has a member function of a name, right or wrong. Overloads are seen where one of them is right.
 
 template <class P>
-concept HasNotices = requires(P& plugin) {
+concept HasNotices = std::is_member_function_pointer_v<decltype(&P::notices)> || requires(P& plugin) {
     plugin.notices();
-}
-|| requires { requires MemberFunction<decltype(&P::notices)>; };
+};
 template <class L>
-concept HasStorage = requires(L& loader) {
+concept HasStorage = std::is_member_function_pointer_v<decltype(&L::storage)> || requires(L& loader) {
     loader.storage();
-}
-|| requires { requires MemberFunction<decltype(&L::storage)>; };
+};
 template <class L>
-concept HasWillCast = requires(L& loader, DType dtype) {
+concept HasWillCast = std::is_member_function_pointer_v<decltype(&L::will_cast)> || requires(L& loader, DType dtype) {
     loader.will_cast(dtype);
-}
-|| requires { requires MemberFunction<decltype(&L::will_cast)>; };
+};
 template <class L>
-concept LoaderHasBegin = requires(L& loader) {
+concept LoaderHasBegin = std::is_member_function_pointer_v<decltype(&L::begin)> || requires(L& loader) {
     loader.begin();
-}
-|| requires { requires MemberFunction<decltype(&L::begin)>; };
+};
 template <class S>
-concept SaverHasBegin = requires(S& saver, const SaverContext& context) {
+concept SaverHasBegin = std::is_member_function_pointer_v<decltype(&S::begin)> ||
+    requires(S& saver, const SaverContext& context) {
     saver.begin(context);
-}
-|| requires { requires MemberFunction<decltype(&S::begin)>; };
+};
+
 /// One function template for all messages.
 template <class L>
 concept HasLoad = requires(L& loader, std::uint64_t index) {
@@ -105,25 +99,27 @@ concept RightNamedLoads = requires(IfThere<L, !HasLoad<L>>& loader, std::uint64_
     { loader.layer(index) } -> std::convertible_to<TransformerLayer>;
 };
 
+/// Whether a saver takes a message that is passed as `M`: const FinalNorm&, FinalNorm& or FinalNorm.
 template <class S, class M>
-concept Writes = requires(S& saver, const M& message) {
-    saver.write(message);
+concept Takes = requires(S& saver, M&& message) {
+    saver.write(std::forward<M>(message));
 };
-
-/// Whether a saver takes such messages, but not as they are handed over: only those that it may change.
 template <class S, class M>
-concept WritesOther = !Writes<S, M> && (
-                                           requires(S & saver, M& message) { saver.write(message); } ||
-                                           requires(S & saver, M&& message) { saver.write(std::move(message)); });
+concept Writes = Takes<S, const M&>;
+template <class S, class M>
+concept WritesOther = !Writes<S, M> && (Takes<S, M&> || Takes<S, M>);
 
-/// Whether a loader's function for such messages returns something else.
+/// Whether a loader has a function for such messages, and whether that returns them.
 template <class L, class M>
-concept LoadsOther = requires(L& loader) {
+concept HasNamed = requires(L& loader) {
     named(Key<M>{}, loader);
-}
-&&!requires(L & loader) {
+};
+template <class L, class M>
+concept ReturnsNamed = requires(L& loader) {
     { named(Key<M>{}, loader) } -> std::convertible_to<M>;
 };
+template <class L, class M>
+concept LoadsOther = HasNamed<L, M> && !ReturnsNamed<L, M>;
 
 /// A message, if something is wrong.
 template <bool is_wrong, class M>

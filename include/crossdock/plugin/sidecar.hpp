@@ -59,7 +59,8 @@ inline void write_sidecar(const std::filesystem::path& directory, const ModelHea
     json["header"] = header_to_json(header);
     json["training"] = header_to_json(header, training_fields);
     if (!flags.empty()) json["flags"] = flags;
-    json["carried"] = header.origin.carried;
+    json["carried"] = Json::object();
+    for (const auto& [name, carried] : header.origin.carried) json["carried"][name] = carried.text();
     write_text(directory / sidecar_name, json_text(json) + "\n");
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -29,7 +30,7 @@ namespace crossdock {
 /// A checkpoint being written: where each message goes, and the files of all ranks.
 struct TargetCheckpoint {
     std::vector<LayerPlace> layers{};
-    NameScope first{}, last{};                                           ///< in front of the layers, behind them
+    NameScope first{}, last{};                                           ///< before the layers, after them
     std::map<RankCoordinates, std::unique_ptr<TensorWriter>> writers{};  ///< of all ranks of all stages
 };
 
@@ -86,14 +87,12 @@ public:
             stages_[writer.first.pipeline].push_back(writer.first);
         }
     }
-    void write(const Embeddings& message) {
-        save(message);
-        const bool needs_copy = stages_.size() > 1 || table_.always_unties;
-        if (header_.tied_embeddings && needs_copy && message.word) save_tied_copy(*message.word);
-    }
+
     template <class M>
     void write(const M& message) {
+        require_header();
         save(message);
+        if constexpr (std::is_same_v<M, Embeddings>) save_tied_copy(message);
     }
 
     void finish() {
@@ -147,12 +146,11 @@ private:
     }
 
     void require_header() const {
-        if (!staged_) throw Error("the saver is given a message before the header");
+        if (stages_.empty()) throw Error("the saver is given a message before the header");
     }
 
     template <class M>
     void save(M message) {
-        require_header();
         const LayerPlace place = in_context(to_text("message '", message_name(message), "'"),
                                             [&] { return place_of(key_of(message), target_, stages_.size()); });
         for (const auto& field : tensor_fields<M>)
@@ -168,8 +166,10 @@ private:
     }
 
     /// Stages do not share memory, so a tied model's last one has a copy of the embeddings to use as its head.
-    void save_tied_copy(const Tensor& embeddings) {
-        const Tensor rows = with_vocab_rows(embeddings, header_.vocab_rows);
+    void save_tied_copy(const Embeddings& message) {
+        const bool is_needed = stages_.size() > 1 || table_.always_unties;
+        if (!header_.tied_embeddings || !is_needed || !message.word) return;
+        const Tensor rows = with_vocab_rows(*message.word, header_.vocab_rows);
         const std::string name = target_.last.name(table_.tied_copy);
         const GroupSizes sizes(stages_.back());
         std::vector<StoredTensor> group;

@@ -31,7 +31,7 @@ struct MessageTypes {
     }
 };
 
-/// The messages behind the header, in the order in which they are sent. A new one is its struct (messages.hpp), its
+/// The messages after the header, in the order in which they are sent. A new one is its struct (messages.hpp), its
 /// tensors (fields.hpp) and its name here.
 using MessageList =
     MessageTypes<Embeddings, TransformerLayer, FinalNorm, OutputLayer, BertPooler, BertLmHead, BertBinaryHead>;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "crossdock/core/dtype.hpp"
+#include "crossdock/protocol/carried_text.hpp"
 
 namespace crossdock {
 
@@ -90,7 +91,7 @@ struct LayerKind {
     bool operator==(const LayerKind&) const = default;
 };
 
-/// Which of BERT's parts behind the layers there are.
+/// Which of BERT's parts there are after the layers.
 struct BertHeads {
     bool pooler = false;
     bool lm_head = false;
@@ -117,9 +118,9 @@ struct Training {
 /// Where a model comes from, what of its description no field says, and who says what.
 struct Origin {
     std::filesystem::path directory;  ///< where the model is read from; empty: not from files
-    std::string format;               ///< for reports: "Hugging Face", "Megatron (llm)"
+    std::string format;               ///< for reports only: "Hugging Face", "Megatron (llm)"
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
-    std::map<std::string, std::string> carried;
+    std::map<std::string, CarriedText> carried;
     /// Files to be copied beside the target's weights, byte for byte (tokenizers).
     std::vector<Companion> companions;
     /// What the source's description asks of the same tensors and no field of the header can say, by the name of the
@@ -152,7 +153,7 @@ struct ModelHeader {
     bool headless = false;            ///< no output layer although it is not tied: an embedding model
     bool parallel_attention = false;  ///< attention and MLP side by side: no post-attention norm
     bool parallel_norm = false;       ///< with parallel_attention: the MLP has a norm of its own
-    bool post_norm = false;           ///< norms behind the blocks: an output norm instead of an input norm
+    bool post_norm = false;           ///< norms after the blocks: an output norm instead of an input norm
     bool embedding_norm = false;
     bool final_norm = true;
     std::optional<double> norm_epsilon;

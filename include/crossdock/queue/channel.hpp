@@ -26,7 +26,7 @@ public:
     [[nodiscard]] bool send(T message) { return queue_.push(std::move(message)); }
 
     /// Receiver: the next message, waiting for it; empty when the sender finished and all messages were received.
-    /// Throws the channel's error as soon as there is one: messages that still wait are then worth nothing.
+    /// Throws the channel's error as soon as there is one: messages still in the queue are then worthless.
     [[nodiscard]] std::optional<T> receive() {
         rethrow_error();
         std::optional<T> message = queue_.pop();
@@ -44,7 +44,7 @@ public:
             if (!error_) error_ = std::move(error);
             failed_.store(true, std::memory_order_release);
         }
-        queue_.close_consumer();  // after the error is set: who wakes finds it
+        queue_.close_consumer();  // after the error is set, so that whoever wakes finds it
     }
 
     /// Any thread, so that a std::stop_callback may call it: ends the channel with the error Cancelled.

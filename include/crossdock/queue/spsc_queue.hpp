@@ -18,7 +18,7 @@ namespace detail {
 inline constexpr std::size_t cache_line_bytes = 64;
 
 /// How far one side of a queue has come: a position that only grows, and in the lowest bit whether it is closed. Both
-/// in one word, so that whoever waits for the position to move wakes for a close as well.
+/// are in one word, so that whoever waits for the position to move wakes up for a close as well.
 class QueuePosition {
 public:
     struct Value {
@@ -27,13 +27,13 @@ public:
         bool closed() const noexcept { return (word & 1U) != 0; }
     };
 
-    /// As its own side reads it: that side alone moves the position, so nothing is ordered by it.
+    /// As its own side reads it: only that side moves the position, so no ordering is needed.
     Value own() const noexcept { return {word_.load(std::memory_order_relaxed)}; }
 
     /// As the other side reads it: acquire, so that the items (or the room) behind the position are seen as well.
     Value seen_by_other() const noexcept { return {word_.load(std::memory_order_acquire)}; }
 
-    /// Sleeps until the word is another one than `last`.
+    /// Sleeps until the word differs from `last`.
     void wait(Value last) const noexcept { word_.wait(last.word, std::memory_order_relaxed); }
 
     // Both changes add to the word instead of storing it, so that neither undoes the other when a third thread closes;
@@ -60,9 +60,9 @@ inline std::size_t at_least_one(std::size_t capacity) {
 
 }  // namespace detail
 
-/// A bounded lock-free ring between one producer and one consumer thread. Either waits, asleep, where the other is
-/// behind, and either can leave. Closing is safe from any thread; destruction only when all threads are done with it.
-/// Items that nobody took are destroyed with the queue.
+/// A bounded lock-free ring between one producer thread, which calls push(), and one consumer thread, which calls
+/// pop(). Each sleeps while it has to wait for the other, and each can leave. Closing is safe from any thread; destroy
+/// the queue only when all threads are done with it. Items that nobody took are destroyed with it.
 template <class T>
 class SpscQueue {
 public:
@@ -86,8 +86,7 @@ public:
     /// No more items are wanted: push() gives up from now on, asleep or not.
     void close_consumer() noexcept {
         consumer_.position.close();  // wakes a producer that waits for room
-        producer_.position
-            .close();  // what push() looks at anyway, so that it need not ask the consumer's line each time
+        producer_.position.close();  // push() reads this line anyway, so it need not fetch the consumer's each time
     }
 
     std::size_t capacity() const noexcept { return capacity_; }

@@ -167,7 +167,7 @@ TEST_CASE("safetensors header refuses offsets that are no pair", "[container][sa
     CHECK_THROWS_WITH(
         parse_offsets("[-4,0]"),
         "tensor 't': a number of data_offsets is a negative number, expected an integer from 0 to 2^64 - 1");
-    CHECK_THROWS_WITH(parse_offsets("[4,0]"), "tensor 't': ends at byte 0 of the data, before its begin at 4");
+    CHECK_THROWS_WITH(parse_offsets("[4,0]"), "tensor 't': ends at byte 0 of the data, before its start at 4");
 }
 
 TEST_CASE("safetensors header refuses offsets that contradict dtype and shape", "[container][safetensors]") {
@@ -177,7 +177,7 @@ TEST_CASE("safetensors header refuses offsets that contradict dtype and shape", 
 
 TEST_CASE("safetensors header refuses holes between tensors", "[container][safetensors]") {
     CHECK_THROWS_WITH(parse_header(to_text("{", bytes_entry("a", 1, 4), "}"), 4),
-                      "tensor 'a': begins at byte 1 of the data, expected 0, the data's begin; holes are not allowed");
+                      "tensor 'a': begins at byte 1 of the data, expected 0, the start of the data; holes are not allowed");
     CHECK_THROWS_WITH(
         parse_header(to_text("{", bytes_entry("b", 5, 8), ",", bytes_entry("a", 0, 4), "}"), 8),
         "tensor 'b': begins at byte 5 of the data, expected 4, the end of tensor 'a'; holes are not allowed");

@@ -6,7 +6,7 @@
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/container/torch/writer.hpp"
 #include "crossdock/layout/tensor_parallel.hpp"
-#include "crossdock/plugin/original/files.hpp"
+#include "crossdock/family/original/files.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 
@@ -365,12 +365,12 @@ TEST_CASE("llama's original files with holes or odd shapes are refused", "[famil
 TEST_CASE("--model_parallel_size needs the original layout", "[family][llama]") {
     CHECK(refusal([] {
               make_saver("llama", {{"save_dir", "x"}, {"model_parallel_size", "2"}});
-          }) == "--model_parallel_size 2: needs --layout original");
+          }) == "model_parallel_size 2: needs the layout original");
     CHECK_THAT(refusal([] {
                    make_saver("mistral", {{"save_dir", "x"}, {"model_parallel_size", "2"}});
                }),
-               ContainsSubstring("--model_parallel_size is no option of the saver 'mistral'"));
+               ContainsSubstring("--model_parallel_size is not an option of the saver 'mistral'"));
     CHECK(refusal([] {
               make_saver("llama", {{"save_dir", "x"}, {"layout", "meta"}});
-          }) == "--layout is 'meta', expected hf or original");
+          }) == "layout is 'meta', expected hf or original");
 }

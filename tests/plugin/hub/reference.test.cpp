@@ -69,7 +69,7 @@ TEST_CASE("a reference folder gives what Megatron does not keep", "[plugin][hub_
 
 TEST_CASE("what a reference gives in place of what the source says is told", "[plugin][hub_reference]") {
     const Export done([](Json& config) { config["max_position_embeddings"] = 131072; });
-    CHECK_THAT(joined_list(done.told), ContainsSubstring("max_position_embeddings 131072 is taken from --config "));
+    CHECK_THAT(joined_list(done.told), ContainsSubstring("max_position_embeddings 131072 is taken from config "));
     CHECK_THAT(joined_list(done.told), ContainsSubstring("; the source says "));
     CHECK_THAT(joined_list(done.told), !ContainsSubstring("bos_token_id"));
 }
@@ -93,7 +93,7 @@ TEST_CASE("a reference that says otherwise what the source states needs a word o
         config["rope_theta"] = 500000.0;
     };
     CHECK_THAT(Export(edit).why, ContainsSubstring("norm_epsilon is 0.001, the model has 1e-05; say which is right: "
-                                                   "--norm_epsilon"));
+                                                   "give the option norm_epsilon"));
     CHECK_THAT(Export(edit, {{"norm_epsilon", "1e-5"}}).why, ContainsSubstring("rope_theta is 500000.0"));
     const Export done(edit, {{"norm_epsilon", "0.001"}, {"rope_theta", "10000"}});
     CHECK(done.why.empty());
@@ -141,7 +141,7 @@ TEST_CASE("an export that nothing tells token ids names them and the remedy", "[
     const TemporaryDirectory scratch;
     const std::string told = joined_list(save(*load("mcore", golden(megatron)), "llama", scratch / "a"));
     CHECK_THAT(told, ContainsSubstring("bos_token_id, eos_token_id, pad_token_id"));
-    CHECK_THAT(told, ContainsSubstring("--config DIR"));
+    CHECK_THAT(told, ContainsSubstring("give the option config"));
     CHECK_THAT(joined_list(save(*load("llama", golden("meta/llama2-gqa")), "llama", scratch / "b")),
                ContainsSubstring("bos_token_id"));
     CHECK_THAT(joined_list(save(*load("llama", golden("hf/llama2-gqa")), "llama", scratch / "c")),

@@ -85,7 +85,7 @@ TEST_CASE("what is no plain value is told, and never left out", "[plugin][megatr
     CHECK(args.not_understood.at("infinite") == "the number inf");
     CHECK(args.not_understood.at("thing") == "an object of private_code.Thing");
     CHECK(args.not_understood.at("list") == "a list");
-    const ConfigTable table{entry({"hidden_size", "thing"}, field::hidden_size)};
+    const ConfigTable table{config::entry({"hidden_size", "thing"}, field::hidden_size)};
     CHECK(refusal([&] { require_understood(table, args.not_understood, "args of X"); }) ==
           "args of X: 'thing' is an object of private_code.Thing, which is not understood; expected a plain number, "
           "text, list or None");

@@ -191,12 +191,12 @@ TEST_CASE("Megatron refuses a model by the property that it cannot express", "[p
     CHECK_THAT(why(lm, "megatron", [](ModelHeader& h) { h.embedding_multiplier = 2.0; }),
                ContainsSubstring("scaled embeddings"));
     CHECK_THAT(why({}, "mcore", [](ModelHeader& h) { h.post_norm = true; }),
-               ContainsSubstring("norms behind the blocks"));
+               ContainsSubstring("norms after the blocks"));
 }
 
 TEST_CASE("a tensor without a row in the target's table is refused by name", "[plugin][megatron]") {
     ModelHeader header = llama_header(2, 4, 2, 8, 32, 48, 64, DType::bf16);
     header.bert.pooler = true;
-    CHECK(refusal([&] { require_rows(llama_family().hub_table(header), header, "a llama checkpoint"); }) ==
+    CHECK(refusal([&] { require_rows(llama_family().layouts.front().table(header), header, "a llama checkpoint"); }) ==
           "the model has a tensor 'weight' (pooler), for which a llama checkpoint has no place");
 }

@@ -67,7 +67,7 @@ constexpr std::optional<DType> parse_header_name(std::string_view name) {
     return std::nullopt;
 }
 
-/// One tensor of a header; the offsets count from the first byte behind the header.
+/// One tensor of a header; the offsets count from the first byte after the header.
 struct Entry {
     std::string name;
     DType dtype = DType::f32;
@@ -285,7 +285,7 @@ private:
 
 inline void check_size(const Entry& entry) {
     if (entry.end < entry.begin)
-        throw Error(to_text("tensor '", entry.name, "': ends at byte ", entry.end, " of the data, before its begin at ",
+        throw Error(to_text("tensor '", entry.name, "': ends at byte ", entry.end, " of the data, before its start at ",
                             entry.begin));
     const std::uint64_t bytes = in_context(to_text("tensor '", entry.name, "'"), [&] {
         return checked_multiply(entry.shape.element_count(), item_size(entry.dtype), "size");
@@ -298,7 +298,7 @@ inline void check_size(const Entry& entry) {
 inline void check_neighbours(const Entry* previous, const Entry& entry) {
     const std::uint64_t expected = previous ? previous->end : 0;
     if (entry.begin == expected) return;
-    const std::string before = previous ? to_text("the end of tensor '", previous->name, "'") : "the data's begin";
+    const std::string before = previous ? to_text("the end of tensor '", previous->name, "'") : "the start of the data";
     throw Error(to_text("tensor '", entry.name, "': begins at byte ", entry.begin, " of the data, expected ", expected,
                         ", ", before,
                         entry.begin > expected ? "; holes are not allowed" : "; tensors must not overlap"));
@@ -322,7 +322,7 @@ inline void check_offsets(std::vector<Entry>& entries, std::uint64_t data_bytes)
 
 }  // namespace detail
 
-/// Parses and checks a header's JSON; `data_bytes` is what the file holds behind it. Throws Error; the caller says
+/// Parses and checks a header's JSON; `data_bytes` is what the file holds after it. Throws Error; the caller says
 /// which file. Everything that the format forbids is refused, and beyond it: keys that stand twice, unknown keys of a
 /// tensor, empty names and names with control characters.
 inline Header parse_header(std::string_view json, std::uint64_t data_bytes) {

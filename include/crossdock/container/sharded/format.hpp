@@ -35,7 +35,7 @@ struct FileNames {
         return to_text(stem, '-', five_digits(number), "-of-", five_digits(count), extension);
     }
 
-    /// Whether a file is called as numbered() calls one.
+    /// Whether a file has a name as numbered() makes them.
     bool is_numbered(std::string_view file) const {
         const std::string beginning = to_text(stem, '-');
         return file.starts_with(beginning) && file.ends_with(extension) && file.find("-of-") != file.npos;

@@ -57,7 +57,7 @@ private:
         std::uint32_t crc;
     };
 
-    /// Joins a piece with the one behind it if they touch.
+    /// Joins a piece with the one after it if they touch.
     void join(std::map<std::uint64_t, Piece>::iterator piece) {
         const auto next = std::next(piece);
         if (next == pieces_.end() || piece->first + piece->second.bytes != next->first) return;
@@ -81,7 +81,7 @@ public:
 
     std::uint64_t offset() const noexcept { return offset_; }  ///< of the payload; a multiple of 64
 
-    /// Puts `bytes` at `at` from the entry's begin. Throws Error where the disk refuses or a byte is written twice.
+    /// Puts `bytes` at `at` from the start of the entry. Throws Error when the disk refuses or a byte is written twice.
     void write(std::uint64_t at, std::span<const std::byte> bytes) {
         if (at > entry_.size || bytes.size() > entry_.size - at)
             throw Error(to_text(file_->name(), ": zip entry '", entry_.name, "' is given more than its ", entry_.size,

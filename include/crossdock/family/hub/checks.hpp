@@ -11,6 +11,7 @@
 
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/family/family.hpp"
+#include "crossdock/family/hub/type.hpp"
 
 namespace crossdock {
 
@@ -114,7 +115,7 @@ inline void require_floating(const TensorDict& tensors, const TensorTable& table
 }
 
 /// Keys that other architectures compute with and that these families' classes do not read.
-inline std::vector<std::string> unread_keys(const Family& family, const Json& config) {
+inline Notices unread_keys(const Family& family, const Layout& layout, const Json& config) {
     constexpr std::array<std::pair<std::string_view, double>, 17> keys{{{"logit_scale", 1},
                                                                         {"logits_scaling", 1},
                                                                         {"attention_multiplier", 1},
@@ -133,11 +134,11 @@ inline std::vector<std::string> unread_keys(const Family& family, const Json& co
                                                                         {"layer_types", 0},
                                                                         {"text_config", 0}}};
     const auto is_read = [&](std::string_view key) {
-        return std::any_of(family.config.begin(), family.config.end(), [&](const ConfigEntry& line) {
+        return std::any_of(layout.config.begin(), layout.config.end(), [&](const ConfigEntry& line) {
             return std::find(line.keys.begin(), line.keys.end(), key) != line.keys.end();
         });
     };
-    std::vector<std::string> notices;
+    Notices notices;
     for (const auto& [key, neutral] : keys) {
         const auto found = config.find(std::string(key));
         if (found == config.end() || !is_anything(*found) || is_read(key)) continue;
@@ -149,8 +150,8 @@ inline std::vector<std::string> unread_keys(const Family& family, const Json& co
 }
 
 /// Where two spellings of one thing differ.
-inline std::vector<std::string> contradictions(const ConfigTable& table, const Json& config) {
-    std::vector<std::string> notices;
+inline Notices contradictions(const ConfigTable& table, const Json& config) {
+    Notices notices;
     for (const ConfigEntry& line : table) {
         if (!line.read) continue;
         const std::vector<std::string_view> keys = spellings_in(line, config);
@@ -164,9 +165,9 @@ inline std::vector<std::string> contradictions(const ConfigTable& table, const J
     return notices;
 }
 
-/// The family's switches that are not as always, for a target that cannot say them.
-inline void find_switches(const Family& family, const Json& config, ModelHeader& header) {
-    for (const auto& [key, neutral] : family.switches) {
+/// The layout's switches that are not as always, for a target that cannot say them.
+inline void find_switches(const Layout& layout, const Json& config, ModelHeader& header) {
+    for (const auto& [key, neutral] : layout.switches) {
         const auto found = config.find(std::string(key));
         if (found == config.end() || found->is_null()) continue;
         const bool value = in_context(to_text("'", key, "'"), [&found] { return json_as<bool>(*found); });
@@ -174,12 +175,12 @@ inline void find_switches(const Family& family, const Json& config, ModelHeader&
     }
 }
 
-inline std::vector<std::string> class_notices(const Family& family, const Json& config) {
-    std::vector<std::string> notices;
+inline Notices class_notices(const Family& family, const Layout& layout, const Json& config) {
+    Notices notices;
     if (!config.contains("model_type"))
         notices.push_back(to_text("config.json: has no model_type; '", hub_type_of(config), "' is told from ",
                                   first_architecture(config)));
-    if (config.contains("auto_map") && hub_type_of(config) == family.hub_types.front())
+    if (config.contains("auto_map") && hub_type_of(config) == layout.types.front())
         notices.push_back(
             to_text("config.json: names code of its own (auto_map), which is not read; the model is "
                     "converted as transformers' own ",
@@ -187,26 +188,33 @@ inline std::vector<std::string> class_notices(const Family& family, const Json& 
     return notices;
 }
 
-}  // namespace detail
-
-/// Fills the header with what config.json says. Returns what the user should know of it. Throws Error where it asks for
-/// what is not supported; `file` is what errors call it.
-inline std::vector<std::string> read_hub_config(const Family& family, const Json& config, ModelHeader& header,
-                                                std::string_view file) {
-    return in_context(file, [&] {
-        detail::refuse_quantization(config);
-        detail::refuse_other_class(config);
-        std::vector<std::string> notices = detail::class_notices(family, config);
-        const auto add = [&](std::vector<std::string> more) {
-            for (std::string& line : more) notices.push_back(std::move(line));
-        };
-        add(detail::contradictions(family.config, config));
-        read_config(family.config, config, header);
-        add(family.after_config(header, config));
-        detail::find_switches(family, config, header);
-        add(detail::unread_keys(family, config));
-        return notices;
-    });
+/// Throws Error when config.json belongs to another family.
+inline void check_hub_type(const Family& family, const Layout& layout, const Json& config) {
+    const std::string type = hub_type_of(config);
+    if (type.empty())
+        throw Error(
+            to_text("has no model_type, and 'architectures' does not tell it; expected ", joined_list(layout.types)));
+    const auto is_in = [&](const auto& types) { return std::find(types.begin(), types.end(), type) != types.end(); };
+    if (!is_in(layout.types))
+        throw Error(to_text("model_type is '", type, "', ",
+                            is_in(layout.relatives) ? to_text("another architecture than ", family.name, "; ") : "",
+                            "the loader '", family.name, "' reads ", joined_list(layout.types)));
 }
+
+/// Throws Error where the files hold biases that config.json does not ask for: transformers leaves them out, and says
+/// so, where we would have to choose. `found` has the biases that are there.
+inline void check_biases(const ModelHeader& found, const ModelHeader& header) {
+    const auto check = [](bool is_there, bool said, std::string_view what) {
+        if (is_there && !said)
+            throw Error(to_text("the files hold biases of ", what,
+                                ", which config.json does not ask for and transformers "
+                                "leaves out; remove them, or set the key that asks for them"));
+    };
+    check(found.attention.qkv_bias, header.attention.qkv_bias, "queries, keys and values");
+    check(found.attention.dense_bias, header.attention.dense_bias, "the attention's output");
+    check(found.mlp.fc1_bias || found.mlp.fc2_bias, header.mlp.fc1_bias || header.mlp.fc2_bias, "the MLP");
+}
+
+}  // namespace detail
 
 }  // namespace crossdock

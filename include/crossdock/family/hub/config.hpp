@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "crossdock/family/config_table.hpp"
+#include "crossdock/family/description.hpp"
 #include "crossdock/family/hub/rope.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
@@ -49,17 +50,13 @@ inline Activation hub_activation(const Json& value) {
 }
 
 /// The source's own config.json; an empty object when it has none.
-inline Json carried_config(const ModelHeader& header) {
-    const auto carried = header.origin.carried.find("config.json");
-    Json config =
-        carried == header.origin.carried.end() ? Json() : parse_json(carried->second, "config.json of the source");
-    return config.is_object() ? config : Json::object();
-}
+inline const Json& carried_config(const ModelHeader& header) { return carried_json(header, "config.json"); }
 
 /// Several names mean one function, but round differently: the source's is kept, else the family's own is taken.
 inline Json hub_activation_name(const ModelHeader& header, std::string_view key, const Json& familys) {
+    using namespace config;
     if (!header.mlp.activation) return left_out();
-    const Json carried = carried_config(header);
+    const Json& carried = carried_config(header);
     if (const auto name = carried.find(key);
         name != carried.end() && find_hub_activation(*name) == header.mlp.activation)
         return *name;
@@ -73,6 +70,7 @@ inline Json hub_activation_name(const ModelHeader& header, std::string_view key,
 
 /// How rotary positions are written; read_hub_rope reads them.
 inline ConfigTable rope_config() {
+    using namespace config;
     // Before release 5, longrope took the length from outside of rope_scaling alone.
     const auto length = [](const ModelHeader& header) {
         const bool is_known =
@@ -109,20 +107,5 @@ inline ConfigEntry dtype_config() {
                 return Json(torch_name(header.params_dtype));
             }};
 }
-
-namespace detail {
-
-/// What every GPT-2 and every BERT has: learned positions, layer norms, biases everywhere, no gate.
-inline void learned_position_defaults(ModelHeader& header) {
-    header.norm = NormKind::layer;
-    header.norm_zero_centered = false;
-    header.positions = PositionKind::learned;
-    header.mlp.gated = false;
-    header.attention.qkv_bias = header.attention.dense_bias = header.mlp.fc1_bias = header.mlp.fc2_bias = true;
-    header.attention.sliding_window = 0;
-    header.embedding_multiplier = 1.0;
-}
-
-}  // namespace detail
 
 }  // namespace crossdock

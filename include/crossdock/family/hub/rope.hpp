@@ -154,16 +154,27 @@ private:
         return *found;
     }
 
+    /// What one spelling says.
+    struct Stated {
+        RopeScaling scaling;
+        std::optional<double> theta{};
+    };
+
+    static Stated stated_in(const Json& parameters, std::string_view key) {
+        return in_context(to_text("'", key, "'"), [&] {
+            Stated stated{.scaling = rope_scaling_of(parameters)};
+            read_parameter(parameters, "rope_theta", stated.theta);
+            return stated;
+        });
+    }
+
     void choose() {
         const Json older = object("rope_scaling"), newer = object("rope_parameters");
         key_ = older.empty() ? "rope_parameters" : "rope_scaling";
         chosen_ = older.empty() ? newer : older;
         if (older.empty() || newer.empty()) return;
-        ModelHeader first, second;
-        in_context("'rope_scaling'", [&] { read_rope(older, first); });
-        in_context("'rope_parameters'", [&] { read_rope(newer, second); });
-        if (first.attention.rope_scaling != second.attention.rope_scaling ||
-            (second.attention.rope_theta && first.attention.rope_theta != second.attention.rope_theta))
+        const Stated first = stated_in(older, "rope_scaling"), second = stated_in(newer, "rope_parameters");
+        if (first.scaling != second.scaling || (second.theta && first.theta != second.theta))
             notices_.push_back(
                 "config.json: rope_scaling and rope_parameters differ; rope_scaling is used, as "
                 "transformers does");

@@ -5,8 +5,10 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/family/defaults.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
+#include "crossdock/family/hub/layout.hpp"
 #include "crossdock/family/llama/original.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
@@ -54,6 +56,7 @@ struct LlamaSizeDefaults {
 
 /// The sizes in config.json that Llama, Mistral and Gemma share.
 inline ConfigTable llama_sizes(const LlamaSizeDefaults& absent = {}) {
+    using namespace config;
     using H = ModelHeader;
     const ConfigEntry head_size = size_entry({"head_dim"}, field::kv_channels, absent.head_size);
     return {size_entry({"hidden_size"}, field::hidden_size),
@@ -76,56 +79,40 @@ inline ConfigEntry bias_config(std::string_view key, const HeaderField<bool>& fi
             [first](const ModelHeader& h) { return Json(first(h)); }};
 }
 
-inline std::vector<std::string> read_rope_only(ModelHeader& header, const Json& config) {
-    std::vector<std::string> notices;
+inline Notices read_rope_only(ModelHeader& header, const Json& config) {
+    Notices notices;
     read_hub_rope(header, config, notices);
     return notices;
 }
-
-inline void rms_decoder_defaults(ModelHeader& header) {
-    header.norm = NormKind::rms;
-    header.norm_zero_centered = false;
-    header.positions = PositionKind::rope;
-    header.mlp.gated = true;
-    header.attention.rotary_percent = 1.0;
-    header.attention.sliding_window = 0;
-    header.embedding_multiplier = 1.0;
-}
-
-namespace require {
-inline constexpr Requirement attention_biases_agree{
-    "a bias in some but not all of its attention layers",
-    [](const ModelHeader& h) { return h.attention.qkv_bias == h.attention.dense_bias; }};
-inline constexpr Requirement mlp_biases_agree{"a bias in some but not all of its MLP layers",
-                                              [](const ModelHeader& h) { return h.mlp.fc1_bias == h.mlp.fc2_bias; }};
-}  // namespace require
 
 }  // namespace detail
 
 /// Llama 1 to 3 and Code Llama.
 inline const Family& llama_family() {
+    using namespace config;
     using H = ModelHeader;
-    namespace require = detail::require;
     static const Family family{
         .name = "llama",
-        .hub_types = {"llama"},
         .model_types = {"llama2", "llama", "llama3", "codellama"},
-        .config = join_lists(detail::llama_sizes(), rope_config(),
-                             ConfigTable{activation_config("hidden_act", "silu"),
-                                         stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
-                                         stated(entry({"tie_word_embeddings"}, field::tied_embeddings, false)),
-                                         detail::bias_config("attention_bias", field::qkv_bias, field::dense_bias),
-                                         detail::bias_config("mlp_bias", field::fc1_bias, field::fc2_bias)}),
-        .before_config = detail::rms_decoder_defaults,
-        .after_config = detail::read_rope_only,
-        .hub_table = detail::llama_hub_table,
-        .architecture = [](const H&) { return std::string("LlamaForCausalLM"); },
+        .defaults = defaults::rms_decoder,
         .requirements =
-            join_lists(detail::rms_decoder_requirements(),
+            join_lists(require::rms_decoder(),
                        {require::plain_norm, require::no_window, require::plain_embeddings, require::known_activation,
                         require::attention_biases_agree, require::mlp_biases_agree}),
-        .original = llama_original(),
-        .spellings = {.base = "model.", .heads = {"lm_head."}},
+        .layouts = {{.kind = &hugging_face,
+                     .types = {"llama"},
+                     .config = join_lists(
+                         detail::llama_sizes(), rope_config(),
+                         ConfigTable{activation_config("hidden_act", "silu"),
+                                     stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
+                                     stated(entry({"tie_word_embeddings"}, field::tied_embeddings, false)),
+                                     detail::bias_config("attention_bias", field::qkv_bias, field::dense_bias),
+                                     detail::bias_config("mlp_bias", field::fc1_bias, field::fc2_bias)}),
+                     .after_config = detail::read_rope_only,
+                     .architecture = [](const H&) { return std::string("LlamaForCausalLM"); },
+                     .table = detail::llama_hub_table,
+                     .spellings = {.base = "model.", .heads = {"lm_head."}}},
+                    llama_original()},
         .guessed_model_type = detail::guess_llama_type};
     return family;
 }

@@ -13,6 +13,7 @@
 
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
+#include "crossdock/family/original/layout.hpp"
 #include "crossdock/family/original/params.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
@@ -101,19 +102,10 @@ inline RopeScaling meta_rope_scaling(double factor = 8.0) {
 
 inline double usual_rope_factor(const ModelHeader& header) { return header.tied_embeddings ? 32.0 : 8.0; }
 
-inline bool has_no_rope_scaling(const ModelHeader& header) {
-    return header.attention.rope_scaling.value_or(RopeScaling{}).type == "default";
-}
-
-namespace require {
-inline constexpr Requirement no_rope_scaling{"scaled rotary positions (rope_scaling)", has_no_rope_scaling};
-inline constexpr Requirement silu{"an activation other than silu", [](const ModelHeader& h) {
-                                      return h.mlp.activation.value_or(Activation::silu) == Activation::silu;
-                                  }};
-}  // namespace require
+inline bool has_no_rope_scaling(const ModelHeader& header) { return require::no_rope_scaling.holds(header); }
 
 /// use_scaled_rope and what belongs to it. A factor that is not stated is found with the tensors.
-inline std::vector<std::string> read_meta_rope(ModelHeader& header, const Json& params) {
+inline Notices read_meta_rope(ModelHeader& header, const Json& params) {
     std::optional<bool> is_scaled;
     std::optional<double> factor, high;
     read_parameter(params, "use_scaled_rope", is_scaled);
@@ -153,14 +145,12 @@ inline Cut llama_embedding_cut(const ModelHeader& header) {
 
 /// What params.json of the source says, as long as it gives the right size.
 inline std::optional<MetaMlpRule> meta_mlp_rule(const ModelHeader& header) {
-    if (const auto carried = header.origin.carried.find("params.json"); carried != header.origin.carried.end()) {
-        const Json params = parse_json(carried->second, "params.json of the source");
-        const auto multiple = params.find("multiple_of");
-        if (multiple != params.end() && multiple->is_number_unsigned() && multiple->get<std::uint64_t>() > 0) {
-            MetaMlpRule rule{multiple->get<std::uint64_t>(), std::nullopt};
-            read_parameter(params, "ffn_dim_multiplier", rule.ffn_dim_multiplier);
-            if (rule.rows(header.hidden_size) == header.mlp.ffn_hidden_size) return rule;
-        }
+    const Json& params = carried_json(header, "params.json");
+    const auto multiple = params.find("multiple_of");
+    if (multiple != params.end() && multiple->is_number_unsigned() && multiple->get<std::uint64_t>() > 0) {
+        MetaMlpRule rule{multiple->get<std::uint64_t>(), std::nullopt};
+        read_parameter(params, "ffn_dim_multiplier", rule.ffn_dim_multiplier);
+        if (rule.rows(header.hidden_size) == header.mlp.ffn_hidden_size) return rule;
     }
     return find_mlp_rule(header.hidden_size, header.mlp.ffn_hidden_size);
 }
@@ -190,13 +180,14 @@ inline const Shape& stored_matrix(const TensorDict& part, const std::string& nam
 
 /// Sizes that params.json states by a formula or not at all.
 inline void read_llama_sizes(ModelHeader& header, std::span<const TensorDict> parts, Cut cut) {
-    const Shape word = stored_matrix(parts[0], "tok_embeddings.weight");
+    const TensorTable& table = llama_original_table(cut);
+    const Shape word = stored_matrix(parts[0], stored_name(table, &Embeddings::word));
     header.vocab_rows = cut == Cut::rows ? checked_multiply(word[0], parts.size(), "vocabulary rows") : word[0];
     if (!header.true_vocab_size) header.true_vocab_size = header.vocab_rows;
-    header.mlp.ffn_hidden_size =
-        checked_multiply(stored_matrix(parts[0], "layers.0.feed_forward.w1.weight")[0], parts.size(), "MLP rows");
+    header.mlp.ffn_hidden_size = checked_multiply(
+        stored_matrix(parts[0], stored_name(table, &TransformerLayer::gate_weight))[0], parts.size(), "MLP rows");
     header.mlp.activation = Activation::silu;
-    header.tied_embeddings = head_is_embeddings(parts, cut);
+    header.tied_embeddings = head_is_embeddings(table, parts, cut);
 }
 
 /// Which Llama it is. Throws Error where the user's word contradicts the cuts.
@@ -212,7 +203,7 @@ inline void find_llama_type(ModelHeader& header, Cut cut) {
 }
 
 /// The factor of a scaled rope where params.json has none: of untied models the one in Meta's code.
-inline void find_rope_factor(ModelHeader& header, std::vector<std::string>& notices) {
+inline void find_rope_factor(ModelHeader& header, Notices& notices) {
     if (!header.tied_embeddings) header.origin.assumed.erase("rope_scaling");
     if (!header.origin.assumed.contains("rope_scaling")) return;
     header.attention.rope_scaling->factor = usual_rope_factor(header);
@@ -223,12 +214,14 @@ inline void find_rope_factor(ModelHeader& header, std::vector<std::string>& noti
 }
 
 /// What only the tensors, or nothing, tells.
-inline std::vector<std::string> read_llama_tensors(ModelHeader& header, std::span<const TensorDict> parts) {
-    const Cut cut = parts.size() == 1 ? Cut::none
-                                      : find_embedding_cut(stored_matrix(parts[0], "tok_embeddings.weight"),
-                                                           header.hidden_size, parts.size());
+inline Notices read_llama_tensors(ModelHeader& header, std::span<const TensorDict> parts) {
+    const TensorTable& table = llama_original_table(Cut::rows);  // the other table has the same names
+    const Cut cut = parts.size() == 1
+                        ? Cut::none
+                        : find_embedding_cut(stored_matrix(parts[0], stored_name(table, &Embeddings::word)),
+                                             header.hidden_size, parts.size());
     read_llama_sizes(header, parts, cut);
-    std::vector<std::string> notices;
+    Notices notices;
     if (!header.attention.rope_theta && *header.true_vocab_size >= 128000)
         assume(header, field::rope_theta, "rope_theta", 5e5, "500000 is taken, as the vocabulary is Llama 3's",
                notices);
@@ -245,6 +238,7 @@ inline std::vector<std::string> read_llama_tensors(ModelHeader& header, std::spa
 
 /// A line of params.json that only some model types have: where the code of the others meets it, it stops.
 inline ConfigEntry only_for(std::initializer_list<std::string_view> types, ConfigEntry line) {
+    using namespace config;
     line.write = [types = std::vector(types), write = std::move(line.write)](const ModelHeader& h) {
         const std::string_view type = llama_original_type(h);
         return std::find(types.begin(), types.end(), type) == types.end() ? left_out() : write(h);
@@ -268,7 +262,7 @@ inline ConfigTable refused_llama_params() {
             original_type_config({"llama", "llama2", "llama3", "codellama", "transformer"})};
 }
 
-inline std::vector<std::string> llama_caveats(const ModelHeader& header) {
+inline Notices llama_caveats(const ModelHeader& header) {
     if (has_no_rope_scaling(header) || header.attention.rope_scaling->factor == 8.0) return {};
     return {
         "params.json says use_scaled_rope, as Meta's does for Llama 3.2; Meta's own code then scales by 8, this model "
@@ -278,15 +272,15 @@ inline std::vector<std::string> llama_caveats(const ModelHeader& header) {
 }  // namespace detail
 
 /// Meta's layout of Llama 1 to 3 and Code Llama.
-inline OriginalFormat llama_original() {
+inline Layout llama_original() {
+    using namespace config;
     using H = ModelHeader;
     using detail::only_for;
-    namespace require = detail::require;
     return {
-        .table = [](const H& h) -> const TensorTable& {
-            return detail::llama_original_table(detail::llama_embedding_cut(h));
-        },
-        .params = join_lists(
+        .kind = &meta_release,
+        .recognises = [](const Json& params) { return params.contains("dim") && !params.contains("hidden_dim"); },
+        .types = {"llama"},
+        .config = join_lists(
             detail::refused_llama_params(),
             {entry({"dim"}, field::hidden_size),
              entry({"n_layers"}, field::num_layers),
@@ -326,6 +320,11 @@ inline OriginalFormat llama_original() {
              understood({"head_dim"}, read_into(field::kv_channels))}),
         .inert = {"max_batch_size", "max_seq_len", "ffn_exp", "rope_high_freq_factor", "vision_max_num_chunks",
                   "floor_scale", "attn_scale"},
+        .after_config = detail::read_meta_rope,
+        .table = [](const H& h) -> const TensorTable& {
+            return detail::llama_original_table(detail::llama_embedding_cut(h));
+        },
+        .from_tensors = detail::read_llama_tensors,
         .requirements =
             {require::no_bias,
              require::heads_fill_hidden,
@@ -344,10 +343,8 @@ inline OriginalFormat llama_original() {
                   return type == "codellama" || type == "llama3" || h.attention.rope_theta.value_or(1e4) == 1e4;
               }},
              {"an MLP size (ffn_hidden_size) that no multiple_of and ffn_dim_multiplier give",
-              [](const H& h) { return detail::meta_mlp_rule(h).has_value(); }}},
-        .recognises = [](const Json& params) { return params.contains("dim") && !params.contains("hidden_dim"); },
-        .after_params = detail::read_meta_rope,
-        .from_tensors = detail::read_llama_tensors,
+              [](const H& h) { return detail::meta_mlp_rule(h).has_value(); }},
+             require::head},
         .caveats = detail::llama_caveats};
 }
 

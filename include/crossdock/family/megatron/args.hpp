@@ -91,6 +91,7 @@ inline bool is_bert(const ModelHeader& header) {
 /// knows by two names: openai_gelu, and the kernel that bias_gelu_fusion stands for
 /// (megatron/model/fused_bias_gelu.py). Megatron-Core knows only the kernel.
 inline ConfigTable gelu_args(bool knows_openai_gelu = true) {
+    using namespace config;
     const auto read = [](const Json& value, ModelHeader& h) {
         const bool is_decided = h.mlp.activation && (h.mlp.gated || h.mlp.activation == Activation::squared_relu);
         if (is_on(value) && !is_decided) h.mlp.activation = Activation::gelu_tanh;
@@ -105,6 +106,7 @@ inline ConfigTable gelu_args(bool knows_openai_gelu = true) {
 
 /// The lines that all Megatron code shares.
 inline ConfigTable megatron_common_args() {
+    using namespace config;
     using H = ModelHeader;
     return {
         entry({"num_layers", "encoder_num_layers"}, field::num_layers),

@@ -8,11 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "crossdock/family/family.hpp"
 #include "crossdock/family/megatron/llm_args.hpp"
 #include "crossdock/family/megatron/lm_args.hpp"
 #include "crossdock/family/megatron/other_args.hpp"
 #include "crossdock/family/original/rotary_pairs.hpp"
+#include "crossdock/family/requirements.hpp"
 
 namespace crossdock {
 
@@ -232,10 +232,10 @@ inline const MegatronDialect& megatron_llm() {
                                            .gate_up = up_over_gate}),
             .args = megatron_llm_args(),
             .requirements = join_lists(detail::megatron_requirements(),
-                                       {detail::require::plain_norm,
-                                        detail::require::plain_embeddings,
-                                        detail::require::full_rotary,
-                                        detail::require::biases_agree,
+                                       {require::plain_norm,
+                                        require::plain_embeddings,
+                                        require::full_rotary,
+                                        require::biases_agree,
                                         {"no positions at all",
                                          [](const ModelHeader& h) {
                                              return h.positions == PositionKind::rope ||
@@ -280,8 +280,8 @@ inline const MegatronDialect& megatron_lm() {
         .requirements = join_lists(
             detail::megatron_requirements(), detail::nvidia_requirements(),
             std::vector<Requirement>{
-                detail::require::plain_norm,
-                detail::require::plain_embeddings,
+                require::plain_norm,
+                require::plain_embeddings,
                 {"no positions at all", [](const ModelHeader& h) { return h.positions != PositionKind::none; }}}),
         .older_spellings = {{"language_model.transformer.", "language_model.encoder."},
                             {".attention.", ".self_attention."},

@@ -48,6 +48,7 @@ inline bool megatron_llm_knows_activation(const ModelHeader& header) {
 
 /// The args of epfLLM Megatron-LLM. What is absent has the default of its command line.
 inline ConfigTable megatron_llm_args() {
+    using namespace config;
     using H = ModelHeader;
     return join_lists(
         join_lists(detail::megatron_common_args(),

@@ -62,6 +62,7 @@ inline void read_window(const Json& value, ModelHeader& header) {
 }
 
 inline ConfigTable megatron_lm_rope_args() {
+    using namespace config;
     using H = ModelHeader;
     return {
         {{"position_embedding_type"},
@@ -134,6 +135,7 @@ inline ConfigTable megatron_lm_mlp_args(bool is_core) {
 }
 
 inline ConfigTable megatron_lm_norm_args() {
+    using namespace config;
     using H = ModelHeader;
     const auto zero_centered = [](const Json& value, H& h) {
         if (!value.is_null()) h.norm_zero_centered = is_on(value);
@@ -153,6 +155,7 @@ inline ConfigTable megatron_lm_norm_args() {
 }
 
 inline ConfigTable megatron_lm_attention_args() {
+    using namespace config;
     using H = ModelHeader;
     return {entry({"num_query_groups"}, field::num_query_groups),
             // num_query_groups is 1 by default and means nothing where group_query_attention is false.
@@ -178,6 +181,7 @@ inline ConfigTable megatron_lm_attention_args() {
 
 /// What the header does not say of the rank files themselves.
 inline ConfigTable megatron_lm_file_args(std::string_view transformer_impl) {
+    using namespace config;
     return {fixed("num_experts", nullptr),
             fixed("expert_model_parallel_size", 1),
             fixed("transformer_impl", transformer_impl),
@@ -190,6 +194,7 @@ inline ConfigTable megatron_lm_file_args(std::string_view transformer_impl) {
 
 /// What both of NVIDIA's model codes read. Either spelling of a renamed argument is read and both are written.
 inline ConfigTable megatron_nvidia_args(std::string_view transformer_impl, bool is_core) {
+    using namespace config;
     return join_lists(megatron_common_args(), megatron_lm_attention_args(), megatron_lm_rope_args(),
                       megatron_lm_mlp_args(is_core), megatron_lm_norm_args(), megatron_lm_file_args(transformer_impl),
                       ConfigTable{written("vocab_size", [](const ModelHeader& h) {
@@ -202,11 +207,13 @@ inline ConfigTable megatron_nvidia_args(std::string_view transformer_impl, bool 
 
 /// The args of NVIDIA Megatron-LM for its own model code, which knows rotary rows in halves only.
 inline ConfigTable megatron_lm_args() {
+    using namespace config;
     return join_lists(detail::megatron_nvidia_args("local", false), {fixed("rotary_interleaved", false)});
 }
 
 /// The args of NVIDIA Megatron-LM for Megatron-Core.
 inline ConfigTable megatron_core_args(std::string_view transformer_impl) {
+    using namespace config;
     return join_lists(detail::megatron_nvidia_args(transformer_impl, true),
                       {entry_or({"rotary_interleaved"}, field::rotary_interleaved, false)});
 }

@@ -148,6 +148,7 @@ inline const std::vector<OtherArgument>& megatron_other_args() {
 
 /// The table with these arguments as further lines: what all ranks must agree on, and what must be understood.
 inline ConfigTable with_other_args(ConfigTable table) {
+    using namespace config;
     for (const OtherArgument& other : megatron_other_args())
         table.push_back(understood({other.name}, [](const Json&, ModelHeader&) {}));
     return table;

@@ -5,8 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/family/defaults.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
+#include "crossdock/family/hub/layout.hpp"
 #include "crossdock/family/llama/hub.hpp"
 #include "crossdock/family/mistral/original.hpp"
 #include "crossdock/protocol/header_fields.hpp"
@@ -31,26 +33,28 @@ inline ConfigEntry window_config(std::vector<std::string_view> keys, Json absent
 
 /// Mistral 7B in its versions, Nemo, and what else has their architecture.
 inline const Family& mistral_family() {
+    using namespace config;
     using H = ModelHeader;
-    namespace require = detail::require;
     static const Family family{
         .name = "mistral",
-        .hub_types = {"mistral"},
         .model_types = {"mistral"},
-        .config = join_lists(detail::llama_sizes({.key_value_heads = 8, .positions = 131072}), rope_config(),
-                             ConfigTable{activation_config("hidden_act", "silu"),
-                                         stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
-                                         stated(entry({"tie_word_embeddings"}, field::tied_embeddings, false)),
-                                         detail::window_config({"sliding_window"}, 4096)}),
-        .before_config = detail::rms_decoder_defaults,
-        .after_config = detail::read_rope_only,
-        .hub_table = detail::llama_hub_table,
-        .architecture = [](const H&) { return std::string("MistralForCausalLM"); },
-        .requirements = join_lists(detail::rms_decoder_requirements(), {require::plain_norm, require::plain_embeddings,
-                                                                        require::known_activation, require::no_bias}),
-        .original = mistral_original(),
-        .spellings = {.base = "model.", .heads = {"lm_head."}},
-        .relatives = {"mistral3", "ministral", "ministral3", "mixtral"}};
+        .defaults = defaults::rms_decoder,
+        .requirements = join_lists(require::rms_decoder(), {require::plain_norm, require::plain_embeddings,
+                                                            require::known_activation, require::no_bias}),
+        .layouts = {
+            {.kind = &hugging_face,
+             .types = {"mistral"},
+             .relatives = {"mistral3", "ministral", "ministral3", "mixtral"},
+             .config = join_lists(detail::llama_sizes({.key_value_heads = 8, .positions = 131072}), rope_config(),
+                                  ConfigTable{activation_config("hidden_act", "silu"),
+                                              stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
+                                              stated(entry({"tie_word_embeddings"}, field::tied_embeddings, false)),
+                                              detail::window_config({"sliding_window"}, 4096)}),
+             .after_config = detail::read_rope_only,
+             .architecture = [](const H&) { return std::string("MistralForCausalLM"); },
+             .table = detail::llama_hub_table,
+             .spellings = {.base = "model.", .heads = {"lm_head."}}},
+            mistral_original()}};
     return family;
 }
 

@@ -14,6 +14,7 @@
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/llama/original.hpp"
+#include "crossdock/family/original/layout.hpp"
 #include "crossdock/family/original/params.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
@@ -60,7 +61,7 @@ inline void read_mistral_window(ModelHeader& header, const Json& params) {
 }
 
 /// The context under its two names.
-inline std::vector<std::string> read_mistral_context(ModelHeader& header, const Json& params) {
+inline Notices read_mistral_context(ModelHeader& header, const Json& params) {
     std::optional<std::uint64_t> positions, length;
     read_parameter(params, "max_position_embeddings", positions);
     read_parameter(params, "max_seq_len", length);
@@ -70,7 +71,7 @@ inline std::vector<std::string> read_mistral_context(ModelHeader& header, const 
                     "; the former is taken")};
 }
 
-inline std::vector<std::string> read_mistral_params(ModelHeader& header, const Json& params) {
+inline Notices read_mistral_params(ModelHeader& header, const Json& params) {
     read_mistral_window(header, params);
     std::optional<bool> tied;
     read_parameter(params, "tied_embeddings", tied);
@@ -80,9 +81,9 @@ inline std::vector<std::string> read_mistral_params(ModelHeader& header, const J
 }
 
 /// Tied, if that or nothing is said, and if the head does not differ.
-inline std::vector<std::string> read_mistral_head(ModelHeader& header, std::span<const TensorDict> parts) {
+inline Notices read_mistral_head(ModelHeader& header, std::span<const TensorDict> parts) {
     const bool is_stated = header.origin.assumed.erase("tied_embeddings") == 0;
-    if (!header.tied_embeddings || head_is_embeddings(parts, Cut::none)) return {};
+    if (!header.tied_embeddings || head_is_embeddings(llama_original_table(Cut::columns), parts, Cut::none)) return {};
     header.tied_embeddings = false;
     if (!is_stated) return {};
     return {"params.json says tied_embeddings, but output.weight differs from tok_embeddings.weight; both are kept"};
@@ -90,10 +91,10 @@ inline std::vector<std::string> read_mistral_head(ModelHeader& header, std::span
 
 /// mistral-inference took 1e4 for an absent rope_theta where there was a window and 1e6 where there was none, until
 /// 0e5b458 (May 2024) made it 1e6 throughout; files without the key are older.
-inline std::vector<std::string> read_mistral_tensors(ModelHeader& header, std::span<const TensorDict> parts) {
-    header.vocab_rows = stored_matrix(parts[0], "tok_embeddings.weight")[0];
+inline Notices read_mistral_tensors(ModelHeader& header, std::span<const TensorDict> parts) {
+    header.vocab_rows = stored_matrix(parts[0], stored_name(llama_original_table(Cut::columns), &Embeddings::word))[0];
     if (!header.true_vocab_size) header.true_vocab_size = header.vocab_rows;
-    std::vector<std::string> notices = read_mistral_head(header, parts);
+    Notices notices = read_mistral_head(header, parts);
     if (!header.mlp.activation) header.mlp.activation = Activation::silu;
     header.attention.rope_scaling = RopeScaling{};
     const bool has_window = header.attention.sliding_window.value_or(0) > 0;
@@ -109,6 +110,7 @@ inline std::vector<std::string> read_mistral_tensors(ModelHeader& header, std::s
 }
 
 inline ConfigTable mistral_sizes() {
+    using namespace config;
     using H = ModelHeader;
     return {entry({"dim"}, field::hidden_size),
             entry({"n_layers"}, field::num_layers),
@@ -129,6 +131,7 @@ inline ConfigTable mistral_sizes() {
 
 /// Models that params.json describes as well and that have another architecture.
 inline ConfigTable refused_mistral_params() {
+    using namespace config;
     return {original_type_config({"transformer", "mistral"}),
             refused_config("yarn", "scaled rotary positions (yarn)"),
             refused_config("rope_scaling", "scaled rotary positions (rope_scaling)"),
@@ -147,18 +150,18 @@ inline ConfigTable refused_mistral_params() {
 
 }  // namespace detail
 
-inline OriginalFormat mistral_original() {
-    namespace require = detail::require;
+inline Layout mistral_original() {
     return {
-        .table = [](const ModelHeader&) -> const TensorTable& { return detail::llama_original_table(Cut::columns); },
-        .params = join_lists(detail::refused_mistral_params(), detail::mistral_sizes()),
+        .kind = &mistralai_release,
+        .recognises = [](const Json& params) { return params.contains("dim") && params.contains("hidden_dim"); },
+        .types = {"mistral"},
+        .config = join_lists(detail::refused_mistral_params(), detail::mistral_sizes()),
         .inert = {"_sliding_window", "max_position_embeddings", "tied_embeddings", "max_batch_size", "dtype",
                   "torch_dtype"},
-        .requirements = {require::no_rope_scaling, require::silu},
-        .safetensors = true,
-        .recognises = [](const Json& params) { return params.contains("dim") && params.contains("hidden_dim"); },
-        .after_params = detail::read_mistral_params,
-        .from_tensors = detail::read_mistral_tensors};
+        .after_config = detail::read_mistral_params,
+        .table = [](const ModelHeader&) -> const TensorTable& { return detail::llama_original_table(Cut::columns); },
+        .from_tensors = detail::read_mistral_tensors,
+        .requirements = {require::no_rope_scaling, require::silu, require::head}};
 }
 
 }  // namespace crossdock

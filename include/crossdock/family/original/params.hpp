@@ -12,8 +12,9 @@
 #include <vector>
 
 #include "crossdock/core/same_bytes.hpp"
-#include "crossdock/family/family.hpp"
+#include "crossdock/family/evidence.hpp"
 #include "crossdock/family/hub/config.hpp"
+#include "crossdock/family/layout.hpp"
 #include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
@@ -29,6 +30,7 @@ inline bool asks_for_nothing(const Json& value) {
 
 /// A key of params.json whose models are of another kind.
 inline ConfigEntry refused_config(std::string_view key, std::string_view what) {
+    using namespace config;
     return understood({key}, [what](const Json& value, ModelHeader&) {
         if (!asks_for_nothing(value)) throw Error(to_text("asks for ", what, ", which is not supported"));
     });
@@ -36,6 +38,7 @@ inline ConfigEntry refused_config(std::string_view key, std::string_view what) {
 
 /// model_type, which params.json seldom has.
 inline ConfigEntry original_type_config(std::initializer_list<std::string_view> known) {
+    using namespace config;
     return understood({"model_type"}, [known = std::vector(known)](const Json& value, ModelHeader&) {
         const auto type = json_as<std::string>(value);
         if (std::find(known.begin(), known.end(), type) == known.end())
@@ -43,14 +46,14 @@ inline ConfigEntry original_type_config(std::initializer_list<std::string_view> 
     });
 }
 
-/// Keeps what params.json states and no line of the format's understands: nobody knows whether the model depends on it.
-inline void note_unknown_params(const OriginalFormat& format, const Json& params, ModelHeader& header) {
+/// Keeps what params.json states and no line of the layout's understands: nobody knows whether the model depends on it.
+inline void note_unknown_params(const Layout& layout, const Json& params, ModelHeader& header) {
     const auto is_known = [&](std::string_view key) {
         const auto has_key = [&](const ConfigEntry& line) {
             return std::find(line.keys.begin(), line.keys.end(), key) != line.keys.end();
         };
-        return std::find(format.inert.begin(), format.inert.end(), key) != format.inert.end() ||
-               std::any_of(format.params.begin(), format.params.end(), has_key);
+        return std::find(layout.inert.begin(), layout.inert.end(), key) != layout.inert.end() ||
+               std::any_of(layout.config.begin(), layout.config.end(), has_key);
     };
     for (const auto& [key, value] : params.items()) {
         if (!asks_for_nothing(value) && !is_known(key)) header.origin.unexpressed[key] = json_shown(value);
@@ -74,10 +77,11 @@ inline std::optional<Tensor> whole_matrix(std::span<const TensorDict> parts, con
 
 /// Whether the files say that the head is the embeddings: it is not there, or the same bytes. `embeddings` is how the
 /// parts share these; they share the head by rows.
-inline bool head_is_embeddings(std::span<const TensorDict> parts, Cut embeddings) {
-    if (!parts[0].find("output.weight")) return true;
-    const auto word = whole_matrix(parts, "tok_embeddings.weight", embeddings);
-    const auto head = whole_matrix(parts, "output.weight", parts.size() == 1 ? Cut::none : Cut::rows);
+inline bool head_is_embeddings(const TensorTable& table, std::span<const TensorDict> parts, Cut embeddings) {
+    const std::string name = stored_name(table, &OutputLayer::weight);
+    if (!parts[0].find(name)) return true;
+    const auto word = whole_matrix(parts, stored_name(table, &Embeddings::word), embeddings);
+    const auto head = whole_matrix(parts, name, parts.size() == 1 ? Cut::none : Cut::rows);
     return word && head && same_bytes(*word, *head);
 }
 

@@ -12,6 +12,7 @@
 
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/header_json.hpp"
+#include "crossdock/family/hub/layout.hpp"
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/family/loader.hpp"
 #include "crossdock/protocol/header_fields.hpp"
@@ -103,7 +104,7 @@ private:
         auto& own = field(header_);
         if (!other || own == other || is_given(field.name)) return;
         if (own && !is_assumed(field.name))
-            contradict(field.name, own, other, to_text("; say which is right: --", field.name));
+            contradict(field.name, own, other, to_text("; say which is right: give the option ", field.name));
         own = other;
         header_.origin.assumed.erase(std::string(field.name));
     }
@@ -119,7 +120,8 @@ private:
         const bool is_stated = own && own->type != "default" && !is_assumed("rope_scaling");
         const bool is_same_kind =
             own && own->type == "llama3" && other->type == "llama3" && own->factor == other->factor;
-        if (is_stated && !is_same_kind) contradict("rope_scaling", own, other, "; say which is right: --rope_scaling");
+        if (is_stated && !is_same_kind)
+            contradict("rope_scaling", own, other, "; say which is right: give the option rope_scaling");
         if (own)
             notices_.push_back(to_text("rope_scaling ", field_text(other), " is taken from ", where_,
                                        "; the source has ", is_stated ? field_text(own) : std::string("none")));
@@ -132,7 +134,7 @@ private:
         auto& own = header_.attention.sliding_window;
         if (!other || own == other || is_given("sliding_window")) return;
         if (own.value_or(0) != 0 && !is_assumed("sliding_window"))
-            contradict("sliding_window", own, other, "; say which is right: --sliding_window");
+            contradict("sliding_window", own, other, "; say which is right: give the option sliding_window");
         if (own)
             notices_.push_back(
                 to_text("sliding_window ", *other, " is taken from ", where_, "; the source names none"));
@@ -189,22 +191,20 @@ inline void take_companions(const std::filesystem::path& directory, ModelHeader&
 /// another family, or contradicts the model. Returns what the user should know.
 inline std::vector<std::string> apply_hub_reference(const Family& family, const std::filesystem::path& given,
                                                     ModelHeader& header) {
+    const Layout* layout = find_layout(family, hugging_face);
+    if (!layout) throw UsageError(to_text("config: ", family.name, " has no layout of Hugging Face's"));
     const bool is_directory = std::filesystem::is_directory(given);
     const std::filesystem::path file = is_directory ? given / "config.json" : given;
     if (!std::filesystem::exists(file) || file.filename() != "config.json")
-        throw Error(
-            to_text("--config ", given.string(), ": expected a Hugging Face folder, or the config.json in one"));
+        throw Error(to_text("config ", given.string(), ": expected a Hugging Face folder, or the config.json in one"));
     const auto directory = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
     std::vector<std::string> notices;
-    const ModelHeader reference =
-        in_context("--config", [&] { return detail::hub_header(family, {.load_dir = directory}, notices); });
-    const std::string where = to_text("--config ", file.string());
-    if (family.hub_type) {
-        const Json config = read_json_object(file);
-        const std::string type(family.hub_type(header));
-        if (config.at("model_type").get_ref<const std::string&>() != type)
-            throw Error(to_text(where, ": model_type is '", config.at("model_type").get_ref<const std::string&>(),
-                                "', the model is a ", type));
+    const ModelHeader reference = in_context(
+        "config", [&] { return detail::described_header(family, *layout, {.load_dir = directory}, notices); });
+    const std::string where = to_text("config ", file.string());
+    if (layout->type) {
+        const std::string type(layout->type(header)), other = hub_type_of(detail::carried_config(reference));
+        if (other != type) throw Error(to_text(where, ": model_type is '", other, "', the model is a ", type));
     }
     for (std::string& line : detail::HubReference(reference, header, where).apply()) notices.push_back(std::move(line));
     header.origin.carried["config.json"] = reference.origin.carried.at("config.json");

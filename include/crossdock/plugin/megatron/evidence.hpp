@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "crossdock/family/evidence.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
-#include "crossdock/plugin/family/loader.hpp"
 #include "crossdock/plugin/megatron/wrappers.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 

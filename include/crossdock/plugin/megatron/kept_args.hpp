@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "crossdock/container/pickle/value.hpp"
+#include "crossdock/family/description.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
 #include "crossdock/plugin/megatron/kept_values.hpp"
@@ -78,10 +79,8 @@ inline std::string_view source_dialect(const ModelHeader& header) {
 /// these each keeps of the other what says nothing of the model, as that is translated.
 inline Json source_args(const MegatronDialect& target, const ModelHeader& header) {
     const std::string_view dialect = source_dialect(header);
-    const auto carried = header.origin.carried.find("args");
-    if (dialect.empty() || carried == header.origin.carried.end()) return Json::object();
-    Json args = parse_json(carried->second, "args of the source");
-    if (!args.is_object()) return Json::object();
+    if (dialect.empty()) return Json::object();
+    Json args = carried_json(header, "args");
     if (dialect == target.name || (is_nvidia(dialect) && is_nvidia(target.name))) return args;
     const MegatronDialect& source = dialect == "llm" ? megatron_llm() : megatron_core_local(false);
     for (const ConfigEntry& line : source.args)

@@ -82,7 +82,7 @@ inline void mark_assumed(const MegatronDialect& dialect, const Json& args, const
                          ModelHeader& header) {
     ModelHeader stated;
     dialect.constants(stated);
-    read_config(without_defaults(dialect.args), args, stated, "args");
+    read_config(config::without_defaults(dialect.args), args, stated, "args");
     read_sidecar(files.root, stated);
     for_each_header_field(header_fields, [&](const auto& field) {
         if constexpr (requires { field(header).has_value(); })
@@ -100,7 +100,7 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     require_understood(with_other_args(dialect.args), content.not_understood, where);
     read_config(dialect.args, content.args, header, where);
     read_sidecar(files.root, header);
-    read_config(without_defaults(dialect.args), content.args, header, where);
+    read_config(config::without_defaults(dialect.args), content.args, header, where);
     const auto iteration = content.iteration ? content.iteration : files.iteration;
     header.training.release = iteration && iteration->release;
     if (iteration && !iteration->release) header.training.iteration = iteration->number;

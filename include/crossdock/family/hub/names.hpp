@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "crossdock/container/tensor_dict.hpp"
-#include "crossdock/family/family.hpp"
+#include "crossdock/family/layout.hpp"
 
 namespace crossdock {
 

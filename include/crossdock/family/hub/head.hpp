@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "crossdock/container/tensor_dict.hpp"
-#include "crossdock/family/family.hpp"
+#include "crossdock/family/layout.hpp"
 #include "crossdock/protocol/check_header.hpp"
 
 namespace crossdock {
@@ -17,7 +17,9 @@ namespace detail {
 /// A tied model whose files hold the head and not the embeddings: transformers since release 5 ties them all the same.
 inline TensorDict with_embeddings(TensorDict tensors, const TensorTable& table, const ModelHeader& header,
                                   std::vector<std::string>& notices) {
-    const std::string &word = table.rows<Embeddings>().front().names[0], &head = table.tied_copy;
+    const Row<Embeddings>* row = row_of(table, &Embeddings::word);
+    if (!row) return tensors;
+    const std::string &word = row->names[0], &head = table.tied_copy;
     if (!header.tied_embeddings || tensors.find(word) || !tensors.find(head)) return tensors;
     TensorDict dict;
     for (NamedTensor entry : tensors.entries()) {
@@ -31,8 +33,8 @@ inline TensorDict with_embeddings(TensorDict tensors, const TensorTable& table, 
 /// Whether the files are those of a model without a head: its class says so, or its names, which leave out the base.
 inline bool is_headless(const TensorDict& tensors, const TensorTable& table, const ModelHeader& header,
                         const std::string& architecture, bool names_base) {
-    if (header.tied_embeddings || table.rows<OutputLayer>().empty() ||
-        tensors.find(table.rows<OutputLayer>().front().names[0]))
+    const Row<OutputLayer>* row = row_of(table, &OutputLayer::weight);
+    if (header.tied_embeddings || !row || tensors.find(row->names[0]))
         return false;
     return architecture.ends_with("Model") ? !architecture.ends_with("LMHeadModel") : !names_base;
 }

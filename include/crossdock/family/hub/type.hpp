@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "crossdock/container/json.hpp"
+#include "crossdock/family/layout.hpp"
+
+namespace crossdock {
+
+namespace detail {
+
+/// The architectures in config.json; the first is the model's.
+inline std::string first_architecture(const Json& config) {
+    const auto list = config.find("architectures");
+    const bool is_there = list != config.end() && list->is_array() && !list->empty() && list->front().is_string();
+    return is_there ? list->front().get<std::string>() : std::string();
+}
+
+/// How the classes of each model type begin, as far as a config without model_type has to be told.
+inline constexpr std::array<std::pair<std::string_view, std::string_view>, 8> hub_classes{
+    {{"Llama", "llama"},
+     {"LLaMA", "llama"},
+     {"Mistral", "mistral"},
+     {"Gemma", "gemma"},
+     {"Falcon", "falcon"},
+     {"GPT2", "gpt2"},
+     {"Bert", "bert"},
+     {"MegatronBert", "megatron-bert"}}};
+
+}  // namespace detail
+
+/// model_type; where there is none, what the architecture's class tells. Empty where neither does.
+inline std::string hub_type_of(const Json& config) {
+    if (const auto type = config.find("model_type"); type != config.end() && type->is_string())
+        return type->get<std::string>();
+    const std::string architecture = detail::first_architecture(config);
+    for (const auto& [beginning, type] : detail::hub_classes) {
+        if (!architecture.starts_with(beginning)) continue;
+        const std::string_view rest = std::string_view(architecture).substr(beginning.size());
+        if (rest.starts_with("For") || rest.starts_with("Model") || rest.starts_with("LMHead"))
+            return std::string(type);
+    }
+    return {};
+}
+
+/// Whether a config.json is of one of the layout's model types.
+inline bool has_hub_type(const Layout& layout, const Json& config) {
+    const std::string type = hub_type_of(config);
+    return std::find(layout.types.begin(), layout.types.end(), type) != layout.types.end();
+}
+
+}  // namespace crossdock

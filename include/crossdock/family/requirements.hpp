@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+#include "crossdock/family/tensor_table.hpp"
+#include "crossdock/protocol/messages.hpp"
+#include "crossdock/protocol/model_header.hpp"
+
+namespace crossdock {
+
+/// A property that a format can express only in one way. `holds` tells whether a model agrees with it.
+struct Requirement {
+    std::string_view otherwise;  ///< what the model has if not, as a part of a sentence: "parallel attention"
+    bool (*holds)(const ModelHeader&);
+};
+
+/// Throws Error naming the first property of the model that `format` cannot express: nothing is dropped in silence.
+inline void require_expressible(const std::vector<Requirement>& requirements, const ModelHeader& header,
+                                std::string_view format) {
+    for (const Requirement& requirement : requirements)
+        if (!requirement.holds(header))
+            throw Error(to_text("the model has ", requirement.otherwise, ", which ", format, " cannot express"));
+}
+
+/// Throws Error naming the first tensor of the model for which the table has no row: the net below the requirements.
+inline void require_rows(const TensorTable& table, const ModelHeader& header, std::string_view format) {
+    for_each_message(header, [&]<class M>(Key<M> key) {
+        for (const TensorField<M>& field : tensor_fields<M>)
+            if (field.expected(header, key.index) && !row_of(table, field.tensor))
+                throw Error(to_text("the model has a tensor '", field.name, "' (", M::name, "), for which ", format,
+                                    " has no place"));
+    });
+}
+
+/// Requirements that several formats share. A list of them says what its format can express; what a requirement does
+/// not speak of, the format can say either way.
+namespace require {
+
+inline constexpr Requirement equal_layers{"layers that differ from each other (other_layers)",
+                                          [](const ModelHeader& h) { return h.other_layers.empty(); }};
+inline constexpr Requirement rms_norm{"layer norms", [](const ModelHeader& h) { return h.norm == NormKind::rms; }};
+inline constexpr Requirement layer_norm{"RMS norms", [](const ModelHeader& h) { return h.norm == NormKind::layer; }};
+inline constexpr Requirement plain_norm{"zero-centred norm weights",
+                                        [](const ModelHeader& h) { return !h.norm_zero_centered.value_or(false); }};
+inline constexpr Requirement zero_centered_norm{
+    "norm weights that are not zero-centred", [](const ModelHeader& h) { return h.norm_zero_centered.value_or(true); }};
+inline constexpr Requirement rotary{"positions that are not rotary",
+                                    [](const ModelHeader& h) { return h.positions == PositionKind::rope; }};
+inline constexpr Requirement learned_positions{
+    "no learned position table", [](const ModelHeader& h) { return h.positions == PositionKind::learned; }};
+inline constexpr Requirement sequential{"parallel attention (parallel_attention)",
+                                        [](const ModelHeader& h) { return !h.parallel_attention; }};
+inline constexpr Requirement pre_norm{"norms behind the blocks (post_norm)",
+                                      [](const ModelHeader& h) { return !h.post_norm && !h.embedding_norm; }};
+inline constexpr Requirement final_norm{"no final norm", [](const ModelHeader& h) { return h.final_norm; }};
+inline constexpr Requirement gated{"an MLP without a gate", [](const ModelHeader& h) { return h.mlp.gated; }};
+inline constexpr Requirement ungated{"a gated MLP", [](const ModelHeader& h) { return !h.mlp.gated; }};
+inline constexpr Requirement known_activation{"a gated MLP whose activation its source does not state",
+                                              [](const ModelHeader& h) { return h.mlp.activation.has_value(); }};
+inline constexpr Requirement no_bias{"biases in its linear layers", [](const ModelHeader& h) {
+                                         return !h.attention.qkv_bias && !h.attention.dense_bias && !h.mlp.fc1_bias &&
+                                                !h.mlp.fc2_bias;
+                                     }};
+inline constexpr Requirement all_biases{"linear layers without biases", [](const ModelHeader& h) {
+                                            return h.attention.qkv_bias && h.attention.dense_bias && h.mlp.fc1_bias &&
+                                                   h.mlp.fc2_bias;
+                                        }};
+inline constexpr Requirement biases_agree{"biases in some but not all of its linear layers", [](const ModelHeader& h) {
+                                              return h.attention.qkv_bias == h.attention.dense_bias &&
+                                                     h.attention.dense_bias == h.mlp.fc1_bias &&
+                                                     h.mlp.fc1_bias == h.mlp.fc2_bias;
+                                          }};
+inline constexpr Requirement no_window{"a sliding attention window (sliding_window)", [](const ModelHeader& h) {
+                                           const auto window = h.attention.sliding_window.value_or(0);
+                                           return window == 0 || window >= h.max_position_embeddings.value_or(~0ULL);
+                                       }};
+inline constexpr Requirement plain_embeddings{"scaled embeddings (embedding_multiplier)", [](const ModelHeader& h) {
+                                                  return h.embedding_multiplier.value_or(1.0) == 1.0;
+                                              }};
+inline constexpr Requirement decoder_only{"BERT's heads or token types", [](const ModelHeader& h) {
+                                              return !h.bert.pooler && !h.bert.lm_head && !h.bert.binary_head &&
+                                                     h.num_token_types == 0;
+                                          }};
+inline constexpr Requirement multi_head{"grouped query heads", [](const ModelHeader& h) {
+                                            return h.attention.num_query_groups == h.attention.num_attention_heads;
+                                        }};
+inline constexpr Requirement heads_fill_hidden{
+    "heads whose size is not hidden_size / num_attention_heads",
+    [](const ModelHeader& h) { return h.attention.kv_channels * h.attention.num_attention_heads == h.hidden_size; }};
+inline constexpr Requirement head{"no head (headless): it is an embedding model",
+                                  [](const ModelHeader& h) { return !h.headless; }};
+inline constexpr Requirement full_rotary{"partial rotary positions (rotary_percent)", [](const ModelHeader& h) {
+                                             return h.attention.rotary_percent.value_or(1.0) == 1.0;
+                                         }};
+/// One key of a description decides over both.
+inline constexpr Requirement attention_biases_agree{
+    "a bias in some but not all of its attention layers",
+    [](const ModelHeader& h) { return h.attention.qkv_bias == h.attention.dense_bias; }};
+inline constexpr Requirement mlp_biases_agree{"a bias in some but not all of its MLP layers",
+                                              [](const ModelHeader& h) { return h.mlp.fc1_bias == h.mlp.fc2_bias; }};
+inline constexpr Requirement no_rope_scaling{
+    "scaled rotary positions (rope_scaling)",
+    [](const ModelHeader& h) { return h.attention.rope_scaling.value_or(RopeScaling{}).type == "default"; }};
+inline constexpr Requirement silu{"an activation other than silu", [](const ModelHeader& h) {
+                                      return h.mlp.activation.value_or(Activation::silu) == Activation::silu;
+                                  }};
+
+/// Of decoders as Llama's: RMS norms in front of the blocks, rotary positions, a gated MLP.
+inline std::vector<Requirement> rms_decoder() {
+    return {decoder_only, rms_norm, rotary, full_rotary, sequential, pre_norm, final_norm, gated};
+}
+
+}  // namespace require
+
+}  // namespace crossdock

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "crossdock/family/falcon.hpp"
+#include "crossdock/plugin/family/loader.hpp"
+#include "crossdock/plugin/family/saver.hpp"
+
+namespace crossdock {
+
+/// Falcon: the plugins "falcon".
+using FalconLoader = FamilyLoader<falcon_family>;
+using FalconSaver = FamilySaver<falcon_family>;
+
+}  // namespace crossdock

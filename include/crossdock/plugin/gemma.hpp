@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "crossdock/family/gemma.hpp"
+#include "crossdock/plugin/family/loader.hpp"
+#include "crossdock/plugin/family/saver.hpp"
+
+namespace crossdock {
+
+/// Gemma 1 and CodeGemma: the plugins "gemma".
+using GemmaLoader = FamilyLoader<gemma_family>;
+using GemmaSaver = FamilySaver<gemma_family>;
+
+}  // namespace crossdock

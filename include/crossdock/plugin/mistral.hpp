@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "crossdock/family/mistral/hub.hpp"
+#include "crossdock/plugin/family/loader.hpp"
+#include "crossdock/plugin/family/saver.hpp"
+
+namespace crossdock {
+
+/// Mistral, in Hugging Face's and in mistralai's layout: the plugins "mistral".
+using MistralLoader = FamilyLoader<mistral_family>;
+using MistralSaver = FamilySaver<mistral_family>;
+
+}  // namespace crossdock
