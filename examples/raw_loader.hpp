@@ -32,7 +32,7 @@ public:
         offset_ = 0;
         return header_;
     }
-    /// Messages are asked for in protocol order, so each one's tensors lie behind those of the one before.
+    /// Messages are asked for in protocol order, so each one's tensors follow those of the one before.
     template <class Message>
     Message load(std::uint64_t index) {
         Message message;

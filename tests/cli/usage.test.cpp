@@ -92,17 +92,17 @@ TEST_CASE("a command must be there and known", "[cli]") {
 
 TEST_CASE("an unknown option is named with the nearest one", "[cli]") {
     CHECK(usage_error({"convert", "--lod_dir", "x"}) ==
-          "crossdock: --lod_dir is no option of crossdock convert; did you mean --load_dir?\n");
+          "crossdock: --lod_dir is not an option of crossdock convert; did you mean --load_dir?\n");
     CHECK(usage_error({"convert", "--target-tensor-paralel-size=2"}) ==
-          "crossdock: --target-tensor-paralel-size is no option of crossdock convert; did you mean "
+          "crossdock: --target-tensor-paralel-size is not an option of crossdock convert; did you mean "
           "--target_tensor_parallel_size?\n");
     CHECK(usage_error({"verify", "--zzzzzzzzzzzzzzz", "a", "b"}) ==
-          "crossdock: --zzzzzzzzzzzzzzz is no option of crossdock verify; see crossdock verify --help\n");
+          "crossdock: --zzzzzzzzzzzzzzz is not an option of crossdock verify; see crossdock verify --help\n");
     CHECK(usage_error({"convert", "--hidden_size", "4096"}) ==
-          "crossdock: --hidden_size is no option of crossdock convert; see crossdock convert --help\n");
+          "crossdock: --hidden_size is not an option of crossdock convert; see crossdock convert --help\n");
     CHECK(usage_error({"convert", "--save", "x"}) ==  // how several begin
-          "crossdock: --save is no option of crossdock convert; see crossdock convert --help\n");
-    CHECK_THAT(usage_error({"convert", "-x"}), ContainsSubstring("-x is no option of crossdock convert"));
+          "crossdock: --save is not an option of crossdock convert; see crossdock convert --help\n");
+    CHECK_THAT(usage_error({"convert", "-x"}), ContainsSubstring("-x is not an option of crossdock convert"));
 }
 
 TEST_CASE("an error is no longer than a screen, and loses its middle between characters", "[cli]") {
@@ -187,5 +187,5 @@ TEST_CASE("an option that the chosen plugins do not know is refused", "[cli]") {
     CHECK_THAT(convert({"--dialect", "llm"}),
                ContainsSubstring("--dialect is an option of neither the loader 'llama' nor the saver 'llama'"));
     CHECK_THAT(usage_error({"verify", hf, hf, "--load_iters", "3"}),
-               ContainsSubstring("crossdock: --load_iters is no option of the loader 'llama' or 'llama'"));
+               ContainsSubstring("crossdock: --load_iters is not an option of the loader 'llama' or 'llama'"));
 }

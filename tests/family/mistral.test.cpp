@@ -157,7 +157,7 @@ TEST_CASE("a mistralai folder without the weights of its config.json is read by 
     std::filesystem::remove(copy / "model.safetensors");
     const auto native = load("mistral", copy);
     CHECK(native->notices().size() == 1);  // config.json tells the context, so that nothing is guessed
-    CHECK_THAT(native->notices()[0], ContainsSubstring("holds none of the weights that belong to config.json"));
+    CHECK_THAT(native->notices()[0], ContainsSubstring("has none of the weights that belong to config.json"));
     CHECK(differences(*hub, *native) == none);
 }
 

@@ -18,7 +18,7 @@
 
 namespace crossdock {
 
-// What a folder is that is given as a checkpoint and is none, by the names in it, and what to do about it.
+// What a folder is that is given as a checkpoint and is not one, by the names in it, and what to do about it.
 
 namespace detail {
 
@@ -183,7 +183,7 @@ inline std::string half_a_model(std::span<const std::string> names) {
 
 }  // namespace detail
 
-/// What a folder is that is no checkpoint, or lacks one's weights, and what to do: "holds a LoRA adapter and …".
+/// What a folder is that is not a checkpoint, or lacks one's weights, and what to do: "holds a LoRA adapter and …".
 /// Empty where nothing is recognised. Throws Error where the folder cannot be read.
 inline std::string foreign_directory(const std::filesystem::path& directory) {
     const std::vector<std::string> names = detail::names_in(directory);
@@ -204,7 +204,7 @@ inline std::string foreign_directory(const std::filesystem::path& directory) {
                    "; give one of them");
 }
 
-/// Throws Error, which says what stands there, when `path` is no folder that can be read.
+/// Throws Error, which says what stands there, when `path` is not a folder that can be read.
 inline void require_directory(const std::filesystem::path& path) {
     std::error_code failure;
     const auto status = std::filesystem::status(path, failure);

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <clocale>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -250,11 +252,13 @@ private:
         return true;
     }
 
-    /// nlohmann's conversion: std::from_chars has none for double in every standard library that we meet.
+    /// By std::strtod, which goes by the locale: std::from_chars has no double in every standard library that we meet.
     double floating(std::size_t begin, std::string_view token) {
-        const nlohmann::json number = nlohmann::json::parse(token, nullptr, false);
-        if (!number.is_number()) throw detail::NotJson(begin, "a number that no double holds");
-        return number.get<double>();
+        std::string number(token);
+        std::replace(number.begin(), number.end(), '.', *std::localeconv()->decimal_point);
+        const double value = std::strtod(number.c_str(), nullptr);
+        if (!std::isfinite(value)) throw detail::NotJson(begin, "a number that no double holds");
+        return value;
     }
 
     std::string_view json_;

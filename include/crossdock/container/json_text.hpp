@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <cstddef>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
@@ -73,8 +72,8 @@ private:
 
     void write_string(const std::string& value) {
         try {
-            out_ += nlohmann::json(value).dump();
-        } catch (const nlohmann::json::exception&) {
+            out_ += Json(value).dump();
+        } catch (const Json::exception&) {
             throw Error("a text that is not UTF-8 cannot be written as JSON");
         }
     }
@@ -85,7 +84,7 @@ private:
         else if (std::isinf(value))
             out_ += value < 0 ? "-Infinity" : "Infinity";
         else
-            out_ += nlohmann::json(value).dump();
+            out_ += Json(value).dump();
     }
 
     std::size_t indent_;

@@ -19,7 +19,7 @@ T load_little(const std::byte* at) {
     return value;
 }
 
-/// Puts a number behind `out`, little-endian.
+/// Appends a number to `out`, little-endian.
 template <std::integral T>
 void append_little(std::string& out, T value) {
     char bytes[sizeof value];

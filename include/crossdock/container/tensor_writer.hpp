@@ -35,16 +35,17 @@ private:
     std::uint64_t begin_;
 };
 
-/// A container being written: hands out places, and writes its index last. Used from one thread; the slots are not
-/// bound to it.
+/// A container file that is being written: hands out places, and writes its index last. It is for one thread; its slots
+/// are for any.
 class TensorWriter {
 public:
     virtual ~TensorWriter() = default;
 
-    /// Throws Error when the name is taken.
+    /// The place of a tensor of this name. Throws Error when the name is taken, or when the disk refuses.
     virtual std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) = 0;
 
-    /// Writes the index and flushes; all slots are filled by then.
+    /// Writes the index, and returns when everything is on the disk. Call it when all slots are filled: it throws Error
+    /// when one is not, or when the disk refuses.
     virtual void finish() = 0;
 };
 

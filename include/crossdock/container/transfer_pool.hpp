@@ -33,7 +33,7 @@ inline std::size_t thread_count(std::size_t asked) {
 namespace detail {
 
 /// Some transfers cut into bands: band b holds the b-th part of every tensor. Shards that were cut by columns from one
-/// source tensor thus read the same rows in the same band, and the file is read once, from its begin to its end.
+/// source tensor thus read the same rows in the same band, and the file is read once, from start to end.
 class TransferGroup {
 public:
     /// The bytes of a band. On tmpfs, 256 KiB to 4 MiB differed little; 1 MiB was never far from the best.
@@ -83,7 +83,7 @@ public:
 private:
     struct Block {
         const Transfer* transfer;
-        std::uint64_t at;  ///< from the tensor's begin
+        std::uint64_t at;  ///< from the start of the tensor
         std::span<std::byte> bytes;
     };
 

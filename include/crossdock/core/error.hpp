@@ -12,12 +12,12 @@ namespace crossdock {
 /// it is part of the interface.
 class Error : public std::exception {
 public:
-    explicit Error(std::string text) : text_(std::move(text)) {}
+    [[gnu::cold, gnu::noinline]] explicit Error(std::string text) : text_(std::move(text)) {}
 
     const char* what() const noexcept override { return text_.c_str(); }
 
     /// Puts the place in front of the text: an outer floor says where an inner one failed.
-    void within(std::string_view place) { text_.insert(0, std::string(place) + ": "); }
+    [[gnu::cold, gnu::noinline]] void within(std::string_view place) { text_.insert(0, std::string(place) + ": "); }
 
 private:
     std::string text_;

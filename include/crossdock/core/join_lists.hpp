@@ -7,7 +7,7 @@
 
 namespace crossdock {
 
-/// The elements of all lists, one list behind the other: how tables are made of tables.
+/// The elements of all lists, one list after the other: how tables are made of tables.
 template <class T, class... More>
 std::vector<T> join_lists(std::vector<T> first, const std::type_identity_t<std::vector<T>>& second,
                           const More&... more) {

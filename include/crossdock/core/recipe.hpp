@@ -49,8 +49,8 @@ inline Tensor swap_axes(const Tensor& tensor, std::size_t axis);
 /// blocks.
 inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin, std::uint64_t end) {
     if (begin > end || end > tensor.shape()[axis])
-        throw Error(to_text("the elements ", begin, " to ", end, " along axis ", axis, " are asked of a tensor ",
-                            tensor.shape()));
+        throw Error(to_text("a tensor ", tensor.shape(), " does not have the elements ", begin, " to ", end,
+                            " along axis ", axis));
     const std::uint64_t inner = tensor.shape().inner(axis), extent = tensor.shape()[axis];
     const Shape shape = tensor.shape().with(axis, end - begin);
     if (end - begin == extent || shape.element_count() == 0) return {tensor.dtype(), shape, tensor.recipe()};

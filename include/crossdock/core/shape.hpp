@@ -72,7 +72,7 @@ public:
 private:
     void require_axis(std::size_t axis) const {
         if (axis >= extents_.size())
-            throw Error(to_text("a tensor of ", extents_.size(), " axes is asked for axis ", axis, ", counted from 0"));
+            throw Error(to_text("a tensor of ", extents_.size(), " axes has no axis ", axis, ", counted from 0"));
     }
 
     std::uint64_t product(std::size_t first, std::size_t last) const {

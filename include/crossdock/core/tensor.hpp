@@ -68,8 +68,8 @@ public:
     /// have them, or has no content.
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const {
         if (begin > element_count() || count > element_count() - begin)
-            throw Error(to_text(count, " elements from ", begin, " on are asked of a tensor ", shape_));
-        if (!has_content()) throw Error(to_text("a tensor ", shape_, " without content is evaluated"));
+            throw Error(to_text("a tensor ", shape_, " does not have ", count, " elements from ", begin, " on"));
+        if (!has_content()) throw Error(to_text("a tensor ", shape_, " without content cannot be evaluated"));
         if (count > 0) recipe_->plan(begin, count, out, plan);
     }
 

@@ -4,24 +4,66 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 #include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace crossdock {
 
-inline void append_text(std::string& out, std::string_view part) { out += part; }
-inline void append_text(std::string& out, char part) { out += part; }
-inline void append_text(std::string& out, std::integral auto part) { out += std::to_string(part); }
+namespace detail {
 
-/// The parts as one string; integers in decimal, other types by an append_text() of their own.
+/// A part of a text, held by reference: what it is, and how it is appended. A call of to_text() is then a few stores
+/// and one call, whatever its parts are; there are hundreds of them, nearly all in errors.
+class TextPart {
+public:
+    constexpr TextPart(std::string_view part) : data_(part.data()), number_(part.size()), append_(append_characters) {}
+    constexpr TextPart(const char& part) : data_(&part), number_(1), append_(append_characters) {}
+
+    template <std::integral T>
+    constexpr TextPart(T part)
+        : number_(static_cast<std::uint64_t>(part)),
+          append_(std::is_signed_v<T> ? append_signed : append_unsigned) {}
+
+    template <class T>
+    requires(!std::integral<T> && !std::convertible_to<const T&, std::string_view>) constexpr TextPart(const T& part)
+        : data_(&part),
+          append_(
+              [](std::string& out, const TextPart& self) { append_text(out, *static_cast<const T*>(self.data_)); }) {}
+
+    void append_to(std::string& out) const { append_(out, *this); }
+
+private:
+    static void append_characters(std::string& out, const TextPart& self) {
+        out.append(static_cast<const char*>(self.data_), self.number_);
+    }
+    static void append_unsigned(std::string& out, const TextPart& self) { out += std::to_string(self.number_); }
+    static void append_signed(std::string& out, const TextPart& self) {
+        out += std::to_string(static_cast<std::int64_t>(self.number_));
+    }
+
+    const void* data_ = nullptr;
+    std::uint64_t number_ = 0;
+    void (*append_)(std::string&, const TextPart&);
+};
+
+[[gnu::noinline]] inline std::string text_of(std::initializer_list<TextPart> parts) {
+    std::string out;
+    for (const TextPart& part : parts) part.append_to(out);
+    return out;
+}
+
+}  // namespace detail
+
+/// The parts as one string: texts and characters as they are, integers in decimal, other types by an
+/// append_text(std::string&, const T&) of their own.
 template <class... Parts>
 std::string to_text(const Parts&... parts) {
-    std::string out;
-    (append_text(out, parts), ...);
-    return out;
+    return detail::text_of({detail::TextPart(parts)...});
 }
 
 /// "a, b, c"

@@ -15,8 +15,8 @@
 namespace crossdock {
 
 // Two architectures of transformers share BERT's names:
-//     bert            a norm behind the embeddings and behind each block (modeling_bert.py)
-//     megatron-bert   a norm in front of each block and behind the last, as Megatron trains it
+//     bert            a norm after the embeddings and after each block (modeling_bert.py)
+//     megatron-bert   a norm before each block and after the last, as Megatron trains it
 //                     (modeling_megatron_bert.py, convert_megatron_bert_checkpoint.py)
 // Either stands alone (BertModel, without "bert." in its names) or below heads, which the files tell.
 
@@ -121,6 +121,7 @@ inline const Family& bert_family() {
     static const Family family{
         .name = "bert",
         .model_types = {"BERT"},
+        .is_decoder = false,
         .defaults = defaults::learned_positions,
         .requirements = {require::layer_norm,
                          require::plain_norm,
@@ -159,6 +160,7 @@ inline const Family& bert_family() {
                                    })},
              .switches = {{"is_decoder", false}, {"add_cross_attention", false}},
              .type = [](const H& h) { return std::string_view(h.post_norm ? "bert" : "megatron-bert"); },
+             .token_ids = "pad_token_id",
              .architecture = detail::bert_architecture,
              .table = detail::bert_table,
              .spellings = {.base = "bert.",

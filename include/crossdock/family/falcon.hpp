@@ -18,7 +18,7 @@
 namespace crossdock {
 
 // Falcon's blocks (transformers modeling_falcon.py):
-//     7B    parallel attention behind one norm, one key/value head
+//     7B    parallel attention after one norm, one key/value head
 //     40B   "new decoder": parallel, two norms, grouped queries; 11B: the same with one norm
 //     RW    sequential, ALiBi, biases, multi-head
 // query_key_value holds its rows grouped as the message does, in all of them.

@@ -6,7 +6,8 @@
 
 namespace crossdock {
 
-/// Calls send(Message) with a whole model in protocol order. Stops when send() returns false: nobody listens any more.
+/// Calls send(Message) with a whole model in protocol order. Stops when send() returns false: nobody is listening any
+/// more.
 template <Loader L, class Send>
 void send_model(L& loader, Send&& send) {
     if constexpr (detail::LoaderHasBegin<L>) loader.begin();

@@ -166,7 +166,7 @@ private:
         transfers_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch), place}});
     }
 
-    /// What the comparisons found, in the order of the model, behind what was seen from the headers alone.
+    /// What the comparisons found, in the order of the model, after what was seen from the headers alone.
     void collect() {
         for (const Pair& pair : pairs_)
             if (!pair.mismatch->empty()) differ(pair.place, pair.mismatch->describe());

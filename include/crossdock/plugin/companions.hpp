@@ -71,7 +71,7 @@ inline bool lies_under(const std::filesystem::path& file, const std::filesystem:
     return std::mismatch(directory.begin(), directory.end(), file.begin(), file.end()).first == directory.end();
 }
 
-/// Where a hub's cache keeps the files that <model>/snapshots/<revision> links to; empty when this is no such cache.
+/// Where a hub's cache keeps the files that <model>/snapshots/<revision> links to; empty when this is not such a cache.
 inline std::filesystem::path blobs_beside(const std::filesystem::path& directory) {
     const auto snapshots = directory.parent_path();
     return snapshots.filename() == "snapshots" ? snapshots.parent_path() / "blobs" : std::filesystem::path();

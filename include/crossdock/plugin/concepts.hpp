@@ -46,7 +46,7 @@ concept WritesModel = requires(S& saver, const ModelHeader& header, const Embedd
 ///     void will_cast(DType);                // before begin(): whoever asks will cast floating tensors to this type
 ///     void begin();                         // whoever means to send the whole model asks for it
 ///     Storage storage();                    // how it is stored, from headers alone; at any time
-///     std::vector<std::string> notices();   // what the user should know without it being wrong; when all was sent
+///     std::vector<std::string> notices();   // what the user should know although nothing is wrong; when all was sent
 ///
 /// Its constructor opens and checks the checkpoint. begin() throws Error when the checkpoint holds tensors that no
 /// message carries, since they would be lost, or parts of one tensor that differ in their type, unless they will be
@@ -76,7 +76,7 @@ concept Loader = detail::LoadsHeader<L> && detail::RightNamedLoads<L> && detail:
 ///
 ///     void write(const OutputLayer&);       // and so on; without it, a model with such a message is refused by name
 ///     void begin(const SaverContext&);      // first: what the conversion lends
-///     std::vector<std::string> notices();   // what the user should know of the result; after finish()
+///     std::vector<std::string> notices();   // what the user should know about the result; after finish()
 ///
 /// write(const ModelHeader&) throws Error naming the property when the target cannot express the model; nothing is
 /// written then. Any write() may return before the bytes have moved; finish() returns when the checkpoint is complete

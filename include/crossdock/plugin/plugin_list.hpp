@@ -95,7 +95,7 @@ private:
             known.push_back(spec.info.name);
         }
         throw UsageError(
-            to_text(name, " is no option of the ", Any::kind, " '", P::name(), "'", known_names(name, known)));
+            to_text(name, " is not an option of the ", Any::kind, " '", P::name(), "'", known_names(name, known)));
     }
 };
 

@@ -21,7 +21,7 @@ struct OpenCheckpoint {
     const TensorTable* table = nullptr;  ///< lives as long as the program
     std::vector<StageTensors> stages{};
     std::vector<LayerPlace> layers{};
-    NameScope first{}, last{};  ///< of what stands in front of the layers and behind them
+    NameScope first{}, last{};  ///< of what comes before the layers and after them
     std::string description{};  ///< the file that says what the model is, for errors
     std::vector<std::string> notices{};
     std::vector<std::string> mixed{};  ///< which parts of one tensor differ in their type
@@ -29,7 +29,7 @@ struct OpenCheckpoint {
     bool keeps_differing_head = false;
 };
 
-/// Sends any checkpoint that a table describes. The constructor goes over all tensors once, without content: what is
+/// Sends any checkpoint that a table describes. The constructor goes through all tensors once, without content: what is
 /// missing or of the wrong shape is an Error before anything is sent, and what is left over is one in begin().
 class TableLoader {
 public:

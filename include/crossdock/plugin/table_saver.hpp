@@ -30,7 +30,7 @@ namespace crossdock {
 /// A checkpoint being written: where each message goes, and the files of all ranks.
 struct TargetCheckpoint {
     std::vector<LayerPlace> layers{};
-    NameScope first{}, last{};                                           ///< in front of the layers, behind them
+    NameScope first{}, last{};                                           ///< before the layers, after them
     std::map<RankCoordinates, std::unique_ptr<TensorWriter>> writers{};  ///< of all ranks of all stages
 };
 

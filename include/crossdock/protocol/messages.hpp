@@ -10,7 +10,7 @@
 
 namespace crossdock {
 
-// The messages of the protocol behind the header. fields.hpp says which of its tensors a message has and of which
+// The messages of the protocol after the header. fields.hpp says which of its tensors a message has and of which
 // shapes, message_list.hpp in which order messages come.
 
 struct Embeddings {
@@ -20,8 +20,8 @@ struct Embeddings {
 
 /// Transformer layer `index`, counted from 0 over the whole model.
 ///
-/// qkv rows, per query group: its query heads, its key head, its value head; rotary rows of a head in halves (i, i +
-/// d/2). A gated MLP has gate and up as two tensors, any other has fc1. Norm weights are as stored.
+/// qkv rows, per query group: its query heads, its key head, its value head. Rotary rows of a head are in halves: row i
+/// turns with row i + d/2. A gated MLP has gate and up as two tensors, any other has fc1. Norm weights are as stored.
 struct TransformerLayer {
     static constexpr std::string_view name = "transformer layer";
     /// How many of these messages a model has; without it a message comes once, or not at all.

@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "crossdock/core/dtype.hpp"
@@ -180,10 +181,17 @@ inline const Attention& attention_of(const ModelHeader& header, std::uint64_t la
     return other != header.other_layers.end() && other->second.attention ? *other->second.attention : header.attention;
 }
 
+inline Attention& attention_of(ModelHeader& header, std::uint64_t layer) {
+    return const_cast<Attention&>(attention_of(std::as_const(header), layer));
+}
+
 /// The MLP of layer `layer`.
 inline const Mlp& mlp_of(const ModelHeader& header, std::uint64_t layer) {
     const auto other = header.other_layers.find(layer);
     return other != header.other_layers.end() && other->second.mlp ? *other->second.mlp : header.mlp;
+}
+inline Mlp& mlp_of(ModelHeader& header, std::uint64_t layer) {
+    return const_cast<Mlp&>(mlp_of(std::as_const(header), layer));
 }
 
 }  // namespace crossdock

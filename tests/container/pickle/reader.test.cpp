@@ -180,7 +180,7 @@ TEST_CASE("pickle reader refuses getattr on anything but a class", "[container][
 
 TEST_CASE("pickle reader refuses unknown opcodes and those of a registry", "[container][pickle]") {
     CHECK(error_of("N\xFF.") ==
-          "x.pt: data.pkl offset 1: opcode 0xFF is not one of pickle's; the file is damaged or no pickle");
+          "x.pt: data.pkl offset 1: opcode 0xFF is not one of pickle's; the file is damaged or not a pickle");
     CHECK(error_of("\x82\1.") ==
           "x.pt: data.pkl offset 0: opcode 0x82 (EXT) stands for a class by a number of the writing program's "
           "registry, which the file does not hold");

@@ -138,7 +138,7 @@ TEST_CASE("sharded reader says what it looked for", "[container][sharded]") {
     const TemporaryDirectory directory;
     CHECK_THROWS_WITH(read_directory(directory.path()),
                       directory.path().string() +
-                          ": holds none of model.safetensors, model.safetensors.index.json, pytorch_model.bin, "
+                          ": has none of model.safetensors, model.safetensors.index.json, pytorch_model.bin, "
                           "pytorch_model.bin.index.json; is it a Hugging Face model?");
 }
 

@@ -5,8 +5,8 @@
 
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/container/torch/writer.hpp"
-#include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/family/original/files.hpp"
+#include "crossdock/layout/tensor_parallel.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 
@@ -182,7 +182,7 @@ TEST_CASE("a tied Llama is written with a copy of its embeddings and is tied aga
     std::filesystem::remove(scratch / "out/crossdock.json");
     const ModelHeader back = load("llama", scratch / "out")->header();
     CHECK(back.tied_embeddings);
-    CHECK(back.rope_scaling == source->header().attention.rope_scaling);
+    CHECK(back.attention.rope_scaling == source->header().attention.rope_scaling);
 }
 
 TEST_CASE("a head that equals the embeddings in Meta's files is tied, whatever their parts", "[family][llama]") {
@@ -369,7 +369,7 @@ TEST_CASE("--model_parallel_size needs the original layout", "[family][llama]") 
     CHECK_THAT(refusal([] {
                    make_saver("mistral", {{"save_dir", "x"}, {"model_parallel_size", "2"}});
                }),
-               ContainsSubstring("--model_parallel_size is no option of the saver 'mistral'"));
+               ContainsSubstring("--model_parallel_size is not an option of the saver 'mistral'"));
     CHECK(refusal([] {
               make_saver("llama", {{"save_dir", "x"}, {"layout", "meta"}});
           }) == "layout is 'meta', expected hf or original");

@@ -25,7 +25,8 @@ pickle::Value rank_file(const std::filesystem::path& directory, const char* rank
 Json args_of(const pickle::Value& root) { return read_args(root.find("args")).values; }
 
 /// The layers that a file's chunk holds, by their input norms' bytes: which of the source's they are.
-std::vector<std::uint64_t> layers_in(AnyLoader& source, const pickle::Value& root, const std::string& chunk,
+template <Loader L>
+std::vector<std::uint64_t> layers_in(L& source, const pickle::Value& root, const std::string& chunk,
                                      const std::string& pattern) {
     const TensorDict dict = torch::tensors(*root.find(chunk), chunk);
     std::vector<std::uint64_t> found;
@@ -33,7 +34,8 @@ std::vector<std::uint64_t> layers_in(AnyLoader& source, const pickle::Value& roo
         const NamedTensor* entry = dict.find(stored_name(pattern, index));
         if (!entry) return found;
         for (std::uint64_t layer = 0; layer < source.header().num_layers; ++layer)
-            if (source.layer(layer).input_norm_weight->bytes() == entry->tensor.bytes()) found.push_back(layer);
+            if (pull(Key<TransformerLayer>{layer}, source).input_norm_weight->bytes() == entry->tensor.bytes())
+                found.push_back(layer);
     }
 }
 
@@ -201,7 +203,7 @@ TEST_CASE("Megatron refuses a model by the property that it cannot express", "[p
     CHECK_THAT(why(lm, "megatron", [](ModelHeader& h) { h.embedding_multiplier = 2.0; }),
                ContainsSubstring("scaled embeddings"));
     CHECK_THAT(why({}, "mcore", [](ModelHeader& h) { h.post_norm = true; }),
-               ContainsSubstring("norms behind the blocks"));
+               ContainsSubstring("norms after the blocks"));
 }
 
 TEST_CASE("a tensor without a row in the target's table is refused by name", "[plugin][megatron]") {

@@ -128,7 +128,7 @@ private:
     bool take(const std::string& token, const std::string* next) {
         const std::string name = name_of(token);
         if (!is_known(token))
-            throw UsageError(to_text(token.substr(0, token.find('=')), " is no option of ", program_name(), " ",
+            throw UsageError(to_text(token.substr(0, token.find('=')), " is not an option of ", program_name(), " ",
                                      syntax_.command,
                                      nearest_option(name, syntax_.option_names(), syntax_.command + " --help")));
         const std::size_t equals = token.find('=');
@@ -174,7 +174,7 @@ inline void check_positional(const Syntax& syntax, const std::vector<std::string
 
 }  // namespace detail
 
-/// Takes apart what stands behind the command's name. Throws UsageError for options that do not exist or lack a value.
+/// Takes apart what follows the command's name. Throws UsageError for options that do not exist or lack a value.
 inline Arguments parse(const Syntax& syntax, const std::vector<std::string>& given) {
     const detail::Tokens tokens(syntax, given);
     std::vector<const char*> argv{program_name().c_str()};

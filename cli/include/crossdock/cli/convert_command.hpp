@@ -26,7 +26,7 @@ namespace crossdock::cli {
 namespace detail {
 
 inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& model_types) {
-    return {{"model_type", "T", to_text("one of ", joined_list(model_types), "; told from the source unless given")},
+    return {{"model_type", "T", to_text("one of ", joined_list(model_types), "; taken from the source unless given")},
             {"loader", "NAME", to_text("reads the source; recognised unless given (see ", program_name(), " plugins)")},
             {"saver", "NAME", to_text("writes the target; megatron unless given (see ", program_name(), " plugins)")},
             {"load_dir", "DIR", "the source"},

@@ -22,8 +22,8 @@ inline std::string one_line(std::string text) {
     return text;
 }
 
-/// A line that fits a screen: what a hostile file makes longer loses its middle, so that both what is wrong and what to
-/// do stay.
+/// A line that fits on a screen: one that a hostile file makes longer loses its middle, so that both what is wrong and
+/// what to do remain.
 inline std::string for_a_screen(std::string_view line) {
     constexpr std::size_t most = 1500, end = 500;
     if (line.size() <= most) return std::string(line);
@@ -57,7 +57,7 @@ inline void complain(std::string_view line) {
 
 inline void warn(std::string_view line) { complain(to_text("warning: ", line)); }
 
-/// Says that a signal ended the run, and returns the exit code for it.
+/// Reports that a signal ended the run, and returns the exit code for it.
 inline int stopped_by(int signal) {
     complain(to_text("stopped by ", signal == SIGINT ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : "SIGHUP"));
     return signal_base + signal;

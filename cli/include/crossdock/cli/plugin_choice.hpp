@@ -94,8 +94,8 @@ void require_known(const OptionValues& given, const std::vector<OptionInfo>& own
         for (OptionInfo& option : Loaders::options(loader)) known.push_back(std::move(option));
     for (const auto& [name, value] : given)
         if (!knows(known, name))
-            throw UsageError(to_text("--", name, " is no option of the loader '", joined_list(loaders, "' or '"), "'",
-                                     nearest_option(name, names_of(known), "plugins")));
+            throw UsageError(to_text("--", name, " is not an option of the loader '", joined_list(loaders, "' or '"),
+                                     "'", nearest_option(name, names_of(known), "plugins")));
 }
 
 /// The values among `given` of options that are known.

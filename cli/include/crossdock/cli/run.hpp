@@ -79,8 +79,9 @@ inline int explain(const std::exception& error, ExitCode code) {
 /// Runs the program with these plugins and returns its exit code: 0 when all went well, 1 when it did not, 2 when it
 /// was called wrongly, 128 + n when signal n ended it. Errors are one line on stderr.
 ///
-/// A program with plugins of its own adds them to the lists: run<BuiltinLoaders::with<Mine>, BuiltinSavers>(argc,
-/// argv).
+/// A program with plugins of its own adds them to the lists:
+///
+///     run<BuiltinLoaders::with<MyLoader>, BuiltinSavers>(argc, argv)
 template <class Loaders, class Savers>
 int run(int argc, const char* const* argv) {
     try {

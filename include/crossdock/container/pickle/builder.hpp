@@ -199,7 +199,7 @@ inline void Builder::instantiate(bool with_keywords) {
     push_node(std::move(made));
 }
 
-/// Protocol 1's instance: class and arguments behind a mark.
+/// Protocol 1's instance: class and arguments after a mark.
 inline void Builder::instantiate_marked() {
     std::vector<Value> operands = pop_to_mark();
     if (operands.empty()) fail("an instance lacks its class; the file is damaged");
@@ -208,7 +208,7 @@ inline void Builder::instantiate_marked() {
     push_node(object(std::move(global), Construction::call, make(Tuple{std::move(operands)})));
 }
 
-/// Protocol 0's instance: the class in two lines, arguments behind a mark.
+/// Protocol 0's instance: the class in two lines, arguments after a mark.
 inline void Builder::instantiate_named(std::string module, std::string name) {
     push_global(std::move(module), std::move(name));
     Global global = callee(pop());

@@ -34,7 +34,7 @@ inline std::int64_t to_int64(std::string_view integer) {
 /// Python's own bound for decimal digits, as their conversion takes time quadratic in it.
 inline constexpr std::size_t decimal_digit_limit = 4300;
 
-/// A decimal integer; empty when it is none, or one of too many digits.
+/// A decimal integer; empty when it is not one, or has too many digits.
 inline std::optional<std::string> from_decimal(std::string_view digits) {
     const bool is_negative = digits.starts_with('-');
     if (is_negative) digits.remove_prefix(1);

@@ -27,7 +27,7 @@ public:
 
     void add(const std::shared_ptr<Node>& node) { nodes_.push_back(node); }
 
-    /// Lets go of the nodes that `root` reaches, making it a tree of values that own each other without a cycle.
+    /// Releases the nodes that `root` reaches, making it a tree of values that own each other without a cycle.
     /// Returns the depth; or nothing, with nothing changed for the pool, when it is beyond `limit`.
     std::optional<std::size_t> release(Value& root, std::size_t limit) {
         const auto depth = untangle(root, limit);

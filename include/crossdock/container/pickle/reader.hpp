@@ -27,7 +27,7 @@ namespace crossdock::pickle {
 /// interpreted.
 class Reader : private detail::Builder {
 public:
-    /// `where` names the pickle in errors: "model.pt: data.pkl". The cursor ends up behind the pickle.
+    /// `where` names the pickle in errors: "model.pt: data.pkl". The cursor ends up after the pickle.
     Reader(Cursor& cursor, std::string where, Limits limits = {})
         : Builder(std::move(where), limits),
           cursor_(cursor) {}
@@ -213,7 +213,7 @@ inline void Reader::refuse(Opcode opcode) const {
         case Opcode::next_buffer:
         case Opcode::readonly_buffer:
             fail(to_text("opcode ", hex, " asks for a buffer outside the pickle, which the file does not hold"));
-        default: fail(to_text("opcode ", hex, " is not one of pickle's; the file is damaged or no pickle"));
+        default: fail(to_text("opcode ", hex, " is not one of pickle's; the file is damaged or not a pickle"));
     }
 }
 
@@ -269,7 +269,7 @@ inline void Reader::push_int_line() {
     push(parse_integer(line));
 }
 
-/// A decimal number of any length, with an L behind it.
+/// A decimal number of any length, followed by an L.
 inline void Reader::push_long_line() {
     const std::string line = take_line();
     std::string_view digits = line;

@@ -92,7 +92,7 @@ inline std::optional<std::string> decode_raw_unicode_escape(std::string_view tex
     return out;
 }
 
-/// The byte that a backslash and `letter` stand for in Python's string literals; empty when it is none of the simple
+/// The byte that a backslash and `letter` stand for in Python's string literals; empty when it is not one of the simple
 /// ones.
 inline std::optional<char> simple_escape(char letter) {
     switch (letter) {

@@ -69,18 +69,19 @@ public:
     std::optional<bool> as_bool() const noexcept;
     std::optional<std::int64_t> as_integer() const noexcept;  ///< not of a bool
     std::optional<double> as_float() const noexcept;          ///< of an int too
-    const std::string* as_string() const noexcept;            ///< null when it is none
+    const std::string* as_string() const noexcept;            ///< null when it is not one
 
-    /// The entries of a dict, OrderedDict, defaultdict, Counter or another mapping class; null for what is no mapping.
+    /// The entries of a dict, OrderedDict, defaultdict, Counter or another mapping class; null for what is not a
+    /// mapping.
     const std::vector<Entry>* entries() const noexcept;
 
     /// The items of a list, tuple or set; null for anything else.
     const std::vector<Value>* items() const noexcept;
 
-    /// The mapping's value under a text key; null when this is no mapping or has no such key.
+    /// The mapping's value under a text key; null when this is not a mapping or has no such key.
     const Value* find(std::string_view key) const noexcept;
 
-    /// An object's attribute, of an argparse.Namespace say; null when this is no object or lacks it.
+    /// An object's attribute, of an argparse.Namespace say; null when this is not an object or lacks it.
     const Value* attribute(std::string_view name) const noexcept;
 
     /// Its type in words, for errors: "a dict", "an argparse.Namespace".

@@ -67,7 +67,7 @@ constexpr std::optional<DType> parse_header_name(std::string_view name) {
     return std::nullopt;
 }
 
-/// One tensor of a header; the offsets count from the first byte behind the header.
+/// One tensor of a header; the offsets count from the first byte after the header.
 struct Entry {
     std::string name;
     DType dtype = DType::f32;
@@ -322,7 +322,7 @@ inline void check_offsets(std::vector<Entry>& entries, std::uint64_t data_bytes)
 
 }  // namespace detail
 
-/// Parses and checks a header's JSON; `data_bytes` is what the file holds behind it. Throws Error; the caller says
+/// Parses and checks a header's JSON; `data_bytes` is what the file holds after it. Throws Error; the caller says
 /// which file. Everything that the format forbids is refused, and beyond it: keys that stand twice, unknown keys of a
 /// tensor, empty names and names with control characters.
 inline Header parse_header(std::string_view json, std::uint64_t data_bytes) {
@@ -348,8 +348,8 @@ inline std::string entry_text(const Entry& entry) {
     detail::check_name(entry.name);
     std::string name, extents;
     try {
-        name = nlohmann::json(entry.name).dump();
-    } catch (const nlohmann::json::exception&) {
+        name = nlohmann::ordered_json(entry.name).dump();
+    } catch (const nlohmann::ordered_json::exception&) {
         throw Error("a tensor's name is not UTF-8");
     }
     for (const std::uint64_t extent : entry.shape) extents += to_text(extents.empty() ? "" : ",", extent);

@@ -51,13 +51,13 @@ private:
     std::atomic<std::uint64_t> written_ = 0;
 };
 
-/// The smallest header of at least `bytes` bytes behind which the data is aligned to 8 bytes.
+/// The smallest header of at least `bytes` bytes after which the data is aligned to 8 bytes.
 constexpr std::uint64_t aligned_header_bytes(std::uint64_t bytes) { return (bytes + 7) / 8 * 8; }
 
 }  // namespace detail
 
-/// Writes a safetensors file in one pass: tensors follow each other as they are added, in space behind a header whose
-/// room was reserved; finish() fills the header in and pads it with spaces.
+/// Writes a safetensors file in one pass: tensors follow each other as they are added, in the space after a header
+/// whose room was reserved; finish() fills the header in and pads it with spaces.
 ///
 /// The reference writes tensors by falling dtype so that each is aligned; the format does not ask for it, and readers
 /// must not either.

@@ -8,10 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "crossdock/container/json.hpp"
 #include "crossdock/core/checked.hpp"
@@ -34,7 +35,7 @@ struct FileNames {
         return to_text(stem, '-', five_digits(number), "-of-", five_digits(count), extension);
     }
 
-    /// Whether a file is called as numbered() calls one.
+    /// Whether a file has a name as numbered() makes them.
     bool is_numbered(std::string_view file) const {
         const std::string beginning = to_text(stem, '-');
         return file.starts_with(beginning) && file.ends_with(extension) && file.find("-of-") != file.npos;
@@ -100,11 +101,13 @@ inline Index parse_index(std::string_view json) {
 
 /// The index as transformers writes it: keys sorted, indented by 2.
 inline std::string index_text(const Index& index) {
-    nlohmann::json json;
-    json["metadata"] = nlohmann::json::object();
-    if (index.total_size) json["metadata"]["total_size"] = *index.total_size;
-    if (index.total_parameters) json["metadata"]["total_parameters"] = *index.total_parameters;
-    json["weight_map"] = index.weight_map;
+    Json metadata = Json::object();
+    if (index.total_parameters) metadata["total_parameters"] = *index.total_parameters;
+    if (index.total_size) metadata["total_size"] = *index.total_size;
+    std::vector<std::pair<std::string, Json>> weight_map(index.weight_map.begin(), index.weight_map.end());
+    Json json = Json::object();
+    json["metadata"] = std::move(metadata);
+    json["weight_map"] = json_object(std::move(weight_map));
     return json.dump(2) + "\n";
 }
 

@@ -144,7 +144,7 @@ inline std::vector<std::string> numbered_files(const std::filesystem::path& dire
             throw Error(to_text(directory.string(), ": holds ", file, ", but none of ", joined_list(candidates()),
                                 "; rename it if it holds the model"));
     throw Error(
-        to_text(directory.string(), ": holds none of ", joined_list(candidates()), "; is it a Hugging Face model?"));
+        to_text(directory.string(), ": has none of ", joined_list(candidates()), "; is it a Hugging Face model?"));
 }
 
 }  // namespace detail

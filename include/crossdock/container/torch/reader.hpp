@@ -172,7 +172,7 @@ private:
         }
     }
 
-    /// Returns the offset behind the storage.
+    /// Returns the offset after the storage.
     std::uint64_t locate(const std::string& key, std::uint64_t offset) {
         const auto item = item_bytes_.find(key);
         if (item == item_bytes_.end())

@@ -36,7 +36,7 @@ constexpr std::uint32_t shift_by_bytes(std::uint64_t bytes) {
 
 }  // namespace detail
 
-/// The checksum of two pieces one behind the other, from the checksum of each and the second one's length.
+/// The checksum of two pieces one after the other, from the checksum of each and the second one's length.
 constexpr std::uint32_t combine_crc32(std::uint32_t first, std::uint32_t second, std::uint64_t second_bytes) {
     return detail::multiply_polynomials(detail::shift_by_bytes(second_bytes), first) ^ second;
 }

@@ -35,10 +35,10 @@ inline constexpr std::uint16_t flag_utf8 = 0x0800;
 inline constexpr std::uint16_t method_stored = 0;
 inline constexpr std::uint16_t method_deflated = 8;
 
-/// One file of an archive, as the central directory tells it.
+/// One file of an archive, as the central directory describes it.
 struct Entry {
     std::string name;
-    std::uint64_t header_offset = 0;  ///< of the local header; the payload begins behind it
+    std::uint64_t header_offset = 0;  ///< of the local header; the payload begins after it
     std::uint64_t size = 0;           ///< unpacked
     std::uint64_t packed_size = 0;    ///< in the file; equals size when stored
     std::uint32_t crc = 0;

@@ -231,7 +231,7 @@ inline void Reader::check(const Entry& entry, const Directory& directory) const 
 
 /// The local header alone says how long it is: PyTorch pads it there and not in the directory.
 inline std::uint64_t Reader::packed_offset(const Entry& entry) const {
-    // The name fits behind the header: the directory, which lies further on, holds it too.
+    // The name fits after the header: the directory, which lies further on, holds it too.
     const auto header = bytes_at(entry.header_offset, local_bytes + entry.name.size());
     if (load_little<std::uint32_t>(header.data()) != local_signature)
         fail(entry, to_text("has no header at offset ", entry.header_offset, "; the file is damaged"));

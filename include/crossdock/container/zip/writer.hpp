@@ -57,7 +57,7 @@ private:
         std::uint32_t crc;
     };
 
-    /// Joins a piece with the one behind it if they touch.
+    /// Joins a piece with the one after it if they touch.
     void join(std::map<std::uint64_t, Piece>::iterator piece) {
         const auto next = std::next(piece);
         if (next == pieces_.end() || piece->first + piece->second.bytes != next->first) return;

@@ -29,7 +29,7 @@ struct MegatronArgs {
     std::map<std::string, std::string> not_understood{};
     Json kept = Json::object();           ///< as KeptValues has them, for a reshard
     std::vector<std::string> left_out{};  ///< what is not in `kept`
-    bool stated = false;                  ///< false: the file holds none
+    bool stated = false;                  ///< false: the file has none
 };
 
 namespace detail {

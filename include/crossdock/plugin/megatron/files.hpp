@@ -61,7 +61,7 @@ inline std::string missing_ranks(std::uint64_t ranks, std::uint64_t stages, std:
 
 namespace detail {
 
-/// The numbers in mp_rank_00_000_000; empty when it is no such name. They fit 32 bits, so that one more is a count.
+/// The numbers in mp_rank_00_000_000; empty when it is not such a name. They fit 32 bits, so that one more is a count.
 inline std::vector<std::uint64_t> rank_numbers(std::string_view name) {
     constexpr std::string_view beginning = "mp_rank_";
     if (!name.starts_with(beginning)) return {};

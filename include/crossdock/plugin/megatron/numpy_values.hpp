@@ -35,7 +35,7 @@ inline double shortest_double(float value) {
 /// Numbers of a few elements, as an argument may hold: one, or a list of them.
 inline constexpr std::uint64_t most_numbers = 64;
 
-/// One element of numpy's kind ('b', 'i', 'u', 'f', 'U', 'S'), little-endian; empty when it is none of these.
+/// One element of numpy's kind ('b', 'i', 'u', 'f', 'U', 'S'), little-endian; empty when it is not one of these.
 inline std::optional<Json> numpy_element(char kind, std::string_view bytes) {
     const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
     const std::size_t size = bytes.size();
@@ -54,7 +54,7 @@ inline std::optional<Json> numpy_element(char kind, std::string_view bytes) {
     return std::nullopt;
 }
 
-/// numpy's text: characters of four bytes ('U'), or of one ('S'), with zeros behind.
+/// numpy's text: characters of four bytes ('U'), or of one ('S'), padded with zeros.
 inline std::optional<Json> numpy_text(char kind, std::string_view bytes) {
     std::string out;
     const std::size_t width = kind == 'U' ? 4 : 1;

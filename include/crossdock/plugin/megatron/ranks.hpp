@@ -78,7 +78,8 @@ inline void require_all_ranks(const MegatronFiles& files, const Json& args, std:
                               std::uint64_t layers) {
     const auto stated = [&](const char* key) {
         const auto found = args.find(key);
-        return found != args.end() && found->is_number_integer() && *found >= 0 ? found->get<std::uint64_t>() : 0;
+        if (found == args.end() || !found->is_number_integer()) return std::uint64_t{0};
+        return found->is_number_unsigned() || found->get<std::int64_t>() >= 0 ? found->get<std::uint64_t>() : 0;
     };
     constexpr std::uint64_t most = 1U << 16;
     const std::uint64_t ranks = files.stages.front().size(), stages = files.stages.size();
