@@ -109,8 +109,7 @@ inline Json token_ids(const Json& config) {
 inline Notices missing_token_ids(const Family& family, const Layout& layout, const ModelHeader& header) {
     const Json& config = carried_config(header);
     if (has_hub_type(layout, config) || !token_ids(config).empty()) return {};
-    const std::string_view ids = family.name == "bert" ? "pad_token_id" : "bos_token_id, eos_token_id, pad_token_id";
-    return {to_text("no source states ", ids,
+    return {to_text("no source states ", layout.token_ids,
                     "; config.json is written without, which means transformers' defaults for ", family.name,
                     "; give the option config: the Hugging Face folder that the model comes from")};
 }

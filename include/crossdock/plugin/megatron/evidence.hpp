@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "crossdock/family/evidence.hpp"
-#include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/plugin/megatron/wrappers.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 
@@ -108,7 +107,8 @@ private:
         const StageTensors& stage = open_.stages.back();
         const bool has_output = has_stored(table, stage, open_.last, &OutputLayer::weight);
         // Megatron-Core keeps a tied model's copy under the head's own name, so there only args can tell.
-        const bool may_be_copy = table.rows<OutputLayer>().front().names[0] == table.tied_copy && open_.stages.size() > 1;
+        const bool may_be_copy =
+            table.rows<OutputLayer>().front().names[0] == table.tied_copy && open_.stages.size() > 1;
         header_.tied_embeddings = has_output && may_be_copy ? header_.tied_embeddings : !has_output;
         header_.bert.pooler = has_stored(table, stage, open_.last, &BertPooler::weight);
         header_.bert.lm_head = has_stored(table, stage, open_.last, &BertLmHead::dense_weight);
