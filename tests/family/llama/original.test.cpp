@@ -182,7 +182,7 @@ TEST_CASE("a tied Llama is written with a copy of its embeddings and is tied aga
     std::filesystem::remove(scratch / "out/crossdock.json");
     const ModelHeader back = load("llama", scratch / "out")->header();
     CHECK(back.tied_embeddings);
-    CHECK(back.rope_scaling == source->header().attention.rope_scaling);
+    CHECK(back.attention.rope_scaling == source->header().attention.rope_scaling);
 }
 
 TEST_CASE("a head that equals the embeddings in Meta's files is tied, whatever their parts", "[family][llama]") {

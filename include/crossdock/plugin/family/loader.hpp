@@ -65,7 +65,8 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
         throw Error(to_text(where, ": says ", open.header.num_layers, " layers, the checkpoint holds ", layers,
                             layers ? to_text(" (0 to ", layers - 1, ")") : std::string()));
     for (std::uint64_t index = 0; index < layers; ++index) open.layers.push_back({0, {"", index, layers}});
-    find_biases(table, stage, open.layers.front().scope, open.header);
+    for (const std::uint64_t layer : telling_layers(open.header))
+        find_biases(table, stage, open.layers[layer].scope, layer, open.header);
     open.header.params_dtype = prevailing_dtype(stage);
     open.header.origin.directory = description.parent_path();
     open.header.origin.companions = find_companions(description.parent_path(), open.notices);
@@ -90,6 +91,7 @@ inline ModelHeader begun_header(const Family& family, const Layout& layout, cons
     if (!options.model_type.empty() && !is_any_decoder(family, options.model_type))
         header.model_type = options.model_type;
     header.origin.format = for_family(layout.kind->source, family.name);
+    header.origin.may_ignore = true;
     header.true_vocab_size.reset();
     return header;
 }

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "crossdock/family/evidence.hpp"
-#include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/plugin/megatron/wrappers.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 
@@ -43,7 +42,7 @@ public:
         header_.parallel_attention = !has(&L::post_norm_weight);
         header_.post_norm = !has(&L::input_norm_weight);
         header_.final_norm = has_stored(*open_.table, open_.stages.back(), open_.last, &FinalNorm::weight);
-        find_biases(*open_.table, layer_stage(), layer().scope, header_);
+        find_biases(*open_.table, layer_stage(), layer().scope, 0, header_);
         find_mlp(directory);
         find_groups(directory);
         find_embeddings();

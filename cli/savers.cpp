@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crossdock/plugin/builtin.hpp"
+#include "compiled_plugins.hpp"
+
+namespace crossdock::cli {
+
+std::vector<std::string> CompiledSavers::names() { return BuiltinSavers::names(); }
+
+std::string CompiledSavers::summary(std::string_view saver) { return BuiltinSavers::summary(saver); }
+
+std::vector<OptionInfo> CompiledSavers::options(std::string_view saver) { return BuiltinSavers::options(saver); }
+
+std::unique_ptr<AnySaver> CompiledSavers::make(std::string_view saver, const OptionValues& values) {
+    return BuiltinSavers::make(saver, values);
+}
+
+}  // namespace crossdock::cli
