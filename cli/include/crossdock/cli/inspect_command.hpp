@@ -66,7 +66,7 @@ void print_columns(const std::vector<std::array<std::string, columns>>& lines) {
 inline void print_list(std::string_view title, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
     std::cout << '\n' << title << " (" << lines.size() << ")\n";
-    for (const std::string& line : lines) std::cout << "  " << one_line(line) << '\n';
+    for (const std::string& line : lines) std::cout << "  " << one_line(as_typed(line)) << '\n';
 }
 
 inline void print_identity(const Inspection& found, const std::string& loader) {
