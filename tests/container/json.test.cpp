@@ -118,3 +118,11 @@ TEST_CASE("JSON is not written from a text that is not UTF-8", "[container][json
     CHECK_THROWS_WITH(json_text(Json("\xFF")), "a text that is not UTF-8 cannot be written as JSON");
     CHECK(json_shown(Json("\xFF")) == "a text that is not UTF-8");
 }
+
+TEST_CASE("JSON that nests deeply is indented for some levels only", "[container][json]") {
+    Json nested = Json::array({1, 2});
+    for (int level = 0; level < 60; ++level) nested = Json::array({std::move(nested), 1, 2});
+    CHECK(json_text(nested).size() < 10'000);
+    CHECK(parse_json(json_text(nested)) == nested);
+    CHECK(json_text(Json{{"a", {1, 2}}}) == Json{{"a", {1, 2}}}.dump(2));
+}

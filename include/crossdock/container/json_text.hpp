@@ -55,20 +55,20 @@ private:
 
     template <class Elements>
     void write_list(char begin, char end, std::size_t size, std::size_t depth, const Elements& elements) {
+        constexpr std::size_t most_levels = 16;  // deeper, indentation would grow beyond the content
+        const bool is_indented = indent_ > 0 && size > 0 && depth < most_levels;
         out_ += begin;
         bool first = true;
         elements([&] {
             if (!first) out_ += ',';
             first = false;
-            new_line(depth + 1);
+            if (is_indented) new_line(depth + 1);
         });
-        if (size > 0) new_line(depth);
+        if (is_indented) new_line(depth);
         out_ += end;
     }
 
-    void new_line(std::size_t depth) {
-        if (indent_) out_.append(1, '\n').append(depth * indent_, ' ');
-    }
+    void new_line(std::size_t depth) { out_.append(1, '\n').append(depth * indent_, ' '); }
 
     void write_string(const std::string& value) {
         try {
@@ -93,7 +93,7 @@ private:
 
 }  // namespace detail
 
-/// The value as text, indented by `indent` a level or on a single line for 0. What is not finite is written as Python
+/// The value as text, indented by `indent` a level, for 16 levels, or on a single line for 0. What is not finite is written as Python
 /// does: NaN, Infinity. Throws Error when a text in it is not UTF-8.
 inline std::string json_text(const Json& value, std::size_t indent = 2) {
     detail::JsonWriter writer(indent);

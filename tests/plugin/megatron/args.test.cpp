@@ -421,7 +421,7 @@ TEST_CASE("arguments that refer to one list again and again are bounded", "[plug
     const pickle::Value root = rank_file(scratch / "in");
     CHECK_THAT(refusal([&] { read_args(root.find("args")); }), ContainsSubstring("hold more than any"));
     detail::KeptValues values;
-    CHECK_FALSE(values.of(*root.find("args")->attribute("bomb")));
+    CHECK_FALSE(values.read(*root.find("args")->attribute("bomb")));
 }
 
 TEST_CASE("vocab_size is the number of words where the user gives none", "[plugin][megatron][args]") {

@@ -203,7 +203,7 @@ TEST_CASE("Megatron refuses a model by the property that it cannot express", "[p
     CHECK_THAT(why(lm, "megatron", [](ModelHeader& h) { h.embedding_multiplier = 2.0; }),
                ContainsSubstring("scaled embeddings"));
     CHECK_THAT(why({}, "mcore", [](ModelHeader& h) { h.post_norm = true; }),
-               ContainsSubstring("norms after the blocks"));
+               ContainsSubstring("norms behind the blocks"));
 }
 
 TEST_CASE("a tensor without a row in the target's table is refused by name", "[plugin][megatron]") {

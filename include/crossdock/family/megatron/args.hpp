@@ -40,7 +40,7 @@ inline void read_vocab_size(const Json& value, ModelHeader& header) {
 }
 
 /// "rotary", "absolute", "PositionEmbeddingType.rotary", "rope", "learned_absolute", or Megatron-LLM's numbers. What
-/// mrope and yarn add to rope stands in megatron_other_args.hpp.
+/// mrope and yarn add to rope stands in other_args.hpp.
 inline void read_positions(const Json& value, ModelHeader& header) {
     const std::string name = value.is_string() ? value.get<std::string>() : json_shown(value);
     if (value.is_null()) return;

@@ -52,7 +52,7 @@ inline void read_normalization(const Json& value, ModelHeader& header) {
     header.norm = name == "RMSNorm" ? NormKind::rms : NormKind::layer;
 }
 
-/// (tokens to the left of the token itself, 0); (-1, -1) and (-1, 0) are no window. megatron_other_args.hpp has others.
+/// (tokens to the left of the token itself, 0); (-1, -1) and (-1, 0) are no window. other_args.hpp has others.
 inline void read_window(const Json& value, ModelHeader& header) {
     if (value.is_null()) return void(header.attention.sliding_window = 0);
     const bool is_pair = value.is_array() && value.size() == 2 && value[0].is_number_integer();

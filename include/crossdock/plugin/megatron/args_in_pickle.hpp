@@ -74,7 +74,7 @@ inline MegatronArgs plain_args(const NamedValues& fields) {
         const auto found = last.find(name);
         if (found == last.end()) continue;
         auto json = plain.read(*found->second);
-        auto exact = keeper.of(*found->second);
+        auto exact = keeper.read(*found->second);
         if (!exact && json && !found->second->get<pickle::Global>()) exact = kept_of_plain(*json);
         if (exact)
             kept.emplace_back(name, std::move(*exact));

@@ -16,6 +16,7 @@
 #include "crossdock/container/json.hpp"
 #include "crossdock/container/pickle/text.hpp"
 #include "crossdock/container/pickle/value.hpp"
+#include "crossdock/plugin/megatron/value_walk.hpp"
 
 namespace crossdock::detail {
 
@@ -49,37 +50,33 @@ inline bool is_class_name(std::string_view name) {
     });
 }
 
-/// Turns arguments into that JSON. Values that others share are met again and again, so that size and depth are
-/// bounded.
-class KeptValues {
-public:
-    /// Empty for what is left out.
-    std::optional<Json> of(const pickle::Value& value, int depth = 0) {
-        constexpr int max_depth = 16;
-        if (depth > max_depth || !spend(sizeof(Json))) return std::nullopt;
-        if (value.is_none()) return Json(nullptr);
-        if (const auto truth = value.as_bool()) return Json(*truth);
-        if (const auto integer = value.as_integer()) return Json(*integer);
-        if (const auto* number = value.get<double>()) return real(*number);
-        if (const auto* string = value.as_string())
-            return spend(string->size()) && pickle::detail::is_utf8(*string) ? std::optional<Json>(*string)
-                                                                             : std::nullopt;
-        if (const auto* list = value.get<pickle::List>()) return items(list->items, depth);
-        if (const auto* tuple = value.get<pickle::Tuple>()) return tagged("tuple", items(tuple->items, depth));
-        if (const auto* dict = value.get<pickle::Dict>()) return tagged("dict", pairs(dict->entries, depth));
-        if (const auto* global = value.get<pickle::Global>())
-            return global->module == "torch" && is_dtype_name(global->name)
-                       ? std::optional<Json>(Json{{"torch", global->name}})
-                       : std::nullopt;
-        if (const auto* object = value.get<pickle::Object>()) return member(*object, depth);
-        return std::nullopt;
+/// Turns arguments into that JSON; empty for what is left out.
+class KeptValues : public ValueWalk<KeptValues> {
+    friend ValueWalk<KeptValues>;
+
+    static constexpr unsigned deepest = 16;
+    static constexpr std::size_t most_bytes = std::size_t{8} << 20;
+
+    static void exhausted() {}  // left out like any other
+
+    static std::optional<Json> number(double number) {
+        if (std::isfinite(number)) return Json(number);
+        return Json{{"float", std::isnan(number) ? "nan" : number > 0 ? "inf" : "-inf"}};
+    }
+    static std::optional<Json> text(const std::string& string) {
+        return pickle::detail::is_utf8(string) ? std::optional<Json>(string) : std::nullopt;
+    }
+    static std::optional<Json> global(const pickle::Global& global) {
+        const bool is_dtype = global.module == "torch" && is_dtype_name(global.name);
+        return is_dtype ? std::optional<Json>(Json{{"torch", global.name}}) : std::nullopt;
     }
 
-private:
-    bool spend(std::size_t bytes) {
-        const bool enough = bytes <= left_;
-        left_ -= enough ? bytes : left_;
-        return enough;
+    std::optional<Json> compound(const pickle::Value& value, unsigned depth) {
+        if (const auto* list = value.get<pickle::List>()) return read_array(list->items, depth);
+        if (const auto* tuple = value.get<pickle::Tuple>()) return tagged("tuple", read_array(tuple->items, depth));
+        if (const auto* dict = value.get<pickle::Dict>()) return tagged("dict", pairs(dict->entries, depth));
+        if (const auto* object = value.get<pickle::Object>()) return member(*object, depth);
+        return std::nullopt;
     }
 
     static std::optional<Json> tagged(const char* kind, std::optional<Json> content) {
@@ -87,45 +84,28 @@ private:
         return Json{{kind, std::move(*content)}};
     }
 
-    static Json real(double number) {
-        if (std::isfinite(number)) return number;
-        return Json{{"float", std::isnan(number) ? "nan" : number > 0 ? "inf" : "-inf"}};
-    }
-
-    std::optional<Json> items(const std::vector<pickle::Value>& values, int depth) {
-        Json array = Json::array();
-        for (const pickle::Value& value : values) {
-            auto item = of(value, depth + 1);
-            if (!item) return std::nullopt;
-            array.push_back(std::move(*item));
-        }
-        return array;
-    }
-
-    std::optional<Json> pairs(const std::vector<pickle::Entry>& entries, int depth) {
+    std::optional<Json> pairs(const std::vector<pickle::Entry>& entries, unsigned depth) {
         Json array = Json::array();
         for (const pickle::Entry& entry : entries) {
-            auto pair = items({entry.key, entry.value}, depth);
+            auto pair = read_array({entry.key, entry.value}, depth);
             if (!pair) return std::nullopt;
             array.push_back(std::move(*pair));
         }
         return array;
     }
 
-    std::optional<Json> member(const pickle::Object& object, int depth) {
+    std::optional<Json> member(const pickle::Object& object, unsigned depth) {
         const auto* args = object.args.items();
         const bool is_plain = object.state.is_none() && object.keywords.is_none() && object.items.empty() &&
                               object.entries.empty() && args && args->size() == 1;
         if (!is_plain || !is_enum_module(object.module) || !is_class_name(object.name)) return std::nullopt;
         const pickle::Value& value = args->front();
         if (!value.as_integer() && !value.as_string()) return std::nullopt;
-        auto kept = of(value, depth + 1);
+        auto kept = read(value, depth + 1);
         if (!kept) return std::nullopt;
         const char* kind = object.construction == pickle::Construction::member ? "member" : "enum";
         return Json{{kind, Json::array({object.module, object.name, std::move(*kept)})}};
     }
-
-    std::size_t left_ = 8U << 20;
 };
 
 /// The JSON of a kept value in Megatron's plain spelling, which the tables of arguments read.

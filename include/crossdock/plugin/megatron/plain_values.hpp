@@ -16,47 +16,38 @@
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/plugin/megatron/numpy_values.hpp"
+#include "crossdock/plugin/megatron/value_walk.hpp"
 
 namespace crossdock::detail {
 
 /// Turns values of a pickle into JSON, as far as they are plain: what Python shows of them, without running any of it.
 /// Names such as torch.bfloat16 become text, members of enumerations their name or value, paths their text, numpy's
 /// scalars and tensors of one element their number.
-class PlainValues {
-public:
-    /// Empty where the value is of another kind: a random state, a class of a fork, an infinite number.
-    std::optional<Json> read(const pickle::Value& value, unsigned depth = 0) {
-        constexpr unsigned deepest = 32;
-        charge(1);
-        if (depth > deepest) return std::nullopt;
-        if (value.is_none()) return Json(nullptr);
-        if (const auto truth = value.as_bool()) return Json(*truth);
-        if (const auto integer = value.as_integer()) return Json(*integer);
-        if (const auto* number = value.get<double>()) return finite(Json(*number));
-        if (const auto* string = value.as_string()) return text_of(*string);
-        if (const auto* global = value.get<pickle::Global>())
-            return text_of(to_text(global->module, ".", global->name));
+class PlainValues : public ValueWalk<PlainValues> {
+    friend ValueWalk<PlainValues>;
+
+    static constexpr unsigned deepest = 32;
+    static constexpr std::size_t most_bytes = std::size_t{2} << 20;
+
+    [[noreturn]] static void exhausted() {
+        constexpr std::string_view too_many = "hold more than any arguments of a training run do";
+        throw Error(std::string(too_many));
+    }
+
+    /// JSON knows no infinite numbers, and nothing that is read here may be one.
+    static std::optional<Json> number(double value) { return finite(Json(value)); }
+    static std::optional<Json> text(const std::string& string) { return Json(string); }
+    static std::optional<Json> global(const pickle::Global& name) { return Json(to_text(name.module, ".", name.name)); }
+
+    /// Empty where the value is of another kind: a random state, a class of a fork.
+    std::optional<Json> compound(const pickle::Value& value, unsigned depth) {
         if (const auto* tensor = value.get<Tensor>()) return finite(tensor_value(*tensor));
         if (const auto* entries = value.entries()) return object(*entries, depth);
-        if (const auto* items = value.items()) return array(*items, depth);
+        if (const auto* items = value.items()) return read_array(*items, depth);
         if (const auto* instance = value.get<pickle::Object>()) return instance_value(*instance, depth);
         return std::nullopt;
     }
 
-private:
-    /// Shared lists may spell far more values than the file has bytes.
-    void charge(std::size_t count) {
-        constexpr std::string_view too_many = "hold more than any arguments of a training run do";
-        if (count > budget_) throw Error(std::string(too_many));
-        budget_ -= count;
-    }
-
-    std::optional<Json> text_of(const std::string& string) {
-        charge(string.size() / 16);
-        return Json(string);
-    }
-
-    /// JSON knows no infinite numbers, and nothing that is read here may be one.
     static std::optional<Json> finite(std::optional<Json> value) {
         const auto is_finite = [](const Json& json) {
             return !json.is_number_float() || std::isfinite(json.get<double>());
@@ -67,16 +58,6 @@ private:
         return value;
     }
 
-    std::optional<Json> array(const std::vector<pickle::Value>& items, unsigned depth) {
-        Json array = Json::array();
-        for (const pickle::Value& item : items) {
-            auto element = read(item, depth + 1);
-            if (!element) return std::nullopt;
-            array.push_back(std::move(*element));
-        }
-        return array;
-    }
-
     std::optional<Json> object(const std::vector<pickle::Entry>& entries, unsigned depth) {
         constexpr std::size_t most = 1000;  // Json looks a key up among all that it has
         if (entries.size() > most) return std::nullopt;
@@ -84,8 +65,7 @@ private:
         for (const pickle::Entry& entry : entries) {
             const std::string* key = entry.key.as_string();
             auto value = key ? read(entry.value, depth + 1) : std::nullopt;
-            if (!value) return std::nullopt;
-            charge(key->size() / 16);
+            if (!value || !spend(key->size())) return std::nullopt;
             object[*key] = std::move(*value);
         }
         return object;
@@ -97,7 +77,7 @@ private:
         if (!args || args->empty()) return std::nullopt;
         if (instance.module == "torch" && instance.name == "Size") return read(args->front(), depth + 1);
         if (instance.module == "torch" && instance.name == "device") return joined_texts(*args, ":");
-        if (instance.module.starts_with("pathlib")) return path(*args);
+        if (instance.module.starts_with("pathlib")) return joined_texts(*args, "/");
         // Exceptions and ranges, which old protocols spell as Python 2 did, are not their argument.
         if (instance.module == "builtins" || instance.module == "exceptions" || args->size() != 1) return std::nullopt;
         // An enumeration's member, or an instance of a class that extends int, float or str.
@@ -117,12 +97,8 @@ private:
             if (!out.empty() && out != separator) out += separator;
             out += string ? *string : std::to_string(*number);
         }
-        return text_of(out);
+        return read_text(out);
     }
-
-    std::optional<Json> path(const std::vector<pickle::Value>& parts) { return joined_texts(parts, "/"); }
-
-    std::size_t budget_ = std::size_t{1} << 17;
 };
 
 /// What a value is, for errors: "a numpy.random._pickle object", "the number inf".

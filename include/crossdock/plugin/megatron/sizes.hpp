@@ -10,18 +10,11 @@
 #include "crossdock/core/checked.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
 #include "crossdock/plugin/megatron/evidence.hpp"
+#include "crossdock/plugin/megatron/loader_options.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock {
-
-/// What the tensors of a checkpoint leave open, said by its user.
-struct MegatronSizeOptions {
-    std::optional<std::uint64_t> num_attention_heads{};
-    std::optional<std::uint64_t> num_query_groups{};
-    std::optional<std::uint64_t> kv_channels{};
-    std::optional<std::uint64_t> checkpoint_version{};
-};
 
 namespace detail {
 
