@@ -2,7 +2,9 @@
 // Converts with a line that shows how far it is; Ctrl-C ends the conversion and leaves nothing behind.
 #include <signal.h>
 
-#include <crossdock/crossdock.hpp>
+#include <crossdock/pipeline/convert.hpp>
+#include <crossdock/plugin/llama.hpp>
+#include <crossdock/plugin/megatron.hpp>
 #include <exception>
 #include <iostream>
 #include <stop_token>

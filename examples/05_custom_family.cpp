@@ -59,9 +59,9 @@ const Family& heron_family() {
                 header.mlp.activation = Activation::silu;
                 header.attention.rope_scaling = RopeScaling{};
             },
-        .requirements = join_lists(require::rms_decoder(),
-                                   {require::plain_norm, require::plain_embeddings, require::no_window,
-                                    require::no_bias, require::no_rope_scaling, require::silu}),
+        .requirements =
+            join_lists(require::rms_decoder(), {require::plain_norm, require::plain_embeddings, require::no_window,
+                                                require::no_bias, require::no_rope_scaling, require::silu}),
         .layouts = {{.kind = &hugging_face,
                      .types = {"heron"},
                      .config = heron_config(),

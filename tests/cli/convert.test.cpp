@@ -111,7 +111,7 @@ TEST_CASE("the reference's own command line works unchanged", "[cli]") {
                                                     "--no_checking"});
     CHECK(result.exit_code == 0);
     CHECK_THAT(result.err,
-               ContainsSubstring("warning: --megatron_path has no effect: Megatron's code is not needed\n"));
+               ContainsSubstring("warning: megatron_path has no effect: Megatron's code is not needed\n"));
     CHECK(std::filesystem::exists(directory / "out/release/mp_rank_01_001/model_optim_rng.pt"));
     check_equal(data + "/megatron-llm/llama2-gqa-tp2pp2", directory / "out");
 }
@@ -151,8 +151,8 @@ TEST_CASE("the loader is recognised when nobody names it", "[cli]") {
     CHECK(error_of(
               {"convert", "--saver", "llama", "--load_dir", data + "/torch", "--save_dir", (directory / "x").string()})
               .starts_with("crossdock: " + data +
-                           "/torch: is no checkpoint that a loader recognises; choose one with "
-                           "--loader: "));
+                           "/torch: is no checkpoint that a loader recognises; name one of the "
+                           "loaders: "));
 }
 
 TEST_CASE("--dialect is the saver's, or the loader's where the saver has none", "[cli]") {

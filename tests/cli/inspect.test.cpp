@@ -85,5 +85,5 @@ TEST_CASE("what cannot be inspected is one line", "[cli]") {
     const ProgramResult result = crossdock_program({"inspect", CROSSDOCK_TEST_DATA "/torch"});
     CHECK(result.exit_code == 1);
     CHECK(result.out.empty());
-    CHECK_THAT(result.err, ContainsSubstring("is no checkpoint that a loader recognises; choose one with --loader: "));
+    CHECK_THAT(result.err, ContainsSubstring("is no checkpoint that a loader recognises; name one of the loaders: "));
 }

@@ -279,5 +279,5 @@ TEST_CASE("a vocabulary is counted as the reference counts it", "[cli][reference
     CHECK_THAT(with_model({}).err, ContainsSubstring("tokenizer.model: is no list of words (JSON, or a word a line)"));
     CHECK(with_model({"--true_vocab_size", "600"}).exit_code == 0);
     CHECK_THAT(export_with("no", {"--true-vocab-size", "601"}).err,
-               ContainsSubstring("vocab.json: holds 600 words, --true_vocab_size says 601"));
+               ContainsSubstring("vocab.json: holds 600 words, true_vocab_size says 601"));
 }

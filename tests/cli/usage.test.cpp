@@ -170,7 +170,7 @@ TEST_CASE("values that cannot be are named", "[cli]") {
     CHECK(with({"--max_queue_size", "0"}) == "crossdock: --max_queue_size is 0, expected at least 1\n");
     CHECK(with({"--target_tensor_parallel_size", "-2"}) ==
           "crossdock: target_tensor_parallel_size: '-2' is not a whole number that is not negative\n");
-    CHECK(with({"--dialect", "llama"}) == "crossdock: --dialect is 'llama', expected llm or lm\n");
+    CHECK(with({"--dialect", "llama"}) == "crossdock: dialect is 'llama', expected llm or lm\n");
     CHECK(std::filesystem::is_empty(directory.path()));
 }
 

@@ -29,7 +29,7 @@ TEST_CASE("stacked_qkv has all q rows, then all k rows, then all v rows of group
 TEST_CASE("stacked_qkv split undoes join for every grouping, on whole tensors and on a rank's shard", "[family]") {
     for (const std::uint64_t groups : {1U, 2U, 3U, 6U})
         for (const std::uint64_t ratio : {1U, 2U, 4U})
-            for (const std::uint64_t ranks : {1U, groups}) {
+            for (const std::uint64_t ranks : {std::uint64_t{1}, groups}) {
                 INFO(groups << " groups of " << ratio << " heads on " << ranks << " ranks");
                 const ModelHeader header = header_of(groups * ratio, groups, 2);
                 const Tensor stored = numbered({groups / ranks * (ratio + 2) * 2, 3});

@@ -35,21 +35,20 @@ std::vector<std::unique_ptr<TensorWriter>> open_toy(const TargetFiles& files) {
     return writers;
 }
 
-constexpr LayoutKind toy{.name = "toy",
-                         .checkpoint_type = "toy",
-                         .description = "toy.json",
-                         .weights = "toy.safetensors",
-                         .reads = "toys",
-                         .writes = "toys",
-                         .source = "toy ({})",
-                         .target = "a toy {}",
-                         .one_part = "toys have one part",
-                         .holds_weights =
-                             [](const std::filesystem::path& directory) {
-                                 return std::filesystem::exists(directory / "toy.safetensors");
-                             },
-                         .read_tensors = read_toy,
-                         .open_writers = open_toy};
+constexpr LayoutKind toy{
+    .name = "toy",
+    .checkpoint_type = "toy",
+    .description = "toy.json",
+    .weights = "toy.safetensors",
+    .reads = "toys",
+    .writes = "toys",
+    .source = "toy ({})",
+    .target = "a toy {}",
+    .one_part = "toys have one part",
+    .holds_weights =
+        [](const std::filesystem::path& directory) { return std::filesystem::exists(directory / "toy.safetensors"); },
+    .read_tensors = read_toy,
+    .open_writers = open_toy};
 
 ConfigTable toy_config() {
     using namespace config;

@@ -62,10 +62,11 @@ public=(
     container/{safetensors,sharded,torch}/{reader,writer}.hpp
     layout/*.hpp
     protocol/*.hpp
-    family/*.hpp
-    plugin/{any_loader,any_saver,builtin,concepts,options,plugin_list,saver_context,storage}.hpp
-    plugin/table_{loader,saver}.hpp
-    plugin/{family,megatron}/{loader,saver}.hpp
+    family/{arrangement,config_table,defaults,family,header_json,layout,requirements,tensor_table}.hpp
+    family/{hub/config,hub/layout,hub/rope,original/layout}.hpp
+    plugin/{bert,falcon,gemma,gpt2,llama,megatron,mistral,builtin}.hpp
+    plugin/{any_loader,any_saver,concepts,options,plugin_list,saver_context,storage}.hpp
+    plugin/family/{loader,saver}.hpp
     pipeline/{convert,inspect,progress,send_model,verify}.hpp
 )
 umbrella=include/crossdock/crossdock.hpp

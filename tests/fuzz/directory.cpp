@@ -58,7 +58,7 @@ std::unique_ptr<AnySaver> save_hub(const fs::path& folder) {
     return make_any_saver<HubSaver>(FamilySaverOptions{.save_dir = folder});
 }
 std::unique_ptr<AnySaver> save_megatron(const fs::path& folder) {
-    return make_any_saver<MegatronCoreSaver>(MegatronSaverOptions{.save_dir = folder});
+    return make_any_saver<MegatronCoreSaver>(MegatronCoreSaverOptions{.save_dir = folder});
 }
 
 /// A folder that a real tool made, and where it goes.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossdock/layout/qkv_version.hpp"
 
+#include <numeric>
+
 #include "support/catch.hpp"
 #include "support/numbered_tensor.hpp"
 
@@ -51,4 +53,14 @@ TEST_CASE("older rows keep their columns", "[layout]") {
     const Tensor rows = numbered({6, 2});  // one head of 2 rows
     CHECK(elements(qkv_from_version_0(rows, 2)) == elements(rows));
     CHECK(elements(qkv_from_version_1(rows, 2)) == std::vector<std::int32_t>{0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11});
+}
+
+TEST_CASE("rows of older versions come back as they were", "[layout]") {
+    std::vector<std::int32_t> numbers(3 * 4 * 2 * 5);
+    std::iota(numbers.begin(), numbers.end(), 0);
+    const Tensor rows = int_tensor({3 * 4 * 2, 5}, numbers);
+    CHECK(elements(qkv_to_version_0(qkv_from_version_0(rows, 2), 2)) == numbers);
+    CHECK(elements(qkv_to_version_1(qkv_from_version_1(rows, 2), 2)) == numbers);
+    CHECK(elements(qkv_to_version_0(rows, 2)) != numbers);
+    CHECK(elements(qkv_to_version_1(rows, 2)) != numbers);
 }

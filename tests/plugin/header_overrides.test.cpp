@@ -60,9 +60,9 @@ TEST_CASE("a scaling is read strictly", "[plugin][overrides]") {
     const auto with = [](const char* scaling) {
         return load_refusal("llama", "hf/llama2-gqa", {{"rope_scaling", scaling}});
     };
-    CHECK_THAT(with(R"({"factor": 2})"), ContainsSubstring("--rope_scaling: has no rope_type"));
+    CHECK_THAT(with(R"({"factor": 2})"), ContainsSubstring("rope_scaling: has no rope_type"));
     CHECK_THAT(with(R"({"rope_type": "liner", "factor": 2})"),
-               ContainsSubstring("--rope_scaling: is of the kind 'liner', expected one of default, linear, "));
+               ContainsSubstring("rope_scaling: is of the kind 'liner', expected one of default, linear, "));
     CHECK_THAT(with(R"({"rope_type": "linear", "factr": 2})"),
                ContainsSubstring("is of the kind 'linear' and has no 'factor'"));
     CHECK_THAT(with(R"({"rope_type": "linear", "factor": 2, "facto": 2})"),
@@ -71,7 +71,7 @@ TEST_CASE("a scaling is read strictly", "[plugin][overrides]") {
                ContainsSubstring("'factor': is \"2\", expected a number"));
     CHECK_THAT(with(R"({"rope_type": "llama3", "factor": 8})"), ContainsSubstring("has no 'low_freq_factor'"));
     CHECK_THAT(with("[1]"), ContainsSubstring("expected a JSON object"));
-    CHECK_THAT(with("{"), ContainsSubstring("--rope_scaling: "));
+    CHECK_THAT(with("{"), ContainsSubstring("rope_scaling: "));
     CHECK(with("null").empty());
 }
 
@@ -95,8 +95,8 @@ TEST_CASE("values that cannot be are refused", "[plugin][overrides]") {
         CHECK_THAT(with("rope_theta", value),
                    ContainsSubstring("rope_theta: '" + std::string(value) + "' is not a number"));
     CHECK_THAT(with("rope_theta", "0"), ContainsSubstring("--rope_theta must be a number above 0"));
-    CHECK_THAT(with("norm_epsilon", "-1"), ContainsSubstring("--norm_epsilon must be a number above 0"));
+    CHECK_THAT(with("norm_epsilon", "-1"), ContainsSubstring("norm_epsilon must be a number above 0"));
     CHECK_THAT(with("max_position_embeddings", "0"), ContainsSubstring("expected at least 1"));
-    CHECK_THAT(with("rotary_percent", "2"), ContainsSubstring("--rotary_percent is a share"));
-    CHECK_THAT(with("activation", "swosh"), ContainsSubstring("--activation: is the activation 'swosh'"));
+    CHECK_THAT(with("rotary_percent", "2"), ContainsSubstring("rotary_percent is a share"));
+    CHECK_THAT(with("activation", "swosh"), ContainsSubstring("activation: is the activation 'swosh'"));
 }

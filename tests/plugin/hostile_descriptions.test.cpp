@@ -128,7 +128,7 @@ TEST_CASE("whatever Megatron's args say, the model is read or refused", "[plugin
     const pickle::Value root = torch::read(source / file);
     const TemporaryDirectory scratch;
     const fs::path directory = copied(name, scratch);
-    const Json sound = json_of_namespace(root.find("args"));
+    const Json sound = read_args(root.find("args")).values;
     try_all(loader, directory, sound, places_of(dialect->args), [&](const Json& args) {
         fs::remove(directory / file);
         torch::Writer writer(directory / file);

@@ -41,6 +41,12 @@ std::string refusal(const std::function<void()>& work);
 
 /// In what two models differ, a line each.
 std::vector<std::string> differences(AnyLoader& a, AnyLoader& b);
+template <Loader A, Loader B>
+std::vector<std::string> differences(A& a, B& b) {
+    auto&& any_a = as_any_loader(a);
+    auto&& any_b = as_any_loader(b);
+    return differences(static_cast<AnyLoader&>(any_a), static_cast<AnyLoader&>(any_b));
+}
 
 inline const std::vector<std::string> none;
 

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,8 +14,8 @@
 
 #include "crossdock/container/foreign_files.hpp"
 #include "crossdock/container/json_parser.hpp"
+#include "crossdock/container/text_file.hpp"
 #include "crossdock/core/error.hpp"
-#include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock {
@@ -116,18 +115,6 @@ inline Json parse_json_file(std::string_view json) {
 /// The same; `name` is what errors call the text.
 inline Json parse_json(std::string_view json, std::string_view name) {
     return in_context(name, [&] { return parse_json_file(json); });
-}
-
-/// The text of a small file. Throws Error when it cannot be read or is larger than any description of a model.
-inline std::string read_text(const std::filesystem::path& path) {
-    constexpr std::uint64_t limit = 16U << 20;
-    const FileSource file(path);
-    if (file.size() > limit)
-        throw Error(
-            to_text(file.name(), ": holds ", file.size(), " bytes, more than a text file of a checkpoint should"));
-    std::string content(file.size(), '\0');
-    file.read(0, std::as_writable_bytes(std::span(content)));
-    return content;
 }
 
 /// The object in a JSON file. Throws Error when there is none.

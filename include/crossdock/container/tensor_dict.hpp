@@ -39,7 +39,8 @@ public:
         return found == index_.end() ? nullptr : &entries_[found->second];
     }
 
-    const std::vector<NamedTensor>& entries() const noexcept { return entries_; }
+    const std::vector<NamedTensor>& entries() const& noexcept { return entries_; }
+    std::vector<NamedTensor> entries() && { return std::move(entries_); }
 
 private:
     /// Lets a name be looked up without a copy.

@@ -121,6 +121,7 @@ inline const Family& bert_family() {
     static const Family family{
         .name = "bert",
         .model_types = {"BERT"},
+        .is_decoder = false,
         .defaults = defaults::learned_positions,
         .requirements = {require::layer_norm,
                          require::plain_norm,
@@ -159,6 +160,7 @@ inline const Family& bert_family() {
                                    })},
              .switches = {{"is_decoder", false}, {"add_cross_attention", false}},
              .type = [](const H& h) { return std::string_view(h.post_norm ? "bert" : "megatron-bert"); },
+             .token_ids = "pad_token_id",
              .architecture = detail::bert_architecture,
              .table = detail::bert_table,
              .spellings = {.base = "bert.",

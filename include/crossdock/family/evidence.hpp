@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/error.hpp"
@@ -18,16 +19,28 @@ namespace crossdock {
 
 // What the stored tensors tell of a model, whatever its description says.
 
-/// Sets the bias fields of the header whose tensors the stage holds in the layer `layer`. Fields that are set stay: a
+/// The layers that tell of all: the first that is as the header says, and each that differs.
+inline std::vector<std::uint64_t> telling_layers(const ModelHeader& header) {
+    std::vector<std::uint64_t> layers;
+    std::uint64_t usual = 0;
+    while (header.other_layers.contains(usual)) ++usual;
+    if (usual < header.num_layers) layers.push_back(usual);
+    for (const auto& other : header.other_layers) layers.push_back(other.first);
+    return layers;
+}
+
+/// Sets those bias fields of layer `layer` whose tensors the stage holds in `scope`. Fields that are set stay: a
 /// description that asks for missing biases is found out when they are loaded.
-inline void find_biases(const TensorTable& table, const StageTensors& stage, const NameScope& layer,
-                        ModelHeader& header) {
+inline void find_biases(const TensorTable& table, const StageTensors& stage, const NameScope& scope,
+                        std::uint64_t layer, ModelHeader& header) {
     using L = TransformerLayer;
-    header.attention.qkv_bias |= has_stored(table, stage, layer, &L::qkv_bias);
-    header.attention.dense_bias |= has_stored(table, stage, layer, &L::dense_bias);
-    header.mlp.fc1_bias |=
-        has_stored(table, stage, layer, &L::gate_bias) || has_stored(table, stage, layer, &L::fc1_bias);
-    header.mlp.fc2_bias |= has_stored(table, stage, layer, &L::fc2_bias);
+    const auto has = [&](std::optional<Tensor> L::*field) { return has_stored(table, stage, scope, field); };
+    Attention& attention = attention_of(header, layer);
+    Mlp& mlp = mlp_of(header, layer);
+    attention.qkv_bias |= has(&L::qkv_bias);
+    attention.dense_bias |= has(&L::dense_bias);
+    mlp.fc1_bias |= has(&L::gate_bias) || has(&L::fc1_bias);
+    mlp.fc2_bias |= has(&L::fc2_bias);
 }
 
 /// The first name under which a table stores a field in a layer: what its extents are read from. Throws Error where it

@@ -19,6 +19,7 @@ namespace crossdock {
 struct Family {
     std::string_view name;                        ///< also the plugin's
     std::vector<std::string_view> model_types{};  ///< the option model_type; the first unless told otherwise
+    bool is_decoder = true;                       ///< the option model_type may say GPT, NVIDIA's word for all decoders
     /// The constants of the family, set before any description is read; see family/defaults.hpp.
     void (*defaults)(ModelHeader&) = [](ModelHeader&) {};
     std::vector<Requirement> requirements{};  ///< what every layout asks of a model; see family/requirements.hpp
@@ -26,8 +27,8 @@ struct Family {
     std::string_view (*guessed_model_type)(const ModelHeader&) = nullptr;  ///< which of model_types, if not the first
 };
 
-/// Throws Error naming what the family lacks that nothing can stand for.
-inline void require_usable(const Family& family) {
+/// The family. Throws Error naming what it lacks that nothing can stand for.
+inline const Family& usable(const Family& family) {
     const auto lacks = [&](std::string_view what) {
         throw Error(to_text("the family '", family.name, "' has no ", what, "; see docs/adding-a-family.md"));
     };
@@ -40,6 +41,7 @@ inline void require_usable(const Family& family) {
             lacks(to_text("read_tensors or open_writers in its layout '", layout.kind->name, "'"));
         if (layout.table.empty()) lacks(to_text("table in its layout '", layout.kind->name, "'"));
     }
+    return family;
 }
 
 /// The family's layout of this kind; null where it has none.

@@ -161,6 +161,7 @@ struct Layout {
     };
     /// The model_type to write, if not the first.
     std::string_view (*type)(const ModelHeader&) = nullptr;
+    std::string_view token_ids = "bos_token_id, eos_token_id, pad_token_id";  ///< keys that transformers needs stated
     /// The class in config.json's "architectures"; empty: the key is left as the source has it.
     std::string (*architecture)(const ModelHeader&) = [](const ModelHeader&) { return std::string(); };
 

@@ -18,12 +18,12 @@ inline void ignore_statements(const std::vector<std::string>& names, OpenCheckpo
         if (found == header.origin.unexpressed.end()) {
             std::vector<std::string> there;
             for (const auto& [other, value] : header.origin.unexpressed) there.push_back(other);
-            throw UsageError(to_text("--ignore ", name, ": ",
+            throw UsageError(to_text("ignore ", name, ": ",
                                      there.empty()
                                          ? "the source states nothing that needs to be ignored"
                                          : to_text("the source states no such thing, but ", joined_list(there))));
         }
-        open.notices.push_back(to_text("--ignore: ", name, " ", found->second, " is left out"));
+        open.notices.push_back(to_text("ignore: ", name, " ", found->second, " is left out"));
         header.origin.unexpressed.erase(found);
         Json config = carried_config(header);
         if (config.erase(name) > 0) header.origin.carried["config.json"] = json_text(config) + "\n";

@@ -75,7 +75,9 @@ void parse_into(std::optional<T>& out, const std::string& value) {
 
 }  // namespace detail
 
-/// An option that sets a member: a whole number, a decimal one, a string, a path, an optional of these, or a flag.
+/// An option that sets a member: a whole number, a decimal one, a string, a path, an optional of these, a list of strings
+/// ("a,b", or given several times), or a flag, which has no `value`. A value that is none of its kind is a UsageError
+/// that names the option.
 template <class Options, class Base, class T>
 OptionSpec<Options> option(std::string name, std::string value, std::string help, T Base::*member) {
     auto set = [name, member](Options& options, const std::string& given) {

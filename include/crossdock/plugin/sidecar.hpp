@@ -8,7 +8,7 @@
 
 #include "crossdock/container/json.hpp"
 #include "crossdock/container/json_text.hpp"
-#include "crossdock/container/output_file.hpp"
+#include "crossdock/container/text_file.hpp"
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 #include "crossdock/protocol/model_header.hpp"
@@ -19,12 +19,6 @@ namespace crossdock {
 /// crossdock.json, beside the weights of every target: what its format cannot hold, so that a conversion back restores
 /// it, and what its user must say on a command line.
 inline constexpr std::string_view sidecar_name = "crossdock.json";
-
-/// A new text file. Throws Error where the disk refuses.
-inline void write_text(const std::filesystem::path& path, std::string_view content) {
-    OutputFile file(path);
-    file.write(0, content);
-}
 
 /// Fills the header with what a crossdock.json in `directory` says; what the format itself states is to be read after.
 inline void read_sidecar(const std::filesystem::path& directory, ModelHeader& header) {

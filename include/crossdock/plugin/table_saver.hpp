@@ -136,13 +136,13 @@ private:
 
     /// Throws Error naming what the source states and the target cannot: the same tensors would be another model.
     void require_expressed() const {
-        const bool may_ignore = !header_.origin.format.empty();  // our own loaders have the option
         for (const auto& [name, value] : header_.origin.unexpressed)
             if (!expresses(header_, name))
                 throw Error(
                     to_text("the source states ", name, " ", value, ", which the target cannot express",
-                            may_ignore ? to_text("; to convert as if it were not stated, give the option ignore ", name)
-                                       : std::string()));
+                            header_.origin.may_ignore
+                                ? to_text("; to convert as if it were not stated, give the option ignore ", name)
+                                : std::string()));
     }
 
     void require_header() const {

@@ -42,7 +42,7 @@ inline std::string why_unrecognised(const std::filesystem::path& directory, cons
     }
     if (!foreign.empty()) return to_text(directory.string(), ": ", foreign);
     return to_text(directory.string(),
-                   ": is no checkpoint that a loader recognises; choose one with --loader: ", joined_list(loaders));
+                   ": is no checkpoint that a loader recognises; name one of the loaders: ", joined_list(loaders));
 }
 
 }  // namespace crossdock

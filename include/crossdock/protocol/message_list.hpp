@@ -65,7 +65,7 @@ bool has_message(const ModelHeader& header) {
     return message_count<M>(header) > 0;
 }
 
-/// Calls visit.operator()<M>() for each type of message that carries tensors, in protocol order.
+/// Calls `visit.operator()<M>()` for each type of message that carries tensors, in protocol order.
 template <class Visit>
 void for_each_message_type(Visit&& visit) {
     detail::MessageList::all_of([&]<class M>() {

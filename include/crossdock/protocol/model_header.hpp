@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "crossdock/core/dtype.hpp"
@@ -91,7 +92,7 @@ struct LayerKind {
     bool operator==(const LayerKind&) const = default;
 };
 
-/// Which of BERT's parts there are after the layers.
+/// Which of BERT's parts behind the layers there are.
 struct BertHeads {
     bool pooler = false;
     bool lm_head = false;
@@ -115,10 +116,15 @@ struct Training {
     std::optional<std::string> tokenizer_type;
 };
 
+/// Whose code wrote a Megatron checkpoint: Megatron-LLM, Megatron-LM's own model code, or Megatron-Core.
+enum class MegatronCode : std::uint8_t { llm, lm, core };
+
 /// Where a model comes from, what of its description no field says, and who says what.
 struct Origin {
-    std::filesystem::path directory;  ///< where the model is read from; empty: not from files
-    std::string format;               ///< for reports only: "Hugging Face", "Megatron (llm)"
+    std::filesystem::path directory;       ///< where the model is read from; empty: not from files
+    std::string format;                    ///< for reports only: "Hugging Face", "Megatron (llm)"
+    std::optional<MegatronCode> megatron;  ///< of a Megatron checkpoint
+    bool may_ignore = false;               ///< the loader has an option "ignore", for what is unexpressed
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
     std::map<std::string, CarriedText> carried;
     /// Files to be copied beside the target's weights, byte for byte (tokenizers).
@@ -153,7 +159,7 @@ struct ModelHeader {
     bool headless = false;            ///< no output layer although it is not tied: an embedding model
     bool parallel_attention = false;  ///< attention and MLP side by side: no post-attention norm
     bool parallel_norm = false;       ///< with parallel_attention: the MLP has a norm of its own
-    bool post_norm = false;           ///< norms after the blocks: an output norm instead of an input norm
+    bool post_norm = false;           ///< norms behind the blocks: an output norm instead of an input norm
     bool embedding_norm = false;
     bool final_norm = true;
     std::optional<double> norm_epsilon;
@@ -175,10 +181,17 @@ inline const Attention& attention_of(const ModelHeader& header, std::uint64_t la
     return other != header.other_layers.end() && other->second.attention ? *other->second.attention : header.attention;
 }
 
+inline Attention& attention_of(ModelHeader& header, std::uint64_t layer) {
+    return const_cast<Attention&>(attention_of(std::as_const(header), layer));
+}
+
 /// The MLP of layer `layer`.
 inline const Mlp& mlp_of(const ModelHeader& header, std::uint64_t layer) {
     const auto other = header.other_layers.find(layer);
     return other != header.other_layers.end() && other->second.mlp ? *other->second.mlp : header.mlp;
+}
+inline Mlp& mlp_of(ModelHeader& header, std::uint64_t layer) {
+    return const_cast<Mlp&>(mlp_of(std::as_const(header), layer));
 }
 
 }  // namespace crossdock

@@ -5,8 +5,8 @@
 
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/container/torch/writer.hpp"
-#include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/family/original/files.hpp"
+#include "crossdock/layout/tensor_parallel.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 
@@ -182,7 +182,7 @@ TEST_CASE("a tied Llama is written with a copy of its embeddings and is tied aga
     std::filesystem::remove(scratch / "out/crossdock.json");
     const ModelHeader back = load("llama", scratch / "out")->header();
     CHECK(back.tied_embeddings);
-    CHECK(back.rope_scaling == source->header().attention.rope_scaling);
+    CHECK(back.attention.rope_scaling == source->header().attention.rope_scaling);
 }
 
 TEST_CASE("a head that equals the embeddings in Meta's files is tied, whatever their parts", "[family][llama]") {

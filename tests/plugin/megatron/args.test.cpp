@@ -23,7 +23,7 @@ pickle::Value rank_file(const std::filesystem::path& directory) {
 
 Json args_of(const std::filesystem::path& directory) {
     const pickle::Value root = rank_file(directory);
-    return json_of_namespace(root.find("args"));
+    return read_args(root.find("args")).values;
 }
 
 using Attributes = std::vector<pickle::Entry>;
@@ -240,15 +240,15 @@ TEST_CASE("the residual behind the norm is refused of Megatron-LM's own code", "
 
 TEST_CASE("what is to be ignored must be stated", "[plugin][megatron][args]") {
     CHECK(why_not_llama({{"no_rope_freq", 2}, {"softmax_type", "learnable"}}, {{"ignore", "no_rope"}}) ==
-          "--ignore no_rope: the args state no 'no_rope'; what no field of ours says: no_rope_freq, softmax_type");
+          "ignore no_rope: the args state no 'no_rope'; what no field of ours says: no_rope_freq, softmax_type");
     CHECK(why_not_llama({}, {{"ignore", "no_rope_freq"}}) ==
-          "--ignore no_rope_freq: the args state no 'no_rope_freq'; there is nothing that needs to be ignored");
+          "ignore no_rope_freq: the args state no 'no_rope_freq'; there is nothing that needs to be ignored");
     const TemporaryDirectory scratch;
     write_trained(scratch / "in", "mcore", header_of_128_words(), {{"no_rope_freq", 2}, {"softmax_type", "learnable"}},
                   local);
     const auto source = load("mcore", scratch / "in", {{"ignore", "no_rope_freq,softmax_type"}});
     const auto said = save(*source, "llama", scratch / "out");
-    CHECK(std::count(said.begin(), said.end(), "--ignore: the args' 'no_rope_freq' is 2, which is left out") == 1);
+    CHECK(std::count(said.begin(), said.end(), "ignore: the args' 'no_rope_freq' is 2, which is left out") == 1);
     save(*source, "mcore", scratch / "again");
     CHECK_FALSE(args_of(scratch / "again").contains("no_rope_freq"));
 }

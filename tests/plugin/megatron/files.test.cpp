@@ -80,11 +80,11 @@ TEST_CASE("one of several iterations is chosen by the user or by the tracker", "
     put(root / "release/mp_rank_00/model_optim_rng.pt");
     CHECK(error_of(root.path()) == root.path().string() +
                                        ": holds several iterations and no latest_checkpointed_iteration.txt: "
-                                       "iter_0000007, release; choose one with --load_iters");
+                                       "iter_0000007, release; choose one with the option load_iters");
     CHECK(find_megatron_files(root.path(), "7").directory == root / "iter_0000007");
     CHECK(find_megatron_files(root.path(), "release").directory == root / "release");
     CHECK_THAT(error_of(root.path(), "8"), ContainsSubstring("iter_0000008: does not exist; there are "));
-    CHECK(error_of(root.path(), "last") == "--load_iters is 'last', expected an iteration or release");
+    CHECK(error_of(root.path(), "last") == "load_iters is 'last', expected an iteration or release");
     put(root / "latest_checkpointed_iteration.txt", "release");
     CHECK(find_megatron_files(root.path(), {}).directory == root / "release");
     put(root / "latest_checkpointed_iteration.txt", "../..");
@@ -142,7 +142,7 @@ TEST_CASE("a tracker is read with the white space, case and mark that editors le
     put(tracker, "3000");
     CHECK(error_of(root.path()) == tracker.string() +
                                        ": names iteration 3000, but there is no iter_0003000; there are iter_0001000, "
-                                       "release; choose one with --load_iters");
+                                       "release; choose one with the option load_iters");
 }
 
 TEST_CASE("where one iteration is meant, it is read", "[plugin][megatron]") {

@@ -10,7 +10,6 @@
 using namespace crossdock;
 using namespace crossdock::test;
 using Catch::Matchers::ContainsSubstring;
-using Catch::Matchers::EndsWith;
 
 namespace {
 
@@ -52,7 +51,7 @@ void write_older(const std::filesystem::path& from, const std::filesystem::path&
             continue;
         }
         const pickle::Value root = torch::read(file.path());
-        const Json args = json_of_namespace(root.find("args"));
+        const Json args = read_args(root.find("args")).values;
         const auto ranks = args["tensor_model_parallel_size"].get<std::uint64_t>();
         const auto order = older_order(order_version, args["num_attention_heads"].get<std::uint64_t>() / ranks,
                                        args["kv_channels"].get<std::uint64_t>());
@@ -88,9 +87,17 @@ TEST_CASE("rows of older versions that are no heads are refused", "[plugin][mega
     const TemporaryDirectory scratch;
     write_older(golden("megatron-lm/gpt"), scratch / "older", 1, true);
     const OptionValues options{{"kv_channels", "10"}};
-    CHECK_THAT(refusal([&] { load("megatron", scratch / "older", options); }),
-               EndsWith(": tensor 'model.language_model.encoder.layers.0.self_attention.query_key_value.weight' has "
-                        "shape [192, 64], expected a multiple of 3 × 10 rows"));
+    CHECK_THAT(
+        refusal([&] { load("megatron", scratch / "older", options); }),
+        ContainsSubstring(": tensor 'model.language_model.encoder.layers.0.self_attention.query_key_value.weight' "
+                          "has shape [192, 64], expected [120, 64]"));
+}
+
+TEST_CASE("grouped queries in files of a version that knew none are refused", "[plugin][megatron]") {
+    CHECK_THAT(refusal([&] {
+                   load("megatron", golden("megatron-lm/llama2-gqa-tp1"), {{"checkpoint_version", "1"}});
+               }),
+               ContainsSubstring(": checkpoint_version 1.0 knows no grouped queries"));
 }
 
 TEST_CASE("all nine model types are accepted where they fit the checkpoint", "[plugin][megatron]") {
@@ -109,19 +116,19 @@ TEST_CASE("a model type that the tensors contradict is refused", "[plugin][megat
         return refusal([&] { load("megatron", golden(name), {{"model_type", type}}); });
     };
     CHECK(why("megatron-lm/gpt", "BERT") ==
-          "--model_type BERT contradicts the checkpoint, which has none of BERT's heads and no token types");
+          "model_type BERT contradicts the checkpoint, which has none of BERT's heads and no token types");
     CHECK(why("megatron-lm/bert", "GPT") ==
-          "--model_type GPT contradicts the checkpoint, which has BERT's heads or token types");
+          "model_type GPT contradicts the checkpoint, which has BERT's heads or token types");
     CHECK(why("megatron-lm/gpt", "llama2") ==
-          "--model_type llama2 contradicts the checkpoint, which has learned positions");
+          "model_type llama2 contradicts the checkpoint, which has learned positions");
     CHECK(why("megatron-lm/gpt", "falcon") ==
-          "--model_type falcon contradicts the checkpoint, which has learned positions");
+          "model_type falcon contradicts the checkpoint, which has learned positions");
     CHECK(why("megatron-llm/llama2-gqa", "falcon") ==
-          "--model_type falcon contradicts the checkpoint, which has RMS norms");
+          "model_type falcon contradicts the checkpoint, which has RMS norms");
     CHECK(why("megatron-llm/falcon-7b", "llama") ==
-          "--model_type llama contradicts the checkpoint, which has layer norms");
+          "model_type llama contradicts the checkpoint, which has layer norms");
     CHECK_THAT(why("megatron-llm/llama2-gqa", "t5"),
-               ContainsSubstring("--model_type is 't5', expected one of GPT, BERT"));
+               ContainsSubstring("model_type is 't5', expected one of GPT, BERT"));
 }
 
 TEST_CASE("Megatron's ungated gelu is the exact one unless an argument says tanh", "[plugin][megatron]") {
@@ -142,14 +149,13 @@ TEST_CASE("Megatron's ungated gelu is the exact one unless an argument says tanh
 
 TEST_CASE("what Megatron must be told of gelu depends on the form and on biases", "[plugin][megatron]") {
     ModelHeader header = load("gpt2", golden("hf/gpt2"))->header();
-    const auto told = [&](const MegatronDialect& dialect) {
-        return joined_list(detail::gelu_flags(dialect, header), " ");
-    };
-    CHECK(told(megatron_lm()).empty());  // tanh, the default of bias_gelu_fusion
+    const auto told = [&](const MegatronDialect& dialect) { return joined_list(megatron_flags(dialect, header), " "); };
+    const std::string epsilon = " --norm-epsilon 1e-05", layer_norm = " --layernorm_epsilon 1e-05";
+    CHECK(told(megatron_lm()) == epsilon.substr(1));  // tanh, the default of bias_gelu_fusion
     header.mlp.activation = Activation::gelu_erf;
-    CHECK(told(megatron_lm()) == "--no-bias-gelu-fusion");
-    CHECK(told(megatron_llm()) == "--no_bias_gelu_fusion");
+    CHECK(told(megatron_lm()) == "--no-bias-gelu-fusion" + epsilon);
+    CHECK(told(megatron_llm()) == "--no_bias_gelu_fusion" + layer_norm + " --use_bias");
     header.mlp.activation = Activation::gelu_tanh;
     header.mlp.fc1_bias = false;
-    CHECK(told(megatron_llm()) == "--openai_gelu --no_bias_gelu_fusion");
+    CHECK(told(megatron_llm()) == "--openai_gelu --no_bias_gelu_fusion" + layer_norm + " --use_bias");
 }

@@ -103,5 +103,5 @@ TEST_CASE("plain values become the Namespace that Megatron loads", "[plugin][meg
     const pickle::Value made = namespace_of_json(json);
     CHECK(made.attribute("dtype")->get<pickle::Global>());
     CHECK(made.attribute("name")->as_string());
-    CHECK(json_of_namespace(&made) == json);
+    CHECK(read_args(&made).values == json);
 }

@@ -22,10 +22,11 @@ pickle::Value rank_file(const std::filesystem::path& directory, const char* rank
     return torch::read(directory / iteration / rank / "model_optim_rng.pt");
 }
 
-Json args_of(const pickle::Value& root) { return json_of_namespace(root.find("args")); }
+Json args_of(const pickle::Value& root) { return read_args(root.find("args")).values; }
 
 /// The layers that a file's chunk holds, by their input norms' bytes: which of the source's they are.
-std::vector<std::uint64_t> layers_in(AnyLoader& source, const pickle::Value& root, const std::string& chunk,
+template <Loader L>
+std::vector<std::uint64_t> layers_in(L& source, const pickle::Value& root, const std::string& chunk,
                                      const std::string& pattern) {
     const TensorDict dict = torch::tensors(*root.find(chunk), chunk);
     std::vector<std::uint64_t> found;
@@ -33,9 +34,23 @@ std::vector<std::uint64_t> layers_in(AnyLoader& source, const pickle::Value& roo
         const NamedTensor* entry = dict.find(stored_name(pattern, index));
         if (!entry) return found;
         for (std::uint64_t layer = 0; layer < source.header().num_layers; ++layer)
-            if (source.layer(layer).input_norm_weight->bytes() == entry->tensor.bytes()) found.push_back(layer);
+            if (pull(Key<TransformerLayer>{layer}, source).input_norm_weight->bytes() == entry->tensor.bytes())
+                found.push_back(layer);
     }
 }
+
+template <class Saver>
+concept TakesDialect = requires(typename Saver::Options options) {
+    options.dialect;
+};
+template <class Saver>
+concept TakesTransformerImpl = requires(typename Saver::Options options) {
+    options.transformer_impl;
+};
+
+// What would be ignored does not compile.
+static_assert(TakesDialect<MegatronSaver> && !TakesDialect<MegatronCoreSaver>);
+static_assert(TakesTransformerImpl<MegatronCoreSaver> && !TakesTransformerImpl<MegatronSaver>);
 
 constexpr const char* llm_norm = "language_model.encoder.layers.{}.input_layernorm.weight";
 constexpr const char* core_norm = "decoder.layers.{}.input_layernorm.weight";
@@ -121,16 +136,13 @@ TEST_CASE("pipelines that do not fit the model are refused", "[plugin][megatron]
         more["target_pipeline_parallel_size"] = stages;
         return more;
     };
-    CHECK(why(pp("4", {})) ==
-          "--target_pipeline_parallel_size 4 does not divide the model's 6 layers; choose a divisor");
-    CHECK(why(pp("7", {})) ==
-          "--target_pipeline_parallel_size 7 does not divide the model's 6 layers; choose a divisor");
+    CHECK(why(pp("4", {})) == "target_pipeline_parallel_size 4 does not divide the model's 6 layers; choose a divisor");
+    CHECK(why(pp("7", {})) == "target_pipeline_parallel_size 7 does not divide the model's 6 layers; choose a divisor");
     CHECK(why(pp("0", {})) == "parallel sizes are at least 1");
-    CHECK(
-        why(pp("2", {{"target_virtual_pipeline_parallel_size", "2"}})) ==
-        "--target_virtual_pipeline_parallel_size 2 does not divide the 3 layers of a pipeline stage; choose a divisor");
+    CHECK(why(pp("2", {{"target_virtual_pipeline_parallel_size", "2"}})) ==
+          "target_virtual_pipeline_parallel_size 2 does not divide the 3 layers of a pipeline stage; choose a divisor");
     CHECK(why(pp("1", {{"target_virtual_pipeline_parallel_size", "2"}})) ==
-          "--target_virtual_pipeline_parallel_size needs at least 2 pipeline stages");
+          "target_virtual_pipeline_parallel_size needs at least 2 pipeline stages");
     CHECK(why(pp("3", {{"num_layers_in_first_pipeline_stage", "3"}})) ==
           "of the model's 6 layers, the first and last stage take 3, which leaves 3 for 2 other stages; choose numbers "
           "that leave each as many");

@@ -33,8 +33,9 @@ TEST_CASE("without args sizes follow from the tensors, and one is asked for", "[
     const auto copy = edited(core, scratch, drop_args);
     const ModelHeader golden_header = load("megatron", golden(core))->header();
     const std::string asked = refusal([&] { load("megatron", copy); });
-    CHECK_THAT(asked, ContainsSubstring(" are missing, and no tensor tells the number of attention heads; give "
-                                        "--num_attention_heads, or --kv_channels for the rows of one head"));
+    CHECK_THAT(asked,
+               ContainsSubstring(" are missing, and no tensor tells the number of attention heads; give the option "
+                                 "num_attention_heads, or kv_channels for the rows of one head"));
     const OptionValues heads{{"num_attention_heads", std::to_string(golden_header.attention.num_attention_heads)}};
     const OptionValues rows{{"kv_channels", std::to_string(golden_header.attention.kv_channels)}};
     for (const OptionValues& options : {heads, rows}) {
@@ -50,18 +51,15 @@ TEST_CASE("without args sizes follow from the tensors, and one is asked for", "[
         CHECK(header.mlp.activation == Activation::silu);
         CHECK(header.origin.assumed.contains("rope_theta"));
         const std::string told = joined_list(loader->notices());
-        for (const char* option :
-             {"(--norm_epsilon)", "(--rope_theta)", "(--position_embedding_type)", "(--activation)"})
+        for (const char* option : {"(option norm_epsilon)", "(option rope_theta)", "(option position_embedding_type)",
+                                   "(option activation)"})
             CHECK_THAT(told, ContainsSubstring(option));
     }
     CHECK_THAT(refusal([&] {
                    load("megatron", copy, {{"num_attention_heads", "7"}});
                }),
                ContainsSubstring("which do not divide into 7 attention heads"));
-    CHECK_THAT(refusal([&] {
-                   load("megatron", copy, {{"kv_channels", "0"}});
-               }),
-               ContainsSubstring("--kv_channels is 0"));
+    CHECK_THAT(refusal([&] { load("megatron", copy, {{"kv_channels", "0"}}); }), ContainsSubstring("kv_channels is 0"));
 }
 
 TEST_CASE("NVIDIA's released GPT-2, which has neither args nor a version, is read", "[plugin][megatron]") {

@@ -202,17 +202,19 @@ inline void check_hub_type(const Family& family, const Layout& layout, const Jso
 }
 
 /// Throws Error where the files hold biases that config.json does not ask for: transformers leaves them out, and says
-/// so, where we would have to choose. `found` has the biases that are there.
-inline void check_biases(const ModelHeader& found, const ModelHeader& header) {
+/// so, where we would have to choose. `found` has the biases that are there in layer `layer`.
+inline void check_biases(const ModelHeader& found, const ModelHeader& header, std::uint64_t layer) {
     const auto check = [](bool is_there, bool said, std::string_view what) {
         if (is_there && !said)
             throw Error(to_text("the files hold biases of ", what,
                                 ", which config.json does not ask for and transformers "
                                 "leaves out; remove them, or set the key that asks for them"));
     };
-    check(found.attention.qkv_bias, header.attention.qkv_bias, "queries, keys and values");
-    check(found.attention.dense_bias, header.attention.dense_bias, "the attention's output");
-    check(found.mlp.fc1_bias || found.mlp.fc2_bias, header.mlp.fc1_bias || header.mlp.fc2_bias, "the MLP");
+    const Attention& attention = attention_of(header, layer);
+    const Mlp& mlp = mlp_of(header, layer);
+    check(found.attention.qkv_bias, attention.qkv_bias, "queries, keys and values");
+    check(found.attention.dense_bias, attention.dense_bias, "the attention's output");
+    check(found.mlp.fc1_bias || found.mlp.fc2_bias, mlp.fc1_bias || mlp.fc2_bias, "the MLP");
 }
 
 }  // namespace detail

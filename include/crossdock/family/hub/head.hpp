@@ -34,8 +34,7 @@ inline TensorDict with_embeddings(TensorDict tensors, const TensorTable& table, 
 inline bool is_headless(const TensorDict& tensors, const TensorTable& table, const ModelHeader& header,
                         const std::string& architecture, bool names_base) {
     const Row<OutputLayer>* row = row_of(table, &OutputLayer::weight);
-    if (header.tied_embeddings || !row || tensors.find(row->names[0]))
-        return false;
+    if (header.tied_embeddings || !row || tensors.find(row->names[0])) return false;
     return architecture.ends_with("Model") ? !architecture.ends_with("LMHeadModel") : !names_base;
 }
 

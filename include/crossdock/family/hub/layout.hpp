@@ -58,11 +58,15 @@ inline StoredParts read_hub_tensors(const std::filesystem::path& directory) {
     return stored;
 }
 
-/// The biases that the files hold, as far as a layer has them.
-inline ModelHeader stored_biases(const TensorTable& table, const std::vector<TensorDict>& parts) {
-    ModelHeader found;
-    find_biases(table, StageTensors(parts), {}, found);
-    return found;
+/// Throws Error where a layer has biases in the files and none by config.json.
+inline void check_stored_biases(const TensorTable& table, const std::vector<TensorDict>& parts,
+                                const ModelHeader& header) {
+    const StageTensors stage(parts);
+    for (const std::uint64_t layer : telling_layers(header)) {
+        ModelHeader found;
+        find_biases(table, stage, {"", layer}, layer, found);
+        check_biases(found, header, layer);
+    }
 }
 
 /// The tensors under the table's names, whatever release or training wrote them.
@@ -80,7 +84,7 @@ inline Notices understand_hub_tensors(const Family& family, const Layout& layout
     require_floating(parts.front(), table);
     header.headless = is_headless(parts.front(), table, header, first_architecture(carried_config(header)),
                                   names_base(plain, layout.spellings));
-    in_context(directory.string(), [&] { check_biases(stored_biases(table, parts), header); });
+    in_context(directory.string(), [&] { check_stored_biases(table, parts, header); });
     return notices;
 }
 
@@ -105,8 +109,7 @@ inline Json token_ids(const Json& config) {
 inline Notices missing_token_ids(const Family& family, const Layout& layout, const ModelHeader& header) {
     const Json& config = carried_config(header);
     if (has_hub_type(layout, config) || !token_ids(config).empty()) return {};
-    const std::string_view ids = family.name == "bert" ? "pad_token_id" : "bos_token_id, eos_token_id, pad_token_id";
-    return {to_text("no source states ", ids,
+    return {to_text("no source states ", layout.token_ids,
                     "; config.json is written without, which means transformers' defaults for ", family.name,
                     "; give the option config: the Hugging Face folder that the model comes from")};
 }

@@ -57,7 +57,6 @@ struct LlamaSizeDefaults {
 /// The sizes in config.json that Llama, Mistral and Gemma share.
 inline ConfigTable llama_sizes(const LlamaSizeDefaults& absent = {}) {
     using namespace config;
-    using H = ModelHeader;
     const ConfigEntry head_size = size_entry({"head_dim"}, field::kv_channels, absent.head_size);
     return {size_entry({"hidden_size"}, field::hidden_size),
             size_entry({"intermediate_size"}, field::ffn_hidden_size),

@@ -337,7 +337,7 @@ inline Layout llama_original() {
                           (h.attention.rope_scaling == detail::meta_rope_scaling(8.0) ||
                            h.attention.rope_scaling == detail::meta_rope_scaling(detail::usual_rope_factor(h))));
               }},
-             {"a rope_theta other than 10000, for which Llama 1 and 2 have no parameter (--model_type codellama has)",
+             {"a rope_theta other than 10000, for which Llama 1 and 2 have no parameter (the model_type codellama has)",
               [](const H& h) {
                   const auto type = detail::llama_original_type(h);
                   return type == "codellama" || type == "llama3" || h.attention.rope_theta.value_or(1e4) == 1e4;

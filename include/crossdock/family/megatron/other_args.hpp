@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/config_table.hpp"
 
 namespace crossdock {
@@ -18,7 +19,6 @@ struct OtherArgument {
     std::string_view meaning;  ///< what a value that is not neutral does
     /// Whether the value leaves the model as the header says it is.
     bool (*is_neutral)(const Json& value, const Json& args, const ModelHeader& header);
-    std::string_view only_in{};  ///< the dialect whose code reads it; empty: all of NVIDIA's and Megatron-LLM
 };
 
 namespace detail {
@@ -91,75 +91,85 @@ inline bool usual_layers(const Json& value, const Json&, const ModelHeader&) {
 
 }  // namespace detail
 
-/// NVIDIA/Megatron-LM d98e8a6: megatron/training/arguments.py and megatron/core/transformer/transformer_config.py, and
-/// older releases back to 2.0, with a few names of forks and of Megatron-Bridge. What of NVIDIA's is missing here is in
-/// the header, decides which tensors there are, or is about training, speed and rounding (apply_query_key_layer_scaling
-/// divides by what the softmax multiplies again).
-inline const std::vector<OtherArgument>& megatron_other_args() {
+/// Those of all dialects. NVIDIA/Megatron-LM d98e8a6: megatron/training/arguments.py and
+/// megatron/core/transformer/transformer_config.py, and older releases back to 2.0, with a few names of forks and of
+/// Megatron-Bridge. What of NVIDIA's is missing here is in the header, decides which tensors there are, or is about
+/// training, speed and rounding (apply_query_key_layer_scaling divides by what the softmax multiplies again).
+inline std::vector<OtherArgument> megatron_other_args() {
     namespace is = detail::neutral;
-    static const std::vector<OtherArgument> table{
-        // Positions.
-        {"position_embedding_type", "rotary positions of another kind", is::plain_positions},
-        {"rope_type", "rotary positions of another kind", is::plain_rope},
-        {"no_rope_freq", "layers without rotary positions", is::off_or_not_rotary},
-        {"nope_layer_interval", "layers without rotary positions", is::off_or_not_rotary},
-        {"rotary_interleaved", "rotary rows in pairs, which Megatron-LM's own model code does not have", is::off, "lm"},
-        {"rotary_seq_len_interpolation_factor", "two scalings of rotary positions at once", is::one_scaling},
-        // Attention.
-        {"window_size", "an attention window that looks ahead", is::causal_window},
-        {"window_attn_skip_freq", "an attention window on some layers only", is::every_layer},
-        {"attention_chunk_size", "attention in chunks", is::off},
-        {"softmax_type", "attention with a sink", is::vanilla_softmax},
-        {"softmax_scale", "scores scaled by another factor than 1 / sqrt(kv_channels)", is::usual_scale},
-        {"attn_logit_softcapping", "capped attention scores", is::off},
-        {"qk_layernorm", "norms of queries and keys", is::off},
-        {"qk_l2_norm", "norms of queries and keys", is::off},
-        {"attention_output_gate", "a gate behind the attention", is::off},
-        {"multi_latent_attention", "latent attention", is::off},
-        {"experimental_attention_variant", "another kind of attention", is::off},
-        {"linear_attention_type", "linear attention", is::off},
-        {"linear_attention_freq", "linear attention on some layers", is::off},
-        {"retro_add_retriever", "retrieved neighbours", is::off},
-        // The MLP.
-        {"activation_func_clamp_value", "clamped activations", is::off},
-        {"glu_linear_offset", "an offset in the gated MLP", is::off},
-        {"num_experts", "a mixture of experts", is::off},
-        {"glu_activation", "a gate of a fork", is::off, "lm"},
-        // Norms, residuals and scales.
-        {"apply_residual_connection_post_layernorm", "the residual taken behind the norm", is::off, "lm"},
-        {"apply_residual_connection_post_layernorm", "the residual taken behind the norm", is::off, "llm"},
-        {"enable_mhc_connections", "several residual streams", is::off},
-        {"use_mup", "embeddings, scores and logits scaled by muP", is::off},
-        {"mup_embedding_mult", "scaled embeddings", is::without_mup},
-        {"mup_output_mult", "scaled logits", is::without_mup},
-        {"final_logit_softcapping", "capped logits", is::off},
-        // Layers of other kinds.
-        {"mtp_num_layers", "layers that predict further tokens", is::off},
-        {"heterogeneous_layers_config_path", "layers of different shapes", is::off},
-        {"heterogeneous_layers_config_encoded_json", "layers of different shapes", is::off},
-        {"is_hybrid_model", "layers of a state space model", is::off},
-        {"hybrid_attention_ratio", "layers of a state space model", is::off},
-        {"hybrid_override_pattern", "layers of a state space model", is::off},
-        {"hybrid_layer_pattern", "layers of a state space model", is::off},
-        {"spec", "model code of the user's own", is::usual_layers},
-        {"yaml_cfg", "a model that a YAML file describes", is::off}};
-    return table;
+    return {// Positions.
+            {"position_embedding_type", "rotary positions of another kind", is::plain_positions},
+            {"rope_type", "rotary positions of another kind", is::plain_rope},
+            {"no_rope_freq", "layers without rotary positions", is::off_or_not_rotary},
+            {"nope_layer_interval", "layers without rotary positions", is::off_or_not_rotary},
+            {"rotary_seq_len_interpolation_factor", "two scalings of rotary positions at once", is::one_scaling},
+            // Attention.
+            {"window_size", "an attention window that looks ahead", is::causal_window},
+            {"window_attn_skip_freq", "an attention window on some layers only", is::every_layer},
+            {"attention_chunk_size", "attention in chunks", is::off},
+            {"softmax_type", "attention with a sink", is::vanilla_softmax},
+            {"softmax_scale", "scores scaled by another factor than 1 / sqrt(kv_channels)", is::usual_scale},
+            {"attn_logit_softcapping", "capped attention scores", is::off},
+            {"qk_layernorm", "norms of queries and keys", is::off},
+            {"qk_l2_norm", "norms of queries and keys", is::off},
+            {"attention_output_gate", "a gate behind the attention", is::off},
+            {"multi_latent_attention", "latent attention", is::off},
+            {"experimental_attention_variant", "another kind of attention", is::off},
+            {"linear_attention_type", "linear attention", is::off},
+            {"linear_attention_freq", "linear attention on some layers", is::off},
+            {"retro_add_retriever", "retrieved neighbours", is::off},
+            // The MLP.
+            {"activation_func_clamp_value", "clamped activations", is::off},
+            {"glu_linear_offset", "an offset in the gated MLP", is::off},
+            {"num_experts", "a mixture of experts", is::off},
+            // Norms, residuals and scales.
+            {"enable_mhc_connections", "several residual streams", is::off},
+            {"use_mup", "embeddings, scores and logits scaled by muP", is::off},
+            {"mup_embedding_mult", "scaled embeddings", is::without_mup},
+            {"mup_output_mult", "scaled logits", is::without_mup},
+            {"final_logit_softcapping", "capped logits", is::off},
+            // Layers of other kinds.
+            {"mtp_num_layers", "layers that predict further tokens", is::off},
+            {"heterogeneous_layers_config_path", "layers of different shapes", is::off},
+            {"heterogeneous_layers_config_encoded_json", "layers of different shapes", is::off},
+            {"is_hybrid_model", "layers of a state space model", is::off},
+            {"hybrid_attention_ratio", "layers of a state space model", is::off},
+            {"hybrid_override_pattern", "layers of a state space model", is::off},
+            {"hybrid_layer_pattern", "layers of a state space model", is::off},
+            {"spec", "model code of the user's own", is::usual_layers},
+            {"yaml_cfg", "a model that a YAML file describes", is::off}};
+}
+
+/// Those of Megatron-LLM.
+inline std::vector<OtherArgument> megatron_llm_other_args() {
+    namespace is = detail::neutral;
+    return join_lists(megatron_other_args(),
+                      {{"apply_residual_connection_post_layernorm", "the residual taken behind the norm", is::off}});
+}
+
+/// Those of Megatron-LM's own model code.
+inline std::vector<OtherArgument> megatron_lm_other_args() {
+    namespace is = detail::neutral;
+    return join_lists(
+        megatron_other_args(),
+        {{"rotary_interleaved", "rotary rows in pairs, which Megatron-LM's own model code does not have", is::off},
+         {"glu_activation", "a gate of a fork", is::off},
+         {"apply_residual_connection_post_layernorm", "the residual taken behind the norm", is::off}});
 }
 
 /// The table with these arguments as further lines: what all ranks must agree on, and what must be understood.
-inline ConfigTable with_other_args(ConfigTable table) {
+inline ConfigTable with_other_args(ConfigTable table, const std::vector<OtherArgument>& others) {
     using namespace config;
-    for (const OtherArgument& other : megatron_other_args())
+    for (const OtherArgument& other : others)
         table.push_back(understood({other.name}, [](const Json&, ModelHeader&) {}));
     return table;
 }
 
 /// Fills header.origin.unexpressed with what the args state and no field of the header says.
-inline void find_other_args(const Json& args, std::string_view dialect, ModelHeader& header) {
-    for (const OtherArgument& other : megatron_other_args()) {
+inline void find_other_args(const Json& args, const std::vector<OtherArgument>& others, ModelHeader& header) {
+    for (const OtherArgument& other : others) {
         const Json& value = detail::argument(args, other.name);
-        if (value.is_null() || (!other.only_in.empty() && other.only_in != dialect)) continue;
-        if (other.is_neutral(value, args, header)) continue;
+        if (value.is_null() || other.is_neutral(value, args, header)) continue;
         header.origin.unexpressed[std::string(other.name)] = to_text(json_shown(value), " (", other.meaning, ")");
     }
 }

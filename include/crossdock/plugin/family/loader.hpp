@@ -41,7 +41,7 @@ namespace detail {
 
 /// The reference's GPT is any decoder, NVIDIA's tool knows no other name for one.
 inline bool is_any_decoder(const Family& family, std::string_view model_type) {
-    return model_type == "GPT" && family.model_types.front() != "BERT";
+    return model_type == "GPT" && family.is_decoder;
 }
 
 /// Throws Error when `model_type` (the reference's) is not one of this family's.
@@ -65,7 +65,8 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
         throw Error(to_text(where, ": says ", open.header.num_layers, " layers, the checkpoint holds ", layers,
                             layers ? to_text(" (0 to ", layers - 1, ")") : std::string()));
     for (std::uint64_t index = 0; index < layers; ++index) open.layers.push_back({0, {"", index, layers}});
-    find_biases(table, stage, open.layers.front().scope, open.header);
+    for (const std::uint64_t layer : telling_layers(open.header))
+        find_biases(table, stage, open.layers[layer].scope, layer, open.header);
     open.header.params_dtype = prevailing_dtype(stage);
     open.header.origin.directory = description.parent_path();
     open.header.origin.companions = find_companions(description.parent_path(), open.notices);
@@ -90,6 +91,7 @@ inline ModelHeader begun_header(const Family& family, const Layout& layout, cons
     if (!options.model_type.empty() && !is_any_decoder(family, options.model_type))
         header.model_type = options.model_type;
     header.origin.format = for_family(layout.kind->source, family.name);
+    header.origin.may_ignore = true;
     header.true_vocab_size.reset();
     return header;
 }
@@ -161,8 +163,7 @@ inline Notices notices_beside(const OpenCheckpoint& open, const std::filesystem:
 /// Opens a directory in whichever of the family's published layouts it is (choose_layout). Throws Error, or UsageError
 /// for an option that does not fit.
 inline OpenCheckpoint open_family(const Family& family, const FamilyLoaderOptions& options) {
-    require_usable(family);
-    detail::check_model_type(family, options.model_type);
+    detail::check_model_type(usable(family), options.model_type);
     require_directory(options.load_dir);
     LayoutChoice choice = choose_layout(family, options.load_dir, options.checkpoint_type);
     OpenCheckpoint open = detail::open_layout(family, *choice.layout, options);
@@ -186,18 +187,18 @@ public:
     static std::string name() { return std::string(family().name); }
     static std::string summary() {
         std::vector<std::string_view> ends;
-        for (const Layout& layout : family().layouts) ends.push_back(layout.kind->reads);
+        for (const Layout& layout : usable(family()).layouts) ends.push_back(layout.kind->reads);
         return to_text("reads ", joined_list(ends, " and "));
     }
     /// The values of the option model_type that are this family's.
     static std::vector<std::string> model_types() { return {family().model_types.begin(), family().model_types.end()}; }
     /// The model types of config.json that it reads.
     static std::vector<std::string> hub_types() {
-        const Layout* hub = find_layout(family(), hugging_face);
+        const Layout* hub = find_layout(usable(family()), hugging_face);
         return hub ? std::vector<std::string>(hub->types.begin(), hub->types.end()) : std::vector<std::string>();
     }
     /// Whether the directory's description is of this family.
-    static bool recognises(const std::filesystem::path& directory) { return is_of_family(family(), directory); }
+    static bool recognises(const std::filesystem::path& directory) { return is_of_family(usable(family()), directory); }
     static std::vector<OptionSpec<Options>> options() {
         return join_lists<OptionSpec<Options>>(
             {option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir),
@@ -215,7 +216,7 @@ public:
 private:
     static std::vector<std::string_view> checkpoint_types() {
         std::vector<std::string_view> names;
-        for (const Layout& layout : family().layouts) names.push_back(layout.kind->checkpoint_type);
+        for (const Layout& layout : usable(family()).layouts) names.push_back(layout.kind->checkpoint_type);
         return names;
     }
 };

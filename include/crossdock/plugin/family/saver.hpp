@@ -107,8 +107,8 @@ protected:
 
 private:
     static const Layout& chosen_layout(const Family& family, const std::string& name) {
-        require_usable(family);
-        return name.empty() ? family.layouts.front() : layout_called(family, name, "layout", &LayoutKind::name);
+        return name.empty() ? usable(family).layouts.front()
+                            : layout_called(usable(family), name, "layout", &LayoutKind::name);
     }
 
     /// Which layout has parts, or why none has.
@@ -145,11 +145,11 @@ public:
     static std::string name() { return std::string(family().name); }
     static std::string summary() {
         std::vector<std::string_view> ends;
-        for (const Layout& layout : family().layouts) ends.push_back(layout.kind->writes);
+        for (const Layout& layout : usable(family()).layouts) ends.push_back(layout.kind->writes);
         return to_text("writes ", joined_list(ends, " or "));
     }
     static std::vector<OptionSpec<Options>> options() {
-        const auto& layouts = family().layouts;
+        const auto& layouts = usable(family()).layouts;
         auto specs = join_lists<OptionSpec<Options>>(
             {option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
              option<Options>("overwrite", "", "replace an existing target once the new one is complete",

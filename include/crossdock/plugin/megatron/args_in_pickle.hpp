@@ -139,9 +139,6 @@ inline void require_understood(const ConfigTable& table, const std::map<std::str
     }
 }
 
-/// The plain values of args as a JSON object; an empty one when there are none.
-inline Json json_of_namespace(const pickle::Value* args) { return read_args(args).values; }
-
 /// An argparse.Namespace with these attributes; "torch.bfloat16" becomes the dtype again, arrays become tuples.
 inline pickle::Value namespace_of_json(const Json& json) {
     constexpr std::string_view torch = "torch.";

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "crossdock/family/evidence.hpp"
-#include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/plugin/megatron/wrappers.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 
@@ -43,7 +42,7 @@ public:
         header_.parallel_attention = !has(&L::post_norm_weight);
         header_.post_norm = !has(&L::input_norm_weight);
         header_.final_norm = has_stored(*open_.table, open_.stages.back(), open_.last, &FinalNorm::weight);
-        find_biases(*open_.table, layer_stage(), layer().scope, header_);
+        find_biases(*open_.table, layer_stage(), layer().scope, 0, header_);
         find_mlp(directory);
         find_groups(directory);
         find_embeddings();
@@ -108,7 +107,8 @@ private:
         const StageTensors& stage = open_.stages.back();
         const bool has_output = has_stored(table, stage, open_.last, &OutputLayer::weight);
         // Megatron-Core keeps a tied model's copy under the head's own name, so there only args can tell.
-        const bool may_be_copy = table.rows<OutputLayer>().front().names[0] == table.tied_copy && open_.stages.size() > 1;
+        const bool may_be_copy =
+            table.rows<OutputLayer>().front().names[0] == table.tied_copy && open_.stages.size() > 1;
         header_.tied_embeddings = has_output && may_be_copy ? header_.tied_embeddings : !has_output;
         header_.bert.pooler = has_stored(table, stage, open_.last, &BertPooler::weight);
         header_.bert.lm_head = has_stored(table, stage, open_.last, &BertLmHead::dense_weight);

@@ -96,11 +96,11 @@ inline std::optional<std::string> folder_of(const std::vector<IterationFolder>& 
     return found;
 }
 
-/// What --load_iters names; Megatron-LLM's converter takes 0 for release.
+/// What the option load_iters names; Megatron-LLM's converter takes 0 for release.
 inline std::string asked_folder(const std::filesystem::path& root, const std::vector<IterationFolder>& folders,
                                 const std::string& asked) {
     const auto iteration = parse_iteration(asked);
-    if (!iteration) throw UsageError(to_text("--load_iters is '", asked, "', expected an iteration or release"));
+    if (!iteration) throw UsageError(to_text("load_iters is '", asked, "', expected an iteration or release"));
     if (iteration->number == 0)
         if (const auto release = folder_of(folders, Iteration{0, true})) return *release;
     if (const auto folder = folder_of(folders, *iteration)) return *folder;
@@ -115,9 +115,9 @@ inline std::string tracked_folder(const std::filesystem::path& tracker, const st
     if (!iteration) iteration = iteration_of_folder(content.substr(0, content.find_last_not_of(" \t\r\n") + 1));
     if (iteration)
         if (const auto folder = folder_of(folders, *iteration)) return *folder;
-    const std::string others = folders.empty()
-                                   ? "no folder of an iteration is there"
-                                   : to_text("there are ", names_of(folders), "; choose one with --load_iters");
+    const std::string others =
+        folders.empty() ? "no folder of an iteration is there"
+                        : to_text("there are ", names_of(folders), "; choose one with the option load_iters");
     if (iteration)
         throw Error(to_text(tracker.string(), ": names iteration ", iteration->text(), ", but there is no ",
                             iteration->directory(), "; ", others));
@@ -140,7 +140,7 @@ inline std::string choose_folder(const std::filesystem::path& root, const std::s
         throw Error(to_text(root.string(), ": holds no Megatron checkpoint: no ", tracker_name,
                             ", no iteration directory and no mp_rank_… folder"));
     throw Error(to_text(root.string(), ": holds several iterations and no ", tracker_name, ": ", names_of(folders),
-                        "; choose one with --load_iters"));
+                        "; choose one with the option load_iters"));
 }
 
 }  // namespace detail

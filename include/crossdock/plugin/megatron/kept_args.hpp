@@ -10,7 +10,7 @@
 
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/family/description.hpp"
-#include "crossdock/family/megatron/dialect.hpp"
+#include "crossdock/family/megatron/dialects.hpp"
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
 #include "crossdock/plugin/megatron/kept_values.hpp"
 
@@ -65,27 +65,26 @@ inline bool describes_files(std::string_view name) {
     return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-inline bool is_nvidia(std::string_view dialect) { return dialect == "lm" || dialect == "mcore"; }
-
-/// The dialect of a Megatron source: "mcore" of "Megatron (mcore)"; empty for other sources.
-inline std::string_view source_dialect(const ModelHeader& header) {
-    constexpr std::string_view beginning = "Megatron (";
-    std::string_view format = header.origin.format;
-    if (!format.starts_with(beginning) || !format.ends_with(")")) return {};
-    return format.substr(beginning.size(), format.size() - beginning.size() - 1);
+/// The dialect of a Megatron source; null for other sources.
+inline const MegatronDialect* source_dialect(const ModelHeader& header) {
+    return header.origin.megatron ? &megatron_dialect(*header.origin.megatron) : nullptr;
 }
 
-/// The source's arguments that the target keeps. The two of NVIDIA's codes read the same ones; of Megatron-LLM and
-/// these each keeps of the other what says nothing of the model, as that is translated.
-inline Json source_args(const MegatronDialect& target, const ModelHeader& header) {
-    const std::string_view dialect = source_dialect(header);
-    if (dialect.empty()) return Json::object();
-    Json args = carried_json(header, "args");
-    if (dialect == target.name || (is_nvidia(dialect) && is_nvidia(target.name))) return args;
-    const MegatronDialect& source = dialect == "llm" ? megatron_llm() : megatron_core_local(false);
+/// Takes out of the args what says something of the model to one of the two codes.
+inline void erase_model_args(const MegatronDialect& source, const MegatronDialect& target, Json& args) {
     for (const ConfigEntry& line : source.args)
         for (const std::string_view key : line.keys) args.erase(std::string(key));
-    for (const OtherArgument& other : megatron_other_args()) args.erase(std::string(other.name));
+    for (const auto* others : {&source.other_args, &target.other_args})
+        for (const OtherArgument& other : *others) args.erase(std::string(other.name));
+}
+
+/// The source's arguments that the target keeps: all that a code of its line stated, and what says nothing of the
+/// model where another did, as that is translated.
+inline Json source_args(const MegatronDialect& target, const ModelHeader& header) {
+    const MegatronDialect* source = source_dialect(header);
+    if (!source) return Json::object();
+    Json args = carried_json(header, "args");
+    if (source->line != target.line) erase_model_args(*source, target, args);
     return args;
 }
 
@@ -101,14 +100,14 @@ inline Json combined_args(const MegatronDialect& target, const ModelHeader& head
     Json before = Json::object(), now = Json::object();
     write_config(target.args, said, before);
     write_config(target.args, header, now);
-    const bool is_same_code = source_dialect(header) == target.name;
+    const bool is_same_code = header.origin.megatron == target.code;
     for (const auto& [name, value] : now.items()) {
         const bool is_right = is_same_code && args.contains(name) && !describes_files(name) && before.contains(name) &&
                               before.at(name) == value;
         if (!is_right) args[name] = kept_of_plain(value);
     }
     Json layout = layout_args(ranks, stages);
-    if (!is_same_code) layout["use_legacy_models"] = target.name == "lm";
+    if (!is_same_code) layout["use_legacy_models"] = target.legacy_models;
     for (const auto& [name, value] : layout.items())
         if (args.contains(name)) args[name] = value;
     return args;

@@ -13,18 +13,20 @@
 #include <vector>
 
 #include "crossdock/core/join_lists.hpp"
-#include "crossdock/family/megatron/dialect.hpp"
+#include "crossdock/family/megatron/dialects.hpp"
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/family/loader.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
 #include "crossdock/plugin/megatron/choose_dialect.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
+#include "crossdock/plugin/megatron/contradictions.hpp"
 #include "crossdock/plugin/megatron/evidence.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
+#include "crossdock/plugin/megatron/ignored_arguments.hpp"
+#include "crossdock/plugin/megatron/rank_files.hpp"
 #include "crossdock/plugin/megatron/ranks.hpp"
 #include "crossdock/plugin/megatron/sizes.hpp"
-#include "crossdock/plugin/megatron/statements.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
@@ -69,10 +71,10 @@ inline std::optional<std::uint64_t> stated_words(const MegatronLoaderOptions& op
     const std::string file = options.vocab_file.string();
     const auto words = count_words(options.vocab_file);
     if (!words && !number)
-        throw Error(
-            to_text("--vocab_file ", file, ": is no list of words (JSON, or a word a line); give --true_vocab_size"));
+        throw Error(to_text("vocab_file ", file,
+                            ": is no list of words (JSON, or a word a line); give the option true_vocab_size"));
     if (words && number && words != number)
-        throw Error(to_text("--vocab_file ", file, ": holds ", *words, " words, --true_vocab_size says ", *number,
+        throw Error(to_text("vocab_file ", file, ": holds ", *words, " words, true_vocab_size says ", *number,
                             "; give one of them"));
     return number ? number : words;
 }
@@ -96,23 +98,25 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     const std::string where = to_text("args of ", files.directory.string());
     ModelHeader header;
     header.origin.format = to_text("Megatron (", dialect.name, ")");
+    header.origin.megatron = dialect.code;
+    header.origin.may_ignore = true;
     dialect.constants(header);
-    require_understood(with_other_args(dialect.args), content.not_understood, where);
-    read_config(dialect.args, content.args, header, where);
+    require_understood(with_other_args(dialect.args, dialect.other_args), content.args.not_understood, where);
+    read_config(dialect.args, content.args.values, header, where);
     read_sidecar(files.root, header);
-    read_config(config::without_defaults(dialect.args), content.args, header, where);
+    read_config(config::without_defaults(dialect.args), content.args.values, header, where);
     const auto iteration = content.iteration ? content.iteration : files.iteration;
     header.training.release = iteration && iteration->release;
     if (iteration && !iteration->release) header.training.iteration = iteration->number;
-    header.origin.carried["args"] = json_text(content.kept_args, 0);
-    mark_assumed(dialect, content.args, files, header);
+    header.origin.carried["args"] = json_text(content.args.kept, 0);
+    mark_assumed(dialect, content.args.values, files, header);
     return header;
 }
 
 inline void apply_options(const MegatronLoaderOptions& options, ModelHeader& header) {
     if (const auto words = stated_words(options)) header.true_vocab_size = words;
     if (!options.position_embedding_type.empty())
-        in_context("--position_embedding_type", [&] { read_positions(options.position_embedding_type, header); });
+        in_context("position_embedding_type", [&] { read_positions(options.position_embedding_type, header); });
     const bool is_any_decoder = options.model_type == "GPT" && !header.model_type.empty();
     if (!options.model_type.empty() && !is_any_decoder) header.model_type = options.model_type;
     apply_overrides(options.overrides, header);
@@ -125,10 +129,10 @@ inline void note_given(const MegatronLoaderOptions& options, ModelHeader& header
     if (options.true_vocab_size || !options.vocab_file.empty()) header.origin.given.insert("true_vocab_size");
 }
 
-/// Throws Error when --model_type is unknown, or speaks of a model that the tensors are not of.
+/// Throws Error when model_type is unknown, or speaks of a model that the tensors are not of.
 inline void check_megatron_type(const ModelHeader& header, const std::string& type) {
     const auto contradict = [&](std::string_view what) {
-        throw Error(to_text("--model_type ", type, " contradicts the checkpoint, which has ", what));
+        throw Error(to_text("model_type ", type, " contradicts the checkpoint, which has ", what));
     };
     if (type.empty()) return;
     if (type == "BERT") return is_bert(header) ? void() : contradict("none of BERT's heads and no token types");
@@ -143,69 +147,76 @@ inline void check_megatron_type(const ModelHeader& header, const std::string& ty
     constexpr std::array llamas{"llama", "llama2", "llama3", "codellama", "mistral", "gemma"};
     if (std::find(llamas.begin(), llamas.end(), type) == llamas.end())
         throw UsageError(
-            to_text("--model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined_list(llamas)));
+            to_text("model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined_list(llamas)));
     if (header.norm != NormKind::rms) contradict("layer norms");
     if (!header.mlp.gated) contradict("an MLP without a gate");
     if (header.parallel_attention) contradict("parallel attention");
 }
 
-/// In which order rows of q, k and v stand; Megatron-Core has only the latest.
-inline double qkv_version(const MegatronSizeOptions& options, const MegatronContent& content,
-                          const MegatronDialect& dialect) {
-    if (dialect.name == "mcore") return 3.0;
+/// Which order of q, k and v rows the files have; what states none is of version 0.
+inline double qkv_version(const MegatronSizeOptions& options, const MegatronContent& content) {
     if (options.checkpoint_version) return static_cast<double>(*options.checkpoint_version);
     return content.checkpoint_version.value_or(0);
 }
 
-inline void reorder_qkv(std::vector<StageTensors>& stages, double version, const ModelHeader& header,
-                        const std::filesystem::path& directory) {
-    if (version >= 2.0) return;
-    for (StageTensors& stage : stages) {
-        std::vector<TensorDict> ranks;
-        for (std::size_t rank = 0; rank < stage.size(); ++rank)
-            ranks.push_back(
-                in_context(directory.string(), [&] { return in_latest_order(stage.rank(rank), version, header); }));
-        stage = StageTensors(std::move(ranks));
-    }
+/// Throws Error when a model has grouped queries and its files an order of rows that was before these.
+inline void require_multi_head(const OpenCheckpoint& open, const MegatronDialect& dialect, double version) {
+    if (open.table != &dialect.table && !require::multi_head.holds(open.header))
+        throw Error(to_text(open.description, ": checkpoint_version ", Json(version).dump(),
+                            " knows no grouped queries, and the model has them; if its files are newer, give the "
+                            "option checkpoint_version"));
 }
 
-/// Opens the stages under the names of the dialect's table, and places their layers.
-inline void open_stages(const MegatronContent& content, const MegatronDialect& dialect, const MegatronFiles& files,
+/// The tensors under the names that the dialect's tables have.
+inline TensorDict in_latest_spelling(std::vector<NamedTensor> tensors, const MegatronDialect& dialect) {
+    TensorDict dict;
+    for (NamedTensor& entry : tensors) {
+        for (const auto& [older, latest] : dialect.older_spellings)
+            entry.name = replaced(std::move(entry.name), older, latest);
+        dict.add(std::move(entry));
+    }
+    return dict;
+}
+
+/// Opens the stages under the names of the dialect's tables, and places their layers.
+inline void open_stages(MegatronContent& content, const MegatronDialect& dialect, const MegatronFiles& files,
                         OpenCheckpoint& open) {
-    for (const auto& stage : content.stages) {
-        std::vector<TensorDict> ranks;
-        for (const TensorDict& rank : stage)
-            ranks.push_back(in_context(files.directory.string(), [&] { return in_latest_spelling(rank, dialect); }));
-        open.stages.emplace_back(std::move(ranks));
+    for (auto rank = content.ranks.begin(); rank != content.ranks.end();) {
+        std::vector<TensorDict> tensors;
+        std::vector<RankCoordinates> places;
+        for (const std::uint64_t stage = rank->at.pipeline; rank != content.ranks.end() && rank->at.pipeline == stage;
+             ++rank) {
+            tensors.push_back(in_context(files.directory.string(),
+                                         [&] { return in_latest_spelling(std::move(rank->tensors), dialect); }));
+            places.push_back(rank->at);
+        }
+        open.stages.emplace_back(std::move(tensors), std::move(places));
     }
     open.first.prefix = chunk_prefix(content.chunks.front(), '/');
     open.last.prefix = chunk_prefix(content.chunks.back(), '/');
-    open.layers = place_layers(open.stages, content.chunks, dialect.table);
+    open.layers = place_layers(open.stages, content.chunks, *open.table);
     if (open.layers.empty()) throw Error(to_text(files.directory.string(), ": holds no transformer layers"));
 }
 
-/// Sizes that the tensors tell, and rows of q, k and v in the order that follows from them.
-inline void complete_from_tensors(const MegatronContent& content, const MegatronDialect& dialect,
-                                  const MegatronFiles& files, const MegatronSizeOptions& options,
-                                  OpenCheckpoint& open) {
+/// Sizes that the tensors tell.
+inline void complete_from_tensors(const MegatronContent& content, const MegatronFiles& files, OpenCheckpoint& open) {
     ModelHeader& header = open.header;
     const std::string where = to_text("args of ", files.directory.string());
     const TensorSizes sizes(open, files.directory);
-    require_all_ranks(files, content.args, sizes.ffn_columns(), open.layers.size());
+    require_all_ranks(files, content.args.values, sizes.ffn_columns(), open.layers.size());
     if (header.num_layers != 0 && header.num_layers != open.layers.size())
         throw Error(to_text(where, ": say ", header.num_layers, " layers, the files hold ", open.layers.size()));
     header.num_layers = open.layers.size();
-    find_sizes(sizes, content.has_args, where, header);
-    reorder_qkv(open.stages, qkv_version(options, content, dialect), header, files.directory);
+    find_sizes(sizes, content.args.stated, where, header);
 }
 
 /// What the user is told of the files.
 inline void add_notices(const MegatronContent& content, const MegatronFiles& files,
                         const std::vector<std::string>& ignored, std::vector<std::string>& notices) {
     notices.insert(notices.end(), ignored.begin(), ignored.end());
-    if (!content.left_args.empty())
-        notices.push_back(
-            to_text("arguments that hold objects of Python classes are not kept: ", joined_list(content.left_args)));
+    if (!content.args.left_out.empty())
+        notices.push_back(to_text("arguments that hold objects of Python classes are not kept: ",
+                                  joined_list(content.args.left_out)));
     notices.insert(notices.end(), content.notices.begin(), content.notices.end());
     notices.insert(notices.end(), files.notices.begin(), files.notices.end());
 }
@@ -215,30 +226,32 @@ inline void add_notices(const MegatronContent& content, const MegatronFiles& fil
 /// Opens a Megatron checkpoint of any dialect, size and age.
 inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const MegatronFiles files = find_megatron_files(options.load_dir, options.load_iters);
-    detail::MegatronContent content = detail::read_megatron_files(files);
+    detail::MegatronContent content = detail::read_rank_files(files);
     const MegatronDialect& dialect = detail::choose_dialect(options.source_dialect, content, files.directory);
-    detail::require_agreement(content, with_other_args(dialect.args));
-    std::vector<std::string> ignored = detail::ignore_arguments(options.ignore, dialect.name, content);
-    OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files), .table = &dialect.table};
+    detail::require_agreement(content, with_other_args(dialect.args, dialect.other_args));
+    std::vector<std::string> ignored = detail::ignore_arguments(options.ignore, dialect, content);
+    const double version = detail::qkv_version(options.sizes, content);
+    OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files),
+                        .table = &table_of_version(dialect, version)};
     ModelHeader& header = open.header;
     const std::string where = to_text("args of ", files.directory.string());
     detail::apply_sizes(options.sizes, header);
     detail::open_stages(content, dialect, files, open);
-    detail::complete_from_tensors(content, dialect, files, options.sizes, open);
+    detail::complete_from_tensors(content, files, open);
     detail::TensorEvidence(open).apply(files.directory);
     detail::note_given(options, header);
-    detail::assume_defaults(content.has_args || std::filesystem::exists(files.root / sidecar_name), where, header,
+    detail::assume_defaults(content.args.stated || std::filesystem::exists(files.root / sidecar_name), where, header,
                             open.notices);
     if (!header.mlp.gated && !header.mlp.activation) {  // unless told otherwise
         header.mlp.activation = Activation::gelu_erf;
         header.origin.assumed.insert("activation");
     }
-    detail::forget_ungated_activation(content.args, dialect.name, files.root, header);
+    detail::forget_ungated_activation(content.args.values, dialect, files.root, header);
     if (options.position_embedding_type.empty())
-        detail::Contradictions(content.args, dialect.name, where).check_positions(header);
-    detail::Contradictions(content.args, dialect.name, where).check(header);
+        detail::Contradictions(content.args.values, dialect, where).check_positions(header);
+    detail::Contradictions(content.args.values, dialect, where).check(header);
     detail::apply_options(options, header);
-    find_other_args(content.args, dialect.name, header);
+    find_other_args(content.args.values, dialect.other_args, header);
     detail::check_megatron_type(header, options.model_type);
     complete_sizes(header, where);
     header.training.previous_tensor_parallel_size = open.stages.front().size();
@@ -246,9 +259,10 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     header.origin.directory = options.load_dir;
     header.origin.companions = find_companions(files.root, open.notices);
     open.description = where;
+    detail::require_multi_head(open, dialect, version);
     detail::add_notices(content, files, ignored, open.notices);
     if (!options.megatron_path.empty())
-        open.notices.push_back("--megatron_path has no effect: Megatron's code is not needed");
+        open.notices.push_back("megatron_path has no effect: Megatron's code is not needed");
     return open;
 }
 

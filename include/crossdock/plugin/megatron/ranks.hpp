@@ -10,6 +10,7 @@
 
 #include "crossdock/family/config_table.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
+#include "crossdock/plugin/megatron/files.hpp"
 
 namespace crossdock::detail {
 
@@ -45,7 +46,7 @@ inline std::string_view differing_argument(const ConfigTable& table, const Megat
 
 /// Throws Error where the files of two ranks state different things: they belong to different checkpoints.
 inline void require_agreement(const MegatronContent& content, const ConfigTable& table) {
-    const MegatronStatement& first = content.statements.front().front();
+    const MegatronStatement& first = content.ranks.front().statement;
     const MegatronStatement* with_args = nullptr;  // the first that has any
     const auto disagree = [](std::string_view what, const MegatronStatement& a, std::string_view in_a,
                              const MegatronStatement& b, std::string_view in_b) {
@@ -55,20 +56,20 @@ inline void require_agreement(const MegatronContent& content, const ConfigTable&
     const auto version_text = [](const std::optional<double>& version) {
         return version ? Json(*version).dump() : std::string("nothing, which is 0");
     };
-    for (const auto& stage : content.statements)
-        for (const MegatronStatement& other : stage) {
-            if (first.iteration && other.iteration && *first.iteration != *other.iteration)
-                disagree("the iteration", first, first.iteration->text(), other, other.iteration->text());
-            if (first.checkpoint_version.value_or(0) != other.checkpoint_version.value_or(0))
-                disagree("checkpoint_version", first, version_text(first.checkpoint_version), other,
-                         version_text(other.checkpoint_version));
-            if (!other.args.stated) continue;
-            if (!with_args) with_args = &other;
-            const std::string key(differing_argument(table, with_args->args, other.args));
-            if (!key.empty())
-                disagree(key, *with_args, json_shown(stated(with_args->args, key)), other,
-                         json_shown(stated(other.args, key)));
-        }
+    for (const MegatronRank& rank : content.ranks) {
+        const MegatronStatement& other = rank.statement;
+        if (first.iteration && other.iteration && *first.iteration != *other.iteration)
+            disagree("the iteration", first, first.iteration->text(), other, other.iteration->text());
+        if (first.checkpoint_version.value_or(0) != other.checkpoint_version.value_or(0))
+            disagree("checkpoint_version", first, version_text(first.checkpoint_version), other,
+                     version_text(other.checkpoint_version));
+        if (!other.args.stated) continue;
+        if (!with_args) with_args = &other;
+        const std::string key(differing_argument(table, with_args->args, other.args));
+        if (!key.empty())
+            disagree(key, *with_args, json_shown(stated(with_args->args, key)), other,
+                     json_shown(stated(other.args, key)));
+    }
 }
 
 /// Throws Error where args speak of more ranks than there are and the tensors are too few for the model; args that a

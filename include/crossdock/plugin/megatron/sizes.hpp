@@ -29,7 +29,7 @@ namespace detail {
 inline void apply_sizes(const MegatronSizeOptions& options, ModelHeader& header) {
     const auto apply = [&](const auto& option, const HeaderField<std::uint64_t>& field, const char* name) {
         if (!option) return;
-        if (*option == 0) throw UsageError(to_text("--", name, " is 0"));
+        if (*option == 0) throw UsageError(to_text(name, " is 0, expected at least 1"));
         field(header) = *option;
         header.origin.given.insert(name);
     };
@@ -94,7 +94,7 @@ inline void find_sizes(const TensorSizes& sizes, bool has_args, std::string_view
                             has_args ? " do not state num_attention_heads"
                                      : " are missing, and no tensor tells the "
                                        "number of attention heads",
-                            "; give --num_attention_heads, or --kv_channels for the rows of "
+                            "; give the option num_attention_heads, or kv_channels for the rows of "
                             "one head (heads × rows are ",
                             columns, ", the columns of '", sizes.attention_name(), "')"));
     const bool has_heads = header.attention.num_attention_heads != 0;
@@ -103,8 +103,8 @@ inline void find_sizes(const TensorSizes& sizes, bool has_args, std::string_view
         throw Error(to_text(where, ": '", sizes.attention_name(), "' has ", columns,
                             " columns, which do not divide into ", known,
                             has_heads ? " attention heads" : " rows of a head",
-                            "; see --num_attention_heads and "
-                            "--kv_channels"));
+                            "; see the options num_attention_heads and "
+                            "kv_channels"));
     (has_heads ? header.attention.kv_channels : header.attention.num_attention_heads) = columns / known;
 }
 
@@ -116,7 +116,7 @@ inline void assume_defaults(bool has_statements, std::string_view where, ModelHe
     const auto assume = [&](const char* field, const std::string& value, const char* option) {
         if (header.origin.given.contains(field)) return;
         header.origin.assumed.insert(field);
-        assumed.push_back(to_text(field, " ", value, " (--", option, ")"));
+        assumed.push_back(to_text(field, " ", value, " (option ", option, ")"));
     };
     if (!header.mlp.activation)
         header.mlp.activation = header.mlp.gated      ? Activation::silu
@@ -129,7 +129,7 @@ inline void assume_defaults(bool has_statements, std::string_view where, ModelHe
         if (header.attention.rope_theta) assume("rope_theta", Json(*header.attention.rope_theta).dump(), "rope_theta");
     }
     if (!header.max_position_embeddings && !header.origin.given.contains("max_position_embeddings"))
-        assumed.emplace_back("no max_position_embeddings (--max_position_embeddings)");
+        assumed.emplace_back("no max_position_embeddings (option max_position_embeddings)");
     if (assumed.empty()) return;
     notices.push_back(to_text(where, " are missing: taken from the tensors is what they tell, assumed is ",
                               joined_list(assumed),

@@ -52,11 +52,11 @@ inline constexpr std::array<std::string_view, 5> wrapper_names{"module.", "model
                                                                "_fsdp_wrapped_module."};
 
 /// How much of the beginning of all names wrappers made.
-inline std::size_t wrapper_length(const TensorDict& dict) {
+inline std::size_t wrapper_length(const std::vector<NamedTensor>& tensors) {
     std::size_t length = 0;
-    if (dict.entries().empty()) return length;
+    if (tensors.empty()) return length;
     const auto all_begin = [&](std::string_view wrapper) {
-        return std::all_of(dict.entries().begin(), dict.entries().end(), [&](const NamedTensor& entry) {
+        return std::all_of(tensors.begin(), tensors.end(), [&](const NamedTensor& entry) {
             return std::string_view(entry.name).substr(std::min(length, entry.name.size())).starts_with(wrapper);
         });
     };
@@ -68,38 +68,49 @@ inline std::size_t wrapper_length(const TensorDict& dict) {
     return length;
 }
 
-/// Throws Error for what belongs to no model of ours, by its name: the tensors would be found to have no place later.
+/// Tensors of kinds of models that are refused by their name; they would be found to have no place later.
+struct ForeignTensors {
+    std::vector<std::string_view> name_parts;
+    std::string_view verdict;  ///< what they are and what to do, behind the tensor's name
+};
+
+inline const std::vector<ForeignTensors>& foreign_tensors() {
+    static const std::vector<ForeignTensors> all{
+        {{".lora_", ".base_layer.", ".adapter.", ".to_wrap."},
+         " belongs to an adapter (LoRA), which is not read; merge it into the weights with the program that trained "
+         "it, and convert the result"},
+        {{".self_attention.key_value.", ".attention.key_value."},
+         ": query and key_value are stored apart, as multi-query attention of bigcode-project/Megatron-LM is; that is "
+         "not read, only query_key_value in one"}};
+    return all;
+}
+
 inline void refuse_foreign(const std::string& name, const std::string& file) {
-    const auto holds = [&](std::string_view part) { return name.find(part) != std::string::npos; };
-    if (holds(".lora_") || holds(".base_layer.") || holds(".adapter.") || holds(".to_wrap."))
-        throw Error(to_text(file, ": tensor '", shortened(name),
-                            "' belongs to an adapter (LoRA), which is not read; merge it into the "
-                            "weights with the program that trained it, and convert the result"));
-    if (holds(".self_attention.key_value.") || holds(".attention.key_value."))
-        throw Error(to_text(file, ": tensor '", shortened(name),
-                            "': query and key_value are stored apart, as multi-query attention of "
-                            "bigcode-project/Megatron-LM is; that is not read, only query_key_value in one"));
+    for (const ForeignTensors& foreign : foreign_tensors())
+        for (const std::string_view part : foreign.name_parts)
+            if (name.find(part) != name.npos)
+                throw Error(to_text(file, ": tensor '", shortened(name), "'", foreign.verdict));
 }
 
 /// A rank's tensors, named "model.decoder.…" by the chunk that holds them.
-inline TensorDict model_tensors(const pickle::Value& root, const std::vector<std::string>& chunks,
-                                const std::string& file) {
-    TensorDict dict;
+inline std::vector<NamedTensor> model_tensors(const pickle::Value& root, const std::vector<std::string>& chunks,
+                                              const std::string& file) {
+    std::vector<NamedTensor> all;
     for (const std::string& chunk : chunks) {
         const pickle::Value* model = chunk_of(root, chunk);
         if (!model) throw Error(to_text(file, ": '", chunk, "' is missing, another rank has it"));
         if (!model->entries() && model->get<pickle::Object>())
             throw Error(to_text(file, ": '", chunk, "' is ", model->describe(),
                                 ", expected a dict of tensors; save the module's state_dict()"));
-        const TensorDict tensors = torch::tensors(*model, file);
+        std::vector<NamedTensor> tensors = torch::tensors(*model, file).entries();
         const std::size_t wrapped = wrapper_length(tensors);
-        for (NamedTensor entry : tensors.entries()) {
-            entry.name = chunk_prefix(chunk, '.').append(entry.name.substr(wrapped));
+        for (NamedTensor& entry : tensors) {
+            entry.name.replace(0, wrapped, chunk_prefix(chunk, '.'));
             refuse_foreign(entry.name, file);
-            dict.add(std::move(entry));
+            all.push_back(std::move(entry));
         }
     }
-    return dict;
+    return all;
 }
 
 }  // namespace crossdock::detail

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "crossdock/family/config_table.hpp"
+#include "crossdock/family/megatron/other_args.hpp"
+
+namespace crossdock {
+
+/// What an argument states outright and the tensors confirm or refute.
+struct Claim {
+    std::string_view argument;
+    /// Whether the value can be true of a model with these tensors; an argument that is not there never gets here.
+    bool (*agrees)(const Json& value, const Json& args, const ModelHeader& header);
+    std::string_view instead;  ///< what the tensors have where it does not
+};
+
+namespace detail {
+
+inline bool is_true(const Json& value) { return value.is_boolean() && value.get<bool>(); }
+inline bool is_false(const Json& value) { return value.is_boolean() && !value.get<bool>(); }
+
+namespace claim {
+
+inline bool gated_if_true(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_true(value) || h.mlp.gated;
+}
+inline bool gated(const Json&, const Json&, const ModelHeader& h) { return h.mlp.gated; }
+
+inline bool tied_if_true(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_true(value) || h.tied_embeddings;
+}
+inline bool untied_if_false(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_false(value) || !h.tied_embeddings;
+}
+inline bool untied_if_true(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_true(value) || !h.tied_embeddings;
+}
+inline bool tied_if_false(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_false(value) || h.tied_embeddings;
+}
+
+inline bool biases_if_true(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_true(value) || (h.attention.qkv_bias && h.attention.dense_bias && h.mlp.fc1_bias && h.mlp.fc2_bias);
+}
+/// q, k and v have a switch of their own.
+inline bool no_biases_if_false(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_false(value) || !(h.attention.dense_bias || h.mlp.fc1_bias || h.mlp.fc2_bias);
+}
+inline bool qkv_bias_if_true(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_true(value) || h.attention.qkv_bias;
+}
+/// add_bias_linear gives q, k and v their biases too.
+inline bool no_qkv_bias_if_all_false(const Json& value, const Json& args, const ModelHeader& h) {
+    return !is_false(value) || !is_false(argument(args, "add_bias_linear")) || !h.attention.qkv_bias;
+}
+
+inline bool layer_norm_unless_rms(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_text(value, {"RMSNorm"}) || h.norm != NormKind::layer;
+}
+inline bool rms_norm_unless_layer(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_text(value, {"LayerNorm"}) || h.norm == NormKind::layer;
+}
+
+}  // namespace claim
+
+}  // namespace detail
+
+/// What Megatron-LLM's arguments claim of the tensors.
+inline std::vector<Claim> megatron_llm_claims() {
+    namespace claim = detail::claim;
+    return {{"swiglu", claim::gated_if_true, "an MLP without a gate"},
+            {"quick_geglu", claim::gated_if_true, "an MLP without a gate"},
+            {"glu_activation", claim::gated, "an MLP without a gate"},
+            {"tie_embed_logits", claim::tied_if_true, "a head of their own"},
+            {"tie_embed_logits", claim::untied_if_false, "no head of their own"}};
+}
+
+/// What NVIDIA's arguments claim of the tensors: add_bias_linear of all linear layers, add_qkv_bias of q, k and v.
+inline std::vector<Claim> megatron_nvidia_claims() {
+    namespace claim = detail::claim;
+    return {{"swiglu", claim::gated_if_true, "an MLP without a gate"},
+            {"quick_geglu", claim::gated_if_true, "an MLP without a gate"},
+            {"untie_embeddings_and_output_weights", claim::tied_if_false, "a head of their own"},
+            {"untie_embeddings_and_output_weights", claim::untied_if_true, "no head of their own"},
+            {"add_bias_linear", claim::biases_if_true, "linear layers without biases"},
+            {"add_bias_linear", claim::no_biases_if_false, "linear layers with biases"},
+            {"add_qkv_bias", claim::no_qkv_bias_if_all_false, "biases of q, k and v"},
+            {"add_qkv_bias", claim::qkv_bias_if_true, "no biases of q, k and v"},
+            {"normalization", claim::layer_norm_unless_rms, "norms with biases"},
+            {"normalization", claim::rms_norm_unless_layer, "norms without biases"}};
+}
+
+}  // namespace crossdock
