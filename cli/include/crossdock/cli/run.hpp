@@ -51,6 +51,7 @@ inline void print_overview(const std::vector<Command>& commands) {
 
 inline int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words) {
     std::vector<std::string> names;
+    names.reserve(commands.size());
     for (const Command& command : commands) names.push_back(command.syntax.command);
     if (words.empty())
         throw UsageError(
