@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "crossdock/plugin/builtin.hpp"
 #include "compiled_plugins.hpp"
+#include "crossdock/plugin/builtin.hpp"
 
 namespace crossdock::cli {
 

@@ -10,6 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 preset=release
+environment=
 packages=(catch2 unzip)
 interop_python=
 while (($#)); do
@@ -26,9 +27,12 @@ tools/install-dependencies.sh "${packages[@]}"
 if [[ -n $interop_python ]]; then
     # Debian's own Python: python3-venv belongs to it, and not to another that may come first in PATH.
     [[ -x $interop_python ]] || /usr/bin/python3 -m venv build/interop-venv
-    "$interop_python" -m pip install --quiet --requirement tests/interop/requirements.txt
+    # It is loaded while the compilers run.
+    "$interop_python" -m pip install --quiet --requirement tests/interop/requirements.txt &
+    environment=$!
 fi
 
 cmake --preset "$preset" -DCROSSDOCK_INTEROP_PYTHON="$interop_python"
 cmake --build --preset "$preset"
+[[ -z $environment ]] || wait "$environment"
 ctest --preset "$preset"

@@ -14,7 +14,7 @@
 namespace crossdock {
 
 /// "major.minor.patch"
-inline constexpr std::string_view version =
+inline constexpr std::string_view library_version =
     CROSSDOCK_JOIN_VERSION(CROSSDOCK_VERSION_MAJOR, CROSSDOCK_VERSION_MINOR, CROSSDOCK_VERSION_PATCH);
 
 }  // namespace crossdock

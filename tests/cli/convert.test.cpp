@@ -110,8 +110,7 @@ TEST_CASE("the reference's own command line works unchanged", "[cli]") {
                                                     "5",
                                                     "--no_checking"});
     CHECK(result.exit_code == 0);
-    CHECK_THAT(result.err,
-               ContainsSubstring("warning: megatron_path has no effect: Megatron's code is not needed\n"));
+    CHECK_THAT(result.err, ContainsSubstring("warning: megatron_path has no effect: Megatron's code is not needed\n"));
     CHECK(std::filesystem::exists(directory / "out/release/mp_rank_01_001/model_optim_rng.pt"));
     check_equal(data + "/megatron-llm/llama2-gqa-tp2pp2", directory / "out");
 }

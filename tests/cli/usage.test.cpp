@@ -29,7 +29,7 @@ std::string usage_error(std::vector<std::string> arguments) {
 TEST_CASE("the version is one line", "[cli]") {
     const ProgramResult result = crossdock_program({"--version"});
     CHECK(result.exit_code == 0);
-    CHECK(result.out == "crossdock " + std::string(crossdock::version) + "\n");
+    CHECK(result.out == "crossdock " + std::string(crossdock::library_version) + "\n");
     CHECK(result.err.empty());
 }
 

@@ -46,18 +46,19 @@ Experts numbered_experts(std::uint64_t layer) {
 
 /// An expert's tensors under names of their own; its rows and columns cut by tensor-parallel ranks.
 Rows<Experts> numbered_table() {
-    return {{{&Experts::gate, &Experts::up},
-             {"layers/{}/experts.{e}.fc1"},
-             gate_over_up,
-             {Cut{0, Group::expert}, Cut{1, Group::tensor}}},
-            {{&Experts::down}, {"layers/{}/experts.{e}.fc2"}, as_is, {Cut{0, Group::expert}, Cut{2, Group::tensor}}}};
+    return Rows<Experts>{
+        {{&Experts::gate, &Experts::up},
+         {"layers/{}/experts.{e}.fc1"},
+         gate_over_up,
+         {Cut{0, Group::expert}, Cut{1, Group::tensor}}},
+        {{&Experts::down}, {"layers/{}/experts.{e}.fc2"}, as_is, {Cut{0, Group::expert}, Cut{2, Group::tensor}}}};
 }
 
 /// All layers in one tensor, which has an axis for them and one for the experts.
 Rows<Experts> stacked_table() {
-    return {{{&Experts::gate}, {"gate[{}]"}, as_is, Cut{0, Group::expert}},
-            {{&Experts::up}, {"up[{}]"}},
-            {{&Experts::down}, {"down[{}]"}}};
+    return Rows<Experts>{{{&Experts::gate}, {"gate[{}]"}, as_is, Cut{0, Group::expert}},
+                         {{&Experts::up}, {"up[{}]"}},
+                         {{&Experts::down}, {"down[{}]"}}};
 }
 
 std::vector<RankCoordinates> expert_by_tensor(std::uint64_t experts, std::uint64_t tensors) {

@@ -141,7 +141,7 @@ TEST_CASE("of several layouts the first whose weights are there is read, or the 
     ToyLoader toys({.load_dir = scratch / "toy"});
     CHECK(toys.header().origin.format == "toy (llama)");
     CHECK_THAT(joined_list(toys.notices()),
-               ContainsSubstring("holds none of the weights that belong to config.json; toy.json and toy.safetensors "
+               ContainsSubstring("has none of the weights that belong to config.json; toy.json and toy.safetensors "
                                  "are read"));
     std::filesystem::copy(golden("hf/llama2-gqa") / "model.safetensors", scratch / "toy");
     ToyLoader hub({.load_dir = scratch / "toy"});

@@ -9,6 +9,7 @@
 int main() {
     const crossdock::Tensor tensor = crossdock::from_vector(std::vector<float>{1, 2, 3}, {3});
     std::thread([&] {
-        std::cout << "uses crossdock " << crossdock::version << ", " << crossdock::zip::crc32(tensor.bytes()) << '\n';
+        std::cout << "uses crossdock " << crossdock::library_version << ", " << crossdock::zip::crc32(tensor.bytes())
+                  << '\n';
     }).join();
 }

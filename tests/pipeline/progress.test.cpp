@@ -9,8 +9,8 @@ using detail::ProgressReporter;
 
 TEST_CASE("the header tells the bytes of the whole model", "[pipeline]") {
     test::SyntheticLoader loader(test::small_header(), 1);
-    std::uint64_t bytes = byte_count(loader.embeddings()) + byte_count(loader.final_norm()) +
-                          byte_count(loader.output_layer());
+    std::uint64_t bytes =
+        byte_count(loader.embeddings()) + byte_count(loader.final_norm()) + byte_count(loader.output_layer());
     for (std::uint64_t index = 0; index < 3; ++index) bytes += byte_count(loader.layer(index));
     CHECK(expected_model_bytes(loader.header(), DType::f32) == bytes);
     CHECK(expected_model_bytes(loader.header(), DType::bf16) == bytes / 2);

@@ -2,10 +2,10 @@
 #include <filesystem>
 
 #include "crossdock/container/torch/writer.hpp"
+#include "crossdock/family/original/files.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/pipeline/inspect.hpp"
 #include "crossdock/pipeline/verify.hpp"
-#include "crossdock/family/original/files.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 #include "support/memory_source.hpp"

@@ -94,15 +94,16 @@ auto read_into(const HeaderField<T>& field) {
 
 /// A header field under one key.
 template <class T>
-ConfigEntry entry(std::vector<std::string_view> keys, const HeaderField<T>& field, Json absent = nullptr) {
+[[gnu::noinline]] ConfigEntry entry(std::vector<std::string_view> keys, const HeaderField<T>& field,
+                                    Json absent = nullptr) {
     return {std::move(keys), std::move(absent), read_into(field),
             [field](const ModelHeader& header) { return detail::json_of(field(header)); }};
 }
 
 /// A header field that need not be known; `unknown` is written where it is not.
 template <class T>
-ConfigEntry entry_or(std::vector<std::string_view> keys, const HeaderField<std::optional<T>>& field, Json unknown,
-                     Json absent = nullptr) {
+[[gnu::noinline]] ConfigEntry entry_or(std::vector<std::string_view> keys, const HeaderField<std::optional<T>>& field,
+                                       Json unknown, Json absent = nullptr) {
     return {std::move(keys), std::move(absent), read_into(field),
             [field, unknown = std::move(unknown)](const ModelHeader& header) {
                 return field(header) ? Json(*(field(header))) : unknown;
@@ -110,23 +111,24 @@ ConfigEntry entry_or(std::vector<std::string_view> keys, const HeaderField<std::
 }
 
 /// A key that is always written with this value and tells nothing when read.
-inline ConfigEntry fixed(std::string_view key, Json value) {
+[[gnu::noinline]] inline ConfigEntry fixed(std::string_view key, Json value) {
     return {{key}, nullptr, nullptr, [value = std::move(value)](const ModelHeader&) { return value; }};
 }
 
 /// A key that is only written.
-inline ConfigEntry written(std::string_view key, std::function<Json(const ModelHeader&)> write) {
+[[gnu::noinline]] inline ConfigEntry written(std::string_view key, std::function<Json(const ModelHeader&)> write) {
     return {{key}, nullptr, nullptr, std::move(write)};
 }
 
 /// A key that is only read.
-inline ConfigEntry understood(std::vector<std::string_view> keys, std::function<void(const Json&, ModelHeader&)> read,
-                              Json absent = nullptr) {
+[[gnu::noinline]] inline ConfigEntry understood(std::vector<std::string_view> keys,
+                                                std::function<void(const Json&, ModelHeader&)> read,
+                                                Json absent = nullptr) {
     return {std::move(keys), std::move(absent), std::move(read), nullptr};
 }
 
 /// The same line, for a value that must be known where its key is there.
-inline ConfigEntry stated(ConfigEntry line) {
+[[gnu::noinline]] inline ConfigEntry stated(ConfigEntry line) {
     line.read = [read = std::move(line.read)](const Json& value, ModelHeader& header) {
         if (value.is_null()) throw Error("is null, expected a value");
         read(value, header);
@@ -135,8 +137,8 @@ inline ConfigEntry stated(ConfigEntry line) {
 }
 
 /// A size: null says that it follows from others, 0 is no size.
-inline ConfigEntry size_entry(std::vector<std::string_view> keys, const HeaderField<std::uint64_t>& field,
-                              Json absent = nullptr) {
+[[gnu::noinline]] inline ConfigEntry size_entry(std::vector<std::string_view> keys,
+                                                const HeaderField<std::uint64_t>& field, Json absent = nullptr) {
     ConfigEntry line = entry(std::move(keys), field, std::move(absent));
     line.read = [field](const Json& value, ModelHeader& header) {
         field(header) = value.is_null() ? 0 : detail::json_as<std::uint64_t>(value);

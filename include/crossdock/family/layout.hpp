@@ -37,10 +37,10 @@ using Notices = std::vector<std::string>;
 class LayoutTables {
 public:
     LayoutTables() = default;
-    LayoutTables(TensorTable table) : only_(std::make_shared<const TensorTable>(std::move(table))) {}  // NOLINT
+    LayoutTables(TensorTable table) : only_(std::make_shared<const TensorTable>(std::move(table))) {}
     /// From a function or a lambda without captures.
     template <std::convertible_to<const TensorTable& (*)(const ModelHeader&)> Choose>
-    LayoutTables(Choose choose) : choose_(choose) {}  // NOLINT: a table is what it stands for
+    LayoutTables(Choose choose) : choose_(choose) {}
 
     bool empty() const noexcept { return !only_ && !choose_; }
     const TensorTable& operator()(const ModelHeader& header) const { return only_ ? *only_ : choose_(header); }

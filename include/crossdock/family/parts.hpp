@@ -68,7 +68,7 @@ inline std::uint64_t copies_of(const Tensor& shard, std::size_t parts, std::uint
     return is_replicated ? rows / whole_rows : 1;
 }
 
-/// The same tensor of every part, as one. A part whose key/value rows are those of the `copies - 1` parts behind it as
+/// The same tensor of every part, as one. A part whose key/value rows are those of the `copies - 1` parts after it as
 /// well stands for them all.
 inline Tensor joined_parts(std::span<const TensorDict> parts, const NamedTensor& first, std::size_t axis,
                            std::uint64_t copies, std::vector<std::string>& mixed) {

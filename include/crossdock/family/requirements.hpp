@@ -54,7 +54,7 @@ inline constexpr Requirement learned_positions{
     "no learned position table", [](const ModelHeader& h) { return h.positions == PositionKind::learned; }};
 inline constexpr Requirement sequential{"parallel attention (parallel_attention)",
                                         [](const ModelHeader& h) { return !h.parallel_attention; }};
-inline constexpr Requirement pre_norm{"norms behind the blocks (post_norm)",
+inline constexpr Requirement pre_norm{"norms after the blocks (post_norm)",
                                       [](const ModelHeader& h) { return !h.post_norm && !h.embedding_norm; }};
 inline constexpr Requirement final_norm{"no final norm", [](const ModelHeader& h) { return h.final_norm; }};
 inline constexpr Requirement gated{"an MLP without a gate", [](const ModelHeader& h) { return h.mlp.gated; }};
@@ -109,7 +109,7 @@ inline constexpr Requirement silu{"an activation other than silu", [](const Mode
                                       return h.mlp.activation.value_or(Activation::silu) == Activation::silu;
                                   }};
 
-/// Of decoders as Llama's: RMS norms in front of the blocks, rotary positions, a gated MLP.
+/// Of decoders as Llama's: RMS norms before the blocks, rotary positions, a gated MLP.
 inline std::vector<Requirement> rms_decoder() {
     return {decoder_only, rms_norm, rotary, full_rotary, sequential, pre_norm, final_norm, gated};
 }

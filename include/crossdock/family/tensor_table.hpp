@@ -34,6 +34,7 @@ struct Row {
     std::vector<std::string> replicated{};
 };
 
+/// Write the type in front of the braces: GCC 12 breaks down where it has to convert nested ones by itself.
 template <class Message>
 using Rows = std::vector<Row<Message>>;
 

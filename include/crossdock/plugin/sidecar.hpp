@@ -46,7 +46,7 @@ inline void read_sidecar(const std::filesystem::path& directory, ModelHeader& he
 inline void write_sidecar(const std::filesystem::path& directory, const ModelHeader& header,
                           const std::vector<std::string>& flags) {
     Json json;
-    json["crossdock"] = version;
+    json["crossdock"] = library_version;
     json["source_format"] = header.origin.format;
     if (!header.family.empty()) json["family"] = header.family;
     if (!header.model_type.empty()) json["model_type"] = header.model_type;

@@ -14,7 +14,7 @@ namespace crossdock {
 class CarriedText {
 public:
     CarriedText() : CarriedText(std::string()) {}
-    CarriedText(std::string text) : content_(std::make_shared<Content>(std::move(text))) {}  // NOLINT: is a text
+    CarriedText(std::string text) : content_(std::make_shared<Content>(std::move(text))) {}
     /// A text whose value is known already.
     template <class T>
     CarriedText(std::string text, T value) : CarriedText(std::move(text)) {

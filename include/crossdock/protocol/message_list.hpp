@@ -47,10 +47,16 @@ struct Key {
     std::uint64_t index = 0;
 };
 
+/// Whether a type of message comes once for each of something, such as a layer.
+template <class M>
+inline constexpr bool comes_in_numbers = requires(const ModelHeader& header) {
+    M::count(header);
+};
+
 /// How many messages of a type a model with this header has.
 template <class M>
 std::uint64_t message_count(const ModelHeader& header) {
-    if constexpr (requires { M::count(header); }) {
+    if constexpr (comes_in_numbers<M>) {
         return M::count(header);
     } else {
         const auto& fields = tensor_fields<M>;

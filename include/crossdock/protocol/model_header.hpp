@@ -92,7 +92,7 @@ struct LayerKind {
     bool operator==(const LayerKind&) const = default;
 };
 
-/// Which of BERT's parts behind the layers there are.
+/// Which of BERT's parts there are after the layers.
 struct BertHeads {
     bool pooler = false;
     bool lm_head = false;
@@ -159,7 +159,7 @@ struct ModelHeader {
     bool headless = false;            ///< no output layer although it is not tied: an embedding model
     bool parallel_attention = false;  ///< attention and MLP side by side: no post-attention norm
     bool parallel_norm = false;       ///< with parallel_attention: the MLP has a norm of its own
-    bool post_norm = false;           ///< norms behind the blocks: an output norm instead of an input norm
+    bool post_norm = false;           ///< norms after the blocks: an output norm instead of an input norm
     bool embedding_norm = false;
     bool final_norm = true;
     std::optional<double> norm_epsilon;

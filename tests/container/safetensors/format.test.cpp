@@ -176,8 +176,9 @@ TEST_CASE("safetensors header refuses offsets that contradict dtype and shape", 
 }
 
 TEST_CASE("safetensors header refuses holes between tensors", "[container][safetensors]") {
-    CHECK_THROWS_WITH(parse_header(to_text("{", bytes_entry("a", 1, 4), "}"), 4),
-                      "tensor 'a': begins at byte 1 of the data, expected 0, the start of the data; holes are not allowed");
+    CHECK_THROWS_WITH(
+        parse_header(to_text("{", bytes_entry("a", 1, 4), "}"), 4),
+        "tensor 'a': begins at byte 1 of the data, expected 0, the start of the data; holes are not allowed");
     CHECK_THROWS_WITH(
         parse_header(to_text("{", bytes_entry("b", 5, 8), ",", bytes_entry("a", 0, 4), "}"), 8),
         "tensor 'b': begins at byte 5 of the data, expected 4, the end of tensor 'a'; holes are not allowed");

@@ -66,7 +66,7 @@ void print_columns(const std::vector<std::array<std::string, columns>>& lines) {
 inline void print_list(std::string_view title, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
     std::cout << '\n' << title << " (" << lines.size() << ")\n";
-    for (const std::string& line : lines) std::cout << "  " << one_line(line) << '\n';
+    for (const std::string& line : lines) std::cout << "  " << one_line(as_typed(line)) << '\n';
 }
 
 inline void print_identity(const Inspection& found, const std::string& loader) {
@@ -97,6 +97,7 @@ inline void print_header(const ModelHeader& header) {
 
 inline void print_tensors(const std::vector<InspectedTensor>& tensors) {
     std::vector<std::array<std::string, 4>> lines;
+    lines.reserve(tensors.size());
     for (const InspectedTensor& tensor : tensors)
         lines.push_back({to_text(tensor.message, " / ", tensor.name), std::string(dtype_name(tensor.dtype)),
                          to_string(tensor.shape), bytes_text(tensor.bytes())});
@@ -106,6 +107,7 @@ inline void print_tensors(const std::vector<InspectedTensor>& tensors) {
 
 inline void print_ranks(const std::vector<StoredRank>& ranks) {
     std::vector<std::array<std::string, 3>> lines;
+    lines.reserve(ranks.size());
     for (const StoredRank& stored : ranks)
         lines.push_back({to_text("TP rank ", stored.rank, ", PP stage ", stored.stage),
                          to_text(stored.tensors, " tensors"), bytes_text(stored.bytes)});

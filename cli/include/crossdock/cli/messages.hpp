@@ -32,6 +32,14 @@ inline std::string for_a_screen(std::string_view line) {
     return to_text(shortened(line.substr(0, line.size() - end), most - end - 100), " … ", last);
 }
 
+/// The library names an option as C++ has it, "the option dtype"; here it is what the user types, "--dtype".
+inline std::string as_typed(std::string text) {
+    constexpr std::string_view words = "the option ";
+    for (std::size_t at = text.find(words); at != std::string::npos; at = text.find(words, at + 2))
+        text.replace(at, words.size(), "--");
+    return text;
+}
+
 namespace detail {
 
 inline std::string& named_program() {
@@ -52,7 +60,7 @@ inline const std::string& program_name() { return detail::named_program(); }
 
 inline void complain(std::string_view line) {
     std::cout << std::flush;
-    std::cerr << one_line(to_text(program_name(), ": ", for_a_screen(line))) << std::endl;
+    std::cerr << one_line(to_text(program_name(), ": ", for_a_screen(as_typed(std::string(line))))) << std::endl;
 }
 
 inline void warn(std::string_view line) { complain(to_text("warning: ", line)); }

@@ -26,6 +26,7 @@ inline bool knows(const std::vector<OptionInfo>& options, std::string_view name)
 
 inline std::vector<std::string> names_of(const std::vector<OptionInfo>& options) {
     std::vector<std::string> names;
+    names.reserve(options.size());
     for (const OptionInfo& option : options) names.push_back(option.name);
     return names;
 }

@@ -37,7 +37,8 @@ std::vector<Command> commands() {
 }
 
 inline void print_overview(const std::vector<Command>& commands) {
-    std::cout << "crossdock " << version << ": converts checkpoints of large language models between formats and "
+    std::cout << "crossdock " << library_version
+              << ": converts checkpoints of large language models between formats and "
               << "parallel layouts\n\nusage: " << program_name() << " COMMAND [OPTION...]\n\n";
     constexpr std::size_t width = 10;
     for (const auto& [syntax, run] : commands)
@@ -50,13 +51,14 @@ inline void print_overview(const std::vector<Command>& commands) {
 
 inline int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words) {
     std::vector<std::string> names;
+    names.reserve(commands.size());
     for (const Command& command : commands) names.push_back(command.syntax.command);
     if (words.empty())
         throw UsageError(
             to_text("a command is missing, one of ", joined_list(names), "; see ", program_name(), " --help"));
     if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") return print_overview(commands), success;
     if (words[0] == "--version") {
-        std::cout << "crossdock " << version << std::endl;
+        std::cout << "crossdock " << library_version << std::endl;
         return success;
     }
     const auto command = std::find(names.begin(), names.end(), words[0]);

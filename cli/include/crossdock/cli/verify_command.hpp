@@ -24,9 +24,9 @@ inline std::vector<OptionInfo> verify_options() {
 
 inline void print_result(const VerifyReport& report, bool quiet) {
     if (!quiet)
-        for (const std::string& line : report.notices) std::cout << one_line(line) << '\n';
+        for (const std::string& line : report.notices) std::cout << one_line(as_typed(line)) << '\n';
     for (const Difference& difference : report.differences)
-        std::cout << one_line(to_text(difference.place, ": ", difference.text)) << '\n';
+        std::cout << one_line(as_typed(to_text(difference.place, ": ", difference.text))) << '\n';
     if (quiet && report.equal()) return;
     const std::size_t count = report.differences.size();
     std::cout << (count == 0 ? "equal: " : to_text(count, count == 1 ? " difference: " : " differences: "))

@@ -73,9 +73,9 @@ struct MegatronDialect {
 };
 
 /// The table of files with this checkpoint_version.
-inline const TensorTable& table_of_version(const MegatronDialect& dialect, double version) {
+inline const TensorTable& table_of_version(const MegatronDialect& dialect, double checkpoint_version) {
     for (const OlderTable& older : dialect.older_tables)
-        if (version < older.before) return older.table;
+        if (checkpoint_version < older.before) return older.table;
     return dialect.table;
 }
 

@@ -64,7 +64,7 @@ inline LayoutChoice choose_by_weights(const std::vector<const Layout*>& describe
         const LayoutKind& kind = *other->kind;
         if (&kind == &chosen || found == described.end()) continue;
         if (other == described.front())
-            choice.notices.push_back(to_text(directory.string(), ": holds none of the weights that belong to ",
+            choice.notices.push_back(to_text(directory.string(), ": has none of the weights that belong to ",
                                              kind.description, "; ", chosen.description, " and ", chosen.weights,
                                              " are read"));
         else if (has_weights(other))
