@@ -42,7 +42,7 @@ inline Json json_object(std::vector<std::pair<std::string, Json>> members) {
 namespace detail {
 
 /// Builds a Json from a parser's events.
-class JsonBuilder {
+class JsonBuilder {  // NOLINT(bugprone-exception-escape): of a destructor of nlohmann's
 public:
     Json take() { return std::move(result_); }
 

@@ -155,7 +155,7 @@ public:
 
 private:
     static std::filesystem::path checked_target(const std::filesystem::path& target, bool overwrite) {
-        const auto path = detail::resolved(target);
+        auto path = detail::resolved(target);
         if (!path.has_filename()) throw Error(to_text(target.string(), ": is no name for a new directory"));
         const auto status = std::filesystem::symlink_status(path);
         if (!std::filesystem::exists(status)) return path;

@@ -137,7 +137,7 @@ private:
         std::vector<Parts> elements(blanks.size());
         for (std::uint64_t element = 0; element < count; ++element) {
             const Parts together = stored_together(row, blanks, element);
-            const Parts fields = row.arrangement.join(take_stored(row, together, rank, element), header_, key_.index);
+            Parts fields = row.arrangement.join(take_stored(row, together, rank, element), header_, key_.index);
             if (!numbers_elements(row.names.front())) return fields;
             for (std::size_t i = 0; i < fields.size(); ++i) elements[i].push_back(fields[i]);
         }

@@ -33,7 +33,7 @@ struct RankCoordinates {
     std::uint64_t in(Group group) const {
         return group == Group::tensor ? tensor : group == Group::expert ? expert : expert_tensor;
     }
-    auto operator<=>(const RankCoordinates&) const = default;
+    auto operator<=>(const RankCoordinates&) const = default;  // NOLINT(modernize-use-nullptr): it is not one
 };
 
 /// "1", a tensor-parallel rank, or "1 of expert-parallel rank 3"

@@ -25,7 +25,7 @@ public:
         std::string name;
         std::size_t first, other;
 
-        auto operator<=>(const Replica&) const = default;
+        auto operator<=>(const Replica&) const = default;  // NOLINT(modernize-use-nullptr): it is not one
     };
 
     /// Tensor-parallel ranks in their order.

@@ -157,7 +157,7 @@ private:
             if (auto& tensor = message.*field.tensor; tensor && field.vocabulary)
                 tensor = with_vocab_rows(*tensor, header_.vocab_rows);
         scatter(table_.rows<M>(), message, stages_[place.stage], place.scope, header_,
-                [&](std::vector<StoredTensor> group) { submit(std::move(group)); });
+                [&](const std::vector<StoredTensor>& group) { submit(group); });
     }
 
     const SaverContext& context() const {
@@ -175,13 +175,13 @@ private:
         std::vector<StoredTensor> group;
         for (const RankCoordinates& at : stages_.back())
             group.push_back({at, name, Cuts(Cut::rows).take(rows, at, sizes)});
-        submit(std::move(group));
+        submit(group);
     }
 
-    void submit(std::vector<StoredTensor> group) {
+    void submit(const std::vector<StoredTensor>& group) {
         std::vector<Transfer> moved;
         std::uint64_t bytes = 0;
-        for (StoredTensor& stored : group) {
+        for (const StoredTensor& stored : group) {
             moved.push_back({stored.tensor, slot_for(stored), stored.name});
             bytes += stored.tensor.byte_count();
         }

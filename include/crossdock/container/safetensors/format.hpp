@@ -255,6 +255,7 @@ private:
 
     static std::string known_dtypes() {
         std::vector<std::string_view> names;
+        names.reserve(dtype_names.size());
         for (const DTypeName& line : dtype_names) names.push_back(line.name);
         return joined_list(names);
     }

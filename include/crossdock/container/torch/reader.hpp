@@ -58,7 +58,7 @@ public:
         auto bytes = std::make_shared<std::vector<std::byte>>(zip_.read(record, limits.memory_bytes));
         const std::uint64_t size = bytes->size();
         pickle::Cursor cursor(std::make_shared<MemorySource>(std::span<const std::byte>(*bytes), bytes), 0, size);
-        const pickle::Value root = pickle::Reader(cursor, to_text(source_->name(), ": data.pkl"), limits).read();
+        pickle::Value root = pickle::Reader(cursor, to_text(source_->name(), ": data.pkl"), limits).read();
         Rebuild(source_, is_big_endian(), [this](const StorageReference& storage) { return place(storage); }).run(root);
         return root;
     }
@@ -140,7 +140,8 @@ public:
         if (const auto found = next().as_integer(); found != version)
             fail(to_text("has legacy version ", found.value_or(0), ", expected ", version));
         next();
-        const pickle::Value root = next(), keys = next();
+        pickle::Value root = next();
+        const pickle::Value keys = next();
         collect_item_sizes(root);
         locate(keys, cursor.offset());
         Rebuild(source_, false, [this](const StorageReference& storage) { return place(storage); }).run(root);

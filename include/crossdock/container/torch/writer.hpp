@@ -36,7 +36,7 @@ private:
     std::shared_ptr<zip::EntryWriter> entry_;
 };
 
-inline pickle::Value tuple_of(std::vector<std::uint64_t> numbers) {
+inline pickle::Value tuple_of(const std::vector<std::uint64_t>& numbers) {
     pickle::Tuple tuple;
     for (const std::uint64_t number : numbers) tuple.items.emplace_back(number);
     return tuple;

@@ -126,7 +126,7 @@ inline OpenCheckpoint open_layout(const Family& family, const Layout& layout, co
     ModelHeader header = described_header(family, layout, options, notices);
     header.origin.given = given_fields(options.overrides);
     StoredParts stored = kind.read_tensors(options.load_dir);
-    notices = join_lists(std::move(notices), std::move(stored.warnings),
+    notices = join_lists(std::move(notices), stored.warnings,
                          kind.understand_tensors(family, layout, options.load_dir, stored.parts, header));
     override_header(options, header);
     const std::filesystem::path file = options.load_dir / kind.description;
@@ -135,7 +135,7 @@ inline OpenCheckpoint open_layout(const Family& family, const Layout& layout, co
     TensorDict whole = in_context(options.load_dir.string(),
                                   [&] { return merge_parts(std::move(stored.parts), table, header, mixed); });
     OpenCheckpoint open = single_stage(std::move(header), table, one_rank(std::move(whole)), file);
-    open.notices = join_lists(std::move(notices), std::move(open.notices));
+    open.notices = join_lists(std::move(notices), open.notices);
     open.mixed = std::move(mixed);
     open.keeps_differing_head = kind.keeps_differing_head;
     return open;
@@ -167,8 +167,7 @@ inline OpenCheckpoint open_family(const Family& family, const FamilyLoaderOption
     require_directory(options.load_dir);
     LayoutChoice choice = choose_layout(family, options.load_dir, options.checkpoint_type);
     OpenCheckpoint open = detail::open_layout(family, *choice.layout, options);
-    open.notices =
-        join_lists(std::move(choice.notices), std::move(open.notices), detail::notices_beside(open, options.load_dir));
+    open.notices = join_lists(std::move(choice.notices), open.notices, detail::notices_beside(open, options.load_dir));
     detail::ignore_statements(options.ignore, open);
     if (open.header.model_type.empty())
         open.header.model_type =

@@ -160,6 +160,7 @@ public:
             override_options(&Options::overrides));
         if (layouts.size() > 1) {
             std::vector<std::string_view> names;
+            names.reserve(layouts.size());
             for (const Layout& layout : layouts) names.push_back(layout.kind->name);
             specs.push_back(option<Options>("layout", joined_list(names, "|"), to_text(names.front(), " unless given"),
                                             &Options::layout));

@@ -84,6 +84,7 @@ inline std::vector<IterationFolder> iteration_folders(const std::filesystem::pat
 /// "iter_0000007, release"
 inline std::string names_of(const std::vector<IterationFolder>& folders) {
     std::vector<std::string> names;
+    names.reserve(folders.size());
     for (const IterationFolder& folder : folders) names.push_back(folder.name);
     return joined_list(names);
 }

@@ -118,7 +118,7 @@ inline pickle::Value namespace_of_kept(const Json& args) {
     pickle::Dict attributes;
     for (const auto& [name, value] : args.items())
         attributes.entries.push_back({pickle::Value(std::string_view(name)), value_of_kept(value)});
-    const pickle::Value made = namespace_of_json(Json::object());
+    pickle::Value made = namespace_of_json(Json::object());
     made.edit<pickle::Object>()->state = std::move(attributes);
     return made;
 }
