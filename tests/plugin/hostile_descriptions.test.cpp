@@ -10,7 +10,7 @@
 
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/container/torch/writer.hpp"
-#include "crossdock/family/megatron/dialect.hpp"
+#include "crossdock/family/megatron/dialects.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
 #include "support/catch.hpp"

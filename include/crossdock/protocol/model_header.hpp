@@ -41,9 +41,9 @@ constexpr std::string_view enum_name(E value) {
 /// How rotary frequencies are stretched. `type` is Hugging Face's rope_type; "default" is no scaling.
 struct RopeScaling {
     std::string type = "default";
-    std::optional<double> factor;
-    std::optional<double> low_freq_factor, high_freq_factor;  ///< llama3
-    std::optional<std::uint64_t> original_max_position_embeddings;
+    std::optional<double> factor{};
+    std::optional<double> low_freq_factor{}, high_freq_factor{};  ///< llama3
+    std::optional<std::uint64_t> original_max_position_embeddings{};
     std::map<std::string, std::string> others{};  ///< parameters beyond these (yarn, longrope), as JSON
 
     bool operator==(const RopeScaling&) const = default;
@@ -51,8 +51,8 @@ struct RopeScaling {
 
 /// A file that travels beside the weights, byte for byte.
 struct Companion {
-    std::filesystem::path file;  ///< where it is read
-    std::string name;            ///< what it is called in the target's directory
+    std::filesystem::path file{};  ///< where it is read
+    std::string name{};            ///< what it is called in the target's directory
 };
 
 /// How a layer attends.
@@ -62,12 +62,12 @@ struct Attention {
     std::uint64_t kv_channels = 0;       ///< rows of one head; heads × kv_channels may differ from hidden_size
     bool qkv_bias = false;
     bool dense_bias = false;  ///< of the output projection
-    std::optional<double> rope_theta;
-    std::optional<double> rotary_percent;
+    std::optional<double> rope_theta{};
+    std::optional<double> rotary_percent{};
     /// Megatron-Core's flag: it stores rotary rows in pairs, messages in halves.
-    std::optional<bool> rotary_interleaved;
-    std::optional<RopeScaling> rope_scaling;
-    std::optional<std::uint64_t> sliding_window;  ///< visible tokens, itself included; 0: none
+    std::optional<bool> rotary_interleaved{};
+    std::optional<RopeScaling> rope_scaling{};
+    std::optional<std::uint64_t> sliding_window{};  ///< visible tokens, itself included; 0: none
 
     bool operator==(const Attention&) const = default;
 };
@@ -78,7 +78,7 @@ struct Mlp {
     bool gated = true;  ///< a gate and an up projection, otherwise fc1
     bool fc1_bias = false;
     bool fc2_bias = false;
-    std::optional<Activation> activation;
+    std::optional<Activation> activation{};
 
     bool operator==(const Mlp&) const = default;
 };
@@ -86,8 +86,8 @@ struct Mlp {
 /// A layer that differs from the others in how it attends or in its MLP: the group that it has instead of the header's,
 /// whole.
 struct LayerKind {
-    std::optional<Attention> attention;
-    std::optional<Mlp> mlp;
+    std::optional<Attention> attention{};
+    std::optional<Mlp> mlp{};
 
     bool operator==(const LayerKind&) const = default;
 };
@@ -101,19 +101,19 @@ struct BertHeads {
 
 /// What belongs to a training run and not to the model.
 struct Training {
-    std::optional<std::uint64_t> seq_length;
-    std::optional<double> hidden_dropout;
-    std::optional<double> attention_dropout;
-    std::optional<bool> lima_dropout;
-    std::optional<bool> use_flash_attn;
-    std::optional<std::uint64_t> iteration;
+    std::optional<std::uint64_t> seq_length{};
+    std::optional<double> hidden_dropout{};
+    std::optional<double> attention_dropout{};
+    std::optional<bool> lima_dropout{};
+    std::optional<bool> use_flash_attn{};
+    std::optional<std::uint64_t> iteration{};
     bool release = false;  ///< the iteration called "release"
-    std::optional<std::uint64_t> consumed_train_samples;
-    std::optional<std::uint64_t> consumed_valid_samples;
-    std::optional<std::uint64_t> previous_tensor_parallel_size;
-    std::optional<std::uint64_t> previous_pipeline_parallel_size;
-    std::optional<std::uint64_t> make_vocab_size_divisible_by;
-    std::optional<std::string> tokenizer_type;
+    std::optional<std::uint64_t> consumed_train_samples{};
+    std::optional<std::uint64_t> consumed_valid_samples{};
+    std::optional<std::uint64_t> previous_tensor_parallel_size{};
+    std::optional<std::uint64_t> previous_pipeline_parallel_size{};
+    std::optional<std::uint64_t> make_vocab_size_divisible_by{};
+    std::optional<std::string> tokenizer_type{};
 };
 
 /// Whose code wrote a Megatron checkpoint: Megatron-LLM, Megatron-LM's own model code, or Megatron-Core.
@@ -121,19 +121,19 @@ enum class MegatronCode : std::uint8_t { llm, lm, core };
 
 /// Where a model comes from, what of its description no field says, and who says what.
 struct Origin {
-    std::filesystem::path directory;       ///< where the model is read from; empty: not from files
-    std::string format;                    ///< for reports only: "Hugging Face", "Megatron (llm)"
-    std::optional<MegatronCode> megatron;  ///< of a Megatron checkpoint
-    bool may_ignore = false;               ///< the loader has an option "ignore", for what is unexpressed
+    std::filesystem::path directory{};       ///< where the model is read from; empty: not from files
+    std::string format{};                    ///< for reports only: "Hugging Face", "Megatron (llm)"
+    std::optional<MegatronCode> megatron{};  ///< of a Megatron checkpoint
+    bool may_ignore = false;                 ///< the loader has an option "ignore", for what is unexpressed
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
-    std::map<std::string, CarriedText> carried;
+    std::map<std::string, CarriedText> carried{};
     /// Files to be copied beside the target's weights, byte for byte (tokenizers).
-    std::vector<Companion> companions;
+    std::vector<Companion> companions{};
     /// What the source's description asks of the same tensors and no field of the header can say, by the name of the
     /// statement, as a text for people. No target may drop one: it expresses it, the user ignores it, or it is refused.
-    std::map<std::string, std::string> unexpressed;
-    std::set<std::string> given;    ///< fields that the user stated by an option
-    std::set<std::string> assumed;  ///< fields whose value no description states: a default of the format, or a guess
+    std::map<std::string, std::string> unexpressed{};
+    std::set<std::string> given{};    ///< fields that the user stated by an option
+    std::set<std::string> assumed{};  ///< fields whose value no description states: a default of the format, or a guess
 };
 
 /// A model's sizes and switches, sent before any tensor. An empty optional means that the source does not say.
@@ -141,14 +141,14 @@ struct Origin {
 struct ModelHeader {
     static constexpr std::string_view name = "header";
 
-    std::string family;      ///< the model line where the source tells it: llama, mistral, gemma, falcon, gpt2, bert
-    std::string model_type;  ///< the reference's --model_type: GPT BERT falcon llama llama2 llama3 codellama …
+    std::string family{};      ///< the model line where the source tells it: llama, mistral, gemma, falcon, gpt2, bert
+    std::string model_type{};  ///< the reference's --model_type: GPT BERT falcon llama llama2 llama3 codellama …
 
     std::uint64_t num_layers = 0;
     std::uint64_t hidden_size = 0;
-    std::uint64_t vocab_rows = 0;                  ///< rows of the word embeddings as they are sent, padding included
-    std::optional<std::uint64_t> true_vocab_size;  ///< words; rows beyond are padding
-    std::optional<std::uint64_t> max_position_embeddings;
+    std::uint64_t vocab_rows = 0;                    ///< rows of the word embeddings as they are sent, padding included
+    std::optional<std::uint64_t> true_vocab_size{};  ///< words; rows beyond are padding
+    std::optional<std::uint64_t> max_position_embeddings{};
     std::uint64_t num_token_types = 0;
     DType params_dtype = DType::f32;  ///< of most weights; every tensor keeps its own
 
@@ -162,17 +162,17 @@ struct ModelHeader {
     bool post_norm = false;           ///< norms after the blocks: an output norm instead of an input norm
     bool embedding_norm = false;
     bool final_norm = true;
-    std::optional<double> norm_epsilon;
-    std::optional<bool> norm_zero_centered;      ///< stored weight w stands for 1 + w (Gemma)
-    std::optional<double> embedding_multiplier;  ///< applied at run time, never to the weights (Gemma: √hidden_size)
+    std::optional<double> norm_epsilon{};
+    std::optional<bool> norm_zero_centered{};      ///< stored weight w stands for 1 + w (Gemma)
+    std::optional<double> embedding_multiplier{};  ///< applied at run time, never to the weights (Gemma: √hidden_size)
 
     // Of the layers; tensors are to be asked for by attention_of() and mlp_of(), which know the layers that differ.
-    Attention attention;
-    Mlp mlp;
-    std::map<std::uint64_t, LayerKind> other_layers;  ///< those that differ, by their number
-    BertHeads bert;
-    Training training;
-    Origin origin;
+    Attention attention{};
+    Mlp mlp{};
+    std::map<std::uint64_t, LayerKind> other_layers{};  ///< those that differ, by their number
+    BertHeads bert{};
+    Training training{};
+    Origin origin{};
 };
 
 /// How layer `layer` attends.
