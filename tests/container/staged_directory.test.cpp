@@ -99,7 +99,7 @@ TEST_CASE("staged directory refuses an existing target", "[container][staged_dir
     const TemporaryDirectory place;
     make_model(place / "out", "old");
     write_file(place / "file", "old");
-    const std::string refusal = ": exists already; choose another target or overwrite it (--overwrite)";
+    const std::string refusal = ": exists already; choose another target or give the option overwrite";
     CHECK_THROWS_WITH(StagedDirectory(place / "out", false), (place / "out").string() + refusal);
     CHECK(names(place.path()) == std::set<std::string>{"file", "out"});
 }
@@ -228,7 +228,7 @@ TEST_CASE("staged directory puts back what a killed run had moved aside", "[cont
     make_model(place / ".out.crossdock-staging/replaced", "old");
     CHECK_THROWS_WITH(
         StagedDirectory(place / "out", false),
-        (place / "out").string() + ": exists already; choose another target or overwrite it (--overwrite)");
+        (place / "out").string() + ": exists already; choose another target or give the option overwrite");
     CHECK(read_file(place / "out/model") == "old");
 }
 

@@ -78,8 +78,9 @@ TEST_CASE("a scaling is read strictly", "[plugin][overrides]") {
 TEST_CASE("what the tensors contradict is refused", "[plugin][overrides]") {
     CHECK_THAT(load_refusal("gpt2", "hf/gpt2", {{"max_position_embeddings", "7"}}),
                ContainsSubstring("expected [7, ") && ContainsSubstring("the user gave max_position_embeddings"));
-    CHECK_THAT(load_refusal("gpt2", "hf/gpt2", {{"rope_theta", "10000"}}),
-               ContainsSubstring("--rope_theta contradicts the model, whose positions are not rotary but learned"));
+    CHECK_THAT(
+        load_refusal("gpt2", "hf/gpt2", {{"rope_theta", "10000"}}),
+        ContainsSubstring("the option rope_theta contradicts the model, whose positions are not rotary but learned"));
     const TemporaryDirectory scratch;
     CHECK_THAT(refusal([&] {
                    save(*load("gpt2", golden("hf/gpt2")), "mcore", scratch / "out", {{"max_position_embeddings", "7"}});
@@ -94,7 +95,7 @@ TEST_CASE("values that cannot be are refused", "[plugin][overrides]") {
     for (const char* value : {"", "x", "1e", "0x10", "inf", "nan", "1 2", "1e999"})
         CHECK_THAT(with("rope_theta", value),
                    ContainsSubstring("rope_theta: '" + std::string(value) + "' is not a number"));
-    CHECK_THAT(with("rope_theta", "0"), ContainsSubstring("--rope_theta must be a number above 0"));
+    CHECK_THAT(with("rope_theta", "0"), ContainsSubstring("the option rope_theta must be a number above 0"));
     CHECK_THAT(with("norm_epsilon", "-1"), ContainsSubstring("norm_epsilon must be a number above 0"));
     CHECK_THAT(with("max_position_embeddings", "0"), ContainsSubstring("expected at least 1"));
     CHECK_THAT(with("rotary_percent", "2"), ContainsSubstring("rotary_percent is a share"));

@@ -125,7 +125,7 @@ TEST_CASE("parts of Meta's checkpoint of different types are refused by name, or
     }
     std::filesystem::rename(from / "consolidated.01.pth.new", from / "consolidated.01.pth");
     const std::string text = refusal_of(from, "llama", scratch.path() / "out");
-    CHECK_THAT(text, ContainsSubstring("consolidated.01.pth: tensor '") && ContainsSubstring("give --dtype"));
+    CHECK_THAT(text, ContainsSubstring("consolidated.01.pth: tensor '") && ContainsSubstring("give the option dtype"));
     CHECK(std::filesystem::is_empty(scratch.path()));
     convert_as_bf16("llama", from, "llama", scratch.path() / "out");
     CHECK_FALSE(std::filesystem::is_empty(scratch.path()));

@@ -196,7 +196,7 @@ TEST_CASE("a saver is used without convert(), and wrongly", "[plugin][others]") 
         to->write(loader.header());
         TransformerLayer layer = loader.layer(0);
         layer.index = 99;
-        CHECK_THROWS_WITH(to->write(layer), "message 'transformer layer 99': the target has 3 layers");
+        CHECK_THROWS_WITH(to->write(layer), "message 'transformer layer 99': there is no layer 99 of 3");
     }
     SECTION("no header") {
         CHECK_THROWS_AS(to->write(loader.layer(0)), Error);

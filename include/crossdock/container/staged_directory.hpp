@@ -167,8 +167,7 @@ private:
             throw Error(to_text(path.string(), ": is a mount point, which cannot be replaced; name a directory in it"));
         if (detail::is_empty_directory(path)) return path;
         if (!overwrite)
-            throw Error(
-                to_text(path.string(), ": exists already; choose another target or overwrite it (--overwrite)"));
+            throw Error(to_text(path.string(), ": exists already; choose another target or give the option overwrite"));
         if (detail::lies_in(std::filesystem::current_path(), path))
             throw Error(to_text(path.string(), ": is not overwritten while it is or holds the current directory"));
         return path;

@@ -80,13 +80,13 @@ inline void override_rope_scaling(const std::string& given, ModelHeader& header)
 }
 
 inline void require_positive(const std::optional<double>& value, std::string_view option) {
-    if (value && *value <= 0) throw UsageError(to_text(option, " must be a number above 0"));
+    if (value && *value <= 0) throw UsageError(to_text("the option ", option, " must be a number above 0"));
 }
 
 /// Throws Error where an option speaks of rotary positions and the model has none.
 inline void require_rotary(const ModelHeader& header, std::string_view option) {
     if (header.positions != PositionKind::rope)
-        throw Error(to_text(option, " contradicts the model, whose positions are not rotary but ",
+        throw Error(to_text("the option ", option, " contradicts the model, whose positions are not rotary but ",
                             enum_name(header.positions)));
 }
 
@@ -104,10 +104,11 @@ inline void apply_overrides(const HeaderOverrides& asked, ModelHeader& header) {
     detail::require_positive(asked.rope_theta, "rope_theta");
     detail::require_positive(asked.norm_epsilon, "norm_epsilon");
     detail::require_positive(asked.rotary_percent, "rotary_percent");
-    if (!is_share(asked.rotary_percent)) throw UsageError("rotary_percent is a share of a head, at most 1");
-    if (!is_share(asked.attention_dropout)) throw UsageError("attention_dropout is a share, from 0 to 1");
-    if (!is_share(asked.hidden_dropout)) throw UsageError("hidden_dropout is a share, from 0 to 1");
-    if (asked.max_position_embeddings == 0U) throw UsageError("max_position_embeddings is 0, expected at least 1");
+    if (!is_share(asked.rotary_percent)) throw UsageError("the option rotary_percent is a share of a head, at most 1");
+    if (!is_share(asked.attention_dropout)) throw UsageError("the option attention_dropout is a share, from 0 to 1");
+    if (!is_share(asked.hidden_dropout)) throw UsageError("the option hidden_dropout is a share, from 0 to 1");
+    if (asked.max_position_embeddings == 0U)
+        throw UsageError("the option max_position_embeddings is 0, expected at least 1");
     if (asked.rope_theta) detail::require_rotary(header, "rope_theta");
     if (asked.rotary_percent) detail::require_rotary(header, "rotary_percent");
     take(asked.max_position_embeddings, field::max_position_embeddings);

@@ -369,7 +369,7 @@ TEST_CASE("--model_parallel_size needs the original layout", "[family][llama]") 
     CHECK_THAT(refusal([] {
                    make_saver("mistral", {{"save_dir", "x"}, {"model_parallel_size", "2"}});
                }),
-               ContainsSubstring("--model_parallel_size is not an option of the saver 'mistral'"));
+               ContainsSubstring("model_parallel_size is not an option of the saver 'mistral'"));
     CHECK(refusal([] {
               make_saver("llama", {{"save_dir", "x"}, {"layout", "meta"}});
           }) == "layout is 'meta', expected hf or original");

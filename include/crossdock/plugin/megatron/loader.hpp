@@ -200,7 +200,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::require_multi_head(open, dialect, version);
     detail::add_notices(content, files, ignored, open.notices);
     if (!options.megatron_path.empty())
-        open.notices.push_back("megatron_path has no effect: Megatron's code is not needed");
+        open.notices.push_back("the option megatron_path has no effect: Megatron's code is not needed");
     return open;
 }
 
