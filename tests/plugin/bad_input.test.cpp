@@ -175,7 +175,7 @@ TEST_CASE("a target that exists is refused and left as it was", "[plugin][bad_in
         FAIL("no error");
     } catch (const Error& error) {
         CHECK_THAT(error.what(), ContainsSubstring("exists already"));
-        CHECK_THAT(error.what(), ContainsSubstring("--overwrite"));
+        CHECK_THAT(error.what(), ContainsSubstring("give the option overwrite"));
     }
     CHECK(read_file(target / "mine.txt") == "mine");
 }
