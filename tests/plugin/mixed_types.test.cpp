@@ -138,7 +138,7 @@ TEST_CASE("mixed types can be inspected and compared, and are told", "[plugin][m
     const Inspection found = inspect(*loader);
     REQUIRE(found.notices.size() == 1);
     CHECK_THAT(found.notices[0], ContainsSubstring("they make one tensor, read in a type that holds them all"));
-    CHECK_THAT(found.notices[0], !ContainsSubstring("--dtype"));
+    CHECK_THAT(found.notices[0], !ContainsSubstring("the option dtype"));
     const auto a = load("llama", from), b = load("llama", from);
     const VerifyReport report = verify(*a, *b);
     CHECK(report.equal());
