@@ -3,6 +3,7 @@
 # Uses Crossdock as other projects would: installed and found by CMake and by pkg-config, and as a subfolder.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+tools/install-dependencies.sh pkg-config
 export CMAKE_GENERATOR=Ninja
 
 work=$(mktemp -d)
