@@ -121,13 +121,6 @@ inline std::vector<Companion> find_companions(const std::filesystem::path& direc
     return found;
 }
 
-/// The companion of this name; null when there is none.
-inline const Companion* find_companion(const ModelHeader& header, std::string_view name) {
-    for (const Companion& companion : header.origin.companions)
-        if (companion.name == name) return &companion;
-    return nullptr;
-}
-
 /// Copies the files byte for byte, as new files: neither their modes nor their holes come along. Throws Error where
 /// one cannot be read any more, or the disk refuses.
 inline void copy_companions(const ModelHeader& header, const std::filesystem::path& directory) {

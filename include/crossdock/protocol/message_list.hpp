@@ -65,12 +65,6 @@ std::uint64_t message_count(const ModelHeader& header) {
     }
 }
 
-/// Whether a model with this header has messages of a type at all.
-template <class M>
-bool has_message(const ModelHeader& header) {
-    return message_count<M>(header) > 0;
-}
-
 /// Calls `visit.operator()<M>()` for each type of message that carries tensors, in protocol order.
 template <class Visit>
 void for_each_message_type(Visit&& visit) {
