@@ -124,6 +124,7 @@ struct Origin {
     std::filesystem::path directory{};       ///< where the model is read from; empty: not from files
     std::string format{};                    ///< for reports only: "Hugging Face", "Megatron (llm)"
     std::optional<MegatronCode> megatron{};  ///< of a Megatron checkpoint
+    bool torch_dist = false;                 ///< it is a distributed checkpoint
     bool may_ignore = false;                 ///< the loader has an option "ignore", for what is unexpressed
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
     std::map<std::string, CarriedText> carried{};
