@@ -81,6 +81,8 @@ TEST_CASE("hf writes a Megatron checkpoint as the family that its model is of", 
     const std::vector<std::pair<std::string, std::string>> cases{{"megatron-core/gpt-tp2", "gpt2"},
                                                                  {"megatron-core/llama2-gqa-te-tp2pp2", "llama"},
                                                                  {"megatron-core/llama3.2-tied-local-pp2", "llama"},
+                                                                 {"megatron-core/qwen2-local-tp2", "qwen2"},
+                                                                 {"megatron-core/qwen3-local-pp2", "qwen3"},
                                                                  {"megatron-lm/bert", "megatron-bert"},
                                                                  {"megatron-llm/codellama-tp2", "llama"},
                                                                  {"megatron-llm/falcon-40b-tp2", "falcon"},
@@ -148,21 +150,20 @@ TEST_CASE("hf writes the family of model_type whatever the source says", "[plugi
                }),
                ContainsSubstring("no family can express the model: "));
     CHECK(refusal_by_saver(nameless(), {{"model_type", "heron"}}) ==
-          "model_type is 'heron', of none of the families llama, mistral, gemma, falcon, gpt2, bert");
+          "model_type is 'heron', of none of the families llama, mistral, gemma, qwen, falcon, gpt2, bert");
 }
 
 TEST_CASE("hf refuses a model of no family and says why each cannot express it", "[plugin][hf]") {
-    const std::string why = refusal_by_saver(nameless([](ModelHeader& header) { header.attention.qkv_bias = true; }));
+    const std::string why = refusal_by_saver(nameless([](ModelHeader& header) { header.parallel_attention = true; }));
     for (const char* reason :
          {"no family can express the model: ",
-          "a bias in some but not all of its attention layers, which a llama checkpoint cannot",
-          "biases in its linear layers, which a mistral checkpoint cannot",
-          "norm weights that are not zero-centred, which a gemma checkpoint cannot",
-          "RMS norms, which a falcon checkpoint cannot", "RMS norms, which a gpt2 checkpoint cannot",
-          "RMS norms, which a bert checkpoint cannot"})
+          "parallel attention (parallel_attention), which a llama checkpoint cannot express; ",
+          "which a mistral checkpoint cannot express; ", "which a gemma checkpoint cannot express",
+          "which a qwen checkpoint cannot express", "RMS norms, which a falcon checkpoint cannot",
+          "RMS norms, which a gpt2 checkpoint cannot", "RMS norms, which a bert checkpoint cannot"})
         CHECK_THAT(why, ContainsSubstring(reason));
     CHECK(refusal_by_saver(nameless([](ModelHeader& header) { header.family = "heron"; })) ==
-          "the source's family is 'heron', expected one of llama, mistral, gemma, falcon, gpt2, bert; the option "
+          "the source's family is 'heron', expected one of llama, mistral, gemma, qwen, falcon, gpt2, bert; the option "
           "model_type names another");
 }
 

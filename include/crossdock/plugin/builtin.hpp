@@ -10,13 +10,14 @@
 #include "crossdock/plugin/megatron.hpp"
 #include "crossdock/plugin/mistral.hpp"
 #include "crossdock/plugin/plugin_list.hpp"
+#include "crossdock/plugin/qwen.hpp"
 
 namespace crossdock {
 
 /// The plugins that come with the library; a program adds its own with BuiltinLoaders::with.
 using BuiltinLoaders = LoaderList<MegatronLoader, MegatronCoreLoader, HubLoader, LlamaLoader, MistralLoader,
-                                  FalconLoader, GemmaLoader, Gpt2Loader, BertLoader>;
+                                  FalconLoader, GemmaLoader, QwenLoader, Gpt2Loader, BertLoader>;
 using BuiltinSavers = SaverList<MegatronSaver, MegatronCoreSaver, HubSaver, LlamaSaver, MistralSaver, FalconSaver,
-                                GemmaSaver, Gpt2Saver, BertSaver>;
+                                GemmaSaver, QwenSaver, Gpt2Saver, BertSaver>;
 
 }  // namespace crossdock
