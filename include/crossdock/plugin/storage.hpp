@@ -35,8 +35,8 @@ struct StoredKind {
 /// What a distributed checkpoint is made of.
 struct DistributedStorage {
     std::uint64_t files = 0;
-    std::vector<StoredKind> kinds;   ///< the model first
-    std::vector<StoredGrid> tensors; ///< of the model
+    std::vector<StoredKind> kinds;    ///< the model first
+    std::vector<StoredGrid> tensors;  ///< of the model
 };
 
 /// How a checkpoint is stored, as far as its loader can tell.

@@ -25,7 +25,7 @@ struct OpenCheckpoint {
     NameScope first{}, last{};  ///< of what comes before the layers and after them
     std::string description{};  ///< the file that says what the model is, for errors
     std::vector<std::string> notices{};
-    std::vector<std::string> mixed{};  ///< which parts of one tensor differ in their type
+    std::vector<std::string> mixed{};                 ///< which parts of one tensor differ in their type
     std::optional<DistributedStorage> distributed{};  ///< its tensors are then those of one rank that is not there
     /// A tied model whose second copy differs is read as an untied one, as transformers does since release 5.
     bool keeps_differing_head = false;

@@ -49,8 +49,8 @@ public:
         for (const auto& [name, halves] : halves_) {
             for (std::size_t half = 0; half < halves.size(); ++half)
                 if (!halves[half])
-                    throw Error(to_text(file_, ": tensor '", name, half_endings[half], "' is missing, the other half of '",
-                                        name, half_endings[1 - half], "'"));
+                    throw Error(to_text(file_, ": tensor '", name, half_endings[half],
+                                        "' is missing, the other half of '", name, half_endings[1 - half], "'"));
             const std::array<Tensor, 2> gate_and_up{*halves[0], *halves[1]};
             tensors_.push_back({name,
                                 in_context(to_text(file_, ": tensor '", name, "' in two halves"),

@@ -254,7 +254,9 @@ class MegatronCoreLoader final : public MegatronLoaderBase {
 public:
     using MegatronLoaderBase::MegatronLoaderBase;
     static std::string name() { return "mcore"; }
-    static std::string summary() { return "reads Megatron-Core checkpoints, torch and torch_dist, at any TP and PP size"; }
+    static std::string summary() {
+        return "reads Megatron-Core checkpoints, torch and torch_dist, at any TP and PP size";
+    }
 };
 
 }  // namespace crossdock
