@@ -61,13 +61,13 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     read_config(dialect.args, content.args.values, header, where);
     read_sidecar(files.root, header);
     read_config(config::without_defaults(dialect.args), content.args.values, header, where);
-    // Args without the option are of a Megatron that did not have it yet.
-    if (content.args.stated && !header.norm_zero_centered) header.norm_zero_centered = false;
     const auto iteration = content.iteration ? content.iteration : files.iteration;
     header.training.release = iteration && iteration->release;
     if (iteration && !iteration->release) header.training.iteration = iteration->number;
     header.origin.carried["args"] = json_text(content.args.kept, 0);
     mark_assumed(dialect, content.args.values, files, header);
+    // Args without the option are of a Megatron that did not have it yet.
+    if (content.args.stated && !header.norm_zero_centered) header.norm_zero_centered = false;
     return header;
 }
 
