@@ -2,10 +2,10 @@
 """PyTorch and Megatron-Core load the distributed checkpoints that we write, and we those that Megatron-Core saves."""
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -47,21 +47,19 @@ def run_processes(jobs_file, release):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    path = os.pathsep.join(str(p) for p in (release, Path(__file__).parent) if p)
+    path = os.pathsep.join(str(p) for p in (release, Path(__file__).parent, os.environ.get("PYTHONPATH")) if p)
     environment = {**os.environ, "PYTHONPATH": path, "WORLD_SIZE": str(PROCESSES), "MASTER_ADDR": "127.0.0.1",
                    "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "CUDA_DEVICE_MAX_CONNECTIONS": "1"}
     command = [sys.executable, str(Path(__file__).with_name("dist_worker.py")), str(jobs_file)]
     logs = [jobs_file.with_suffix(f".{rank}.log") for rank in range(PROCESSES)]
     ranks = [subprocess.Popen(command, env={**environment, "RANK": str(rank)}, stdout=log.open("w"),
                               stderr=subprocess.STDOUT) for rank, log in enumerate(logs)]
+    deadline = time.monotonic() + 300
     try:
         while any(rank.poll() is None for rank in ranks):
-            for rank, log in zip(ranks, logs):  # the others may wait for one that has failed
-                assert rank.poll() in (None, 0), log.read_text()[-3000:]
-            try:
-                next(rank for rank in ranks if rank.poll() is None).wait(timeout=0.2)
-            except (subprocess.TimeoutExpired, StopIteration):
-                pass
+            for rank, log in zip(ranks, logs):  # the others may wait for one that has failed, or for a writer of its
+                assert rank.poll() in (None, 0) and time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.1)
     finally:
         for rank in ranks:
             rank.kill()
