@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -10,16 +8,20 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <tuple>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "crossdock/container/dcp/assemble.hpp"
+#include "crossdock/container/dcp/item_file.hpp"
 #include "crossdock/container/dcp/metadata.hpp"
 #include "crossdock/container/dcp/metadata_reader.hpp"
 #include "crossdock/container/dcp/stored_chunk.hpp"
 #include "crossdock/container/pickle/value.hpp"
+#include "crossdock/core/checked.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/from_memory.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
@@ -35,7 +37,7 @@ public:
     explicit Reader(std::filesystem::path directory)
         : directory_(std::move(directory)),
           metadata_(read_metadata(directory_ / ".metadata")) {
-        check_places();
+        open_files();
     }
 
     const Metadata& metadata() const noexcept { return metadata_; }
@@ -43,23 +45,12 @@ public:
     /// A global tensor as a recipe over its chunks, whatever grid of ranks saved them; `item` is one of metadata()'s.
     /// Throws Error when its type is not known. What is wrong with a chunk's item is thrown where its bytes are read.
     Tensor tensor(const TensorItem& item) const {
-        return in_context(to_text((directory_ / ".metadata").string(), ": tensor '", shortened(item.name), "'"), [&] {
-            if (!item.dtype) throw Error("it is of a type that is not known");
-            if (item.chunks.empty())
-                return region(std::make_shared<MemorySource>(std::span<const std::byte>(), nullptr), 0, *item.dtype,
-                              item.shape);
-            const auto kept = std::make_shared<const TensorItem>(item);
-            std::vector<Piece> pieces;
-            pieces.reserve(kept->chunks.size());
-            for (const Chunk& chunk : kept->chunks) {
-                auto stored = std::make_shared<StoredChunk>(files_.at(chunk.place.file), kept, chunk);
-                pieces.push_back({chunk.offsets, region(std::move(stored), 0, *kept->dtype, chunk.sizes)});
-            }
-            return assemble(std::move(pieces));
-        });
+        return in_context(to_text((directory_ / ".metadata").string(), ": tensor '", shortened(item.name), "'"),
+                          [&] { return assembled(item); });
     }
 
-    /// What a bytes item holds, as plain values; tensors in it are recipes over its file.
+    /// What a bytes item holds, as plain values; tensors in it are recipes over its file. `item` is one of
+    /// metadata()'s. Throws Error when it is no file of torch.save.
     pickle::Value value(const BytesItem& item) const {
         return in_context(to_text("item '", shortened(item.name), "'"),
                           [&] { return read_item(files_.at(item.place.file), item.place); });
@@ -72,34 +63,49 @@ private:
         std::uint64_t least;  ///< bytes that it holds at least
     };
 
-    void check_places();
-    static void check_places(const Source& file, std::vector<Range>& ranges);
+    Tensor assembled(const TensorItem& item) const;
+    void open_files();
+    static void check(const Source& file, std::vector<Range>& ranges);
 
     std::filesystem::path directory_;
     Metadata metadata_;
     std::unordered_map<std::string, std::shared_ptr<const Source>> files_;
 };
 
-inline void Reader::check_places() {
-    std::unordered_map<std::string, std::vector<Range>> ranges;
-    for (const TensorItem& tensor : metadata_.tensors)
+inline Tensor Reader::assembled(const TensorItem& item) const {
+    if (!item.dtype) throw Error("is of an element type that is not known");
+    if (item.chunks.empty()) return from_bytes({}, nullptr, *item.dtype, item.shape);
+    const auto kept = std::make_shared<const TensorItem>(item);
+    std::vector<Piece> pieces;
+    pieces.reserve(kept->chunks.size());
+    for (const Chunk& chunk : kept->chunks) {
+        auto stored = std::make_shared<const StoredChunk>(files_.at(chunk.place.file), kept, chunk);
+        pieces.push_back({chunk.offsets, region(std::move(stored), 0, *kept->dtype, chunk.sizes)});
+    }
+    return assemble(std::move(pieces));
+}
+
+inline void Reader::open_files() {
+    std::map<std::string_view, std::vector<Range>> places;
+    for (const TensorItem& tensor : metadata_.tensors) {
+        const std::size_t item = tensor.dtype ? item_size(*tensor.dtype) : 0;
         for (const Chunk& chunk : tensor.chunks)
-            ranges[chunk.place.file].push_back(
-                {&chunk.place, &tensor.name,
-                 chunk.sizes.element_count() * (tensor.dtype ? item_size(*tensor.dtype) : 0)});
-    for (const BytesItem& item : metadata_.bytes) ranges[item.place.file].push_back({&item.place, &item.name, 0});
-    for (auto& [name, places] : ranges) {
+            places[chunk.place.file].push_back(
+                {&chunk.place, &tensor.name, checked_multiply(chunk.sizes.element_count(), item, "chunk bytes")});
+    }
+    for (const BytesItem& item : metadata_.bytes) places[item.place.file].push_back({&item.place, &item.name, 0});
+    for (auto& [name, ranges] : places) {
         const std::filesystem::path path = directory_ / name;
         if (!std::filesystem::exists(path))
-            throw Error(to_text(path.string(), ": is missing; .metadata places ", places.size(), " items there, '",
-                                shortened(*places.front().item), "' for one"));
-        const auto file = std::make_shared<FileSource>(path);
-        check_places(*file, places);
+            throw Error(to_text(path.string(), ": is missing; .metadata places ", ranges.size(), " items there, '",
+                                shortened(*ranges.front().item), "' for one"));
+        const auto file = std::make_shared<const ItemFile>(path);
+        check(*file, ranges);
         files_.emplace(name, file);
     }
 }
 
-inline void Reader::check_places(const Source& file, std::vector<Range>& ranges) {
+inline void Reader::check(const Source& file, std::vector<Range>& ranges) {
     std::sort(ranges.begin(), ranges.end(),
               [](const Range& a, const Range& b) { return a.place->offset < b.place->offset; });
     std::uint64_t end = 0;
