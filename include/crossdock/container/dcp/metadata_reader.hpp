@@ -161,7 +161,7 @@ private:
     /// torch writes all files into the checkpoint's own directory.
     static void require_file_name(std::string_view name) {
         if (name.empty() || name == "." || name == ".." || name.find_first_of(std::string_view("/\0", 2)) != name.npos)
-            throw Error(to_text("it should lie in '", shortened(name),
+            throw Error(to_text("it should lie in '", shortened(name.substr(0, name.find('\0'))),
                                 "', expected the name of a file in the checkpoint's own directory"));
     }
 

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "crossdock/container/dcp/metadata.hpp"
@@ -52,7 +53,7 @@ public:
     Corners(const Shape& shape, std::vector<std::size_t> axes) : axes_(std::move(axes)) {
         constexpr std::size_t most_axes = 8;
         if (axes_.size() > most_axes)
-            throw Error(to_text("is cut along ", axes_.size(), " axes, at most ", most_axes, " are read"));
+            throw Error(to_text("its chunks are cut along ", axes_.size(), " axes, at most ", most_axes, " are read"));
         std::uint64_t step = 1;
         for (const std::size_t axis : axes_) {
             steps_.push_back(step);
@@ -100,6 +101,7 @@ inline void require_tiling(const TensorItem& tensor) {
         throw Error(to_text("its ", tensor.chunks.size(), " chunks hold ", elements, " elements, its shape ",
                             tensor.shape, " has ", tensor.shape.element_count(),
                             "; chunks are missing, was it saved by all ranks?"));
+    if (elements == 0) return;
     detail::Corners corners(tensor.shape, detail::cut_axes(tensor));
     corners.add(std::vector<std::uint64_t>(tensor.shape.rank()), tensor.shape, true);
     for (const Chunk& chunk : tensor.chunks) corners.add(chunk.offsets, chunk.sizes, false);
