@@ -93,7 +93,8 @@ def converted(spec, directory):
     """The model, and the content of the file that it becomes."""
     original = spec.build()
     write(original, directory / "source")
-    convert(spec.family, directory / "source", "mcore", directory / "mcore", transformer_impl="local")
+    convert(spec.family, directory / "source", "mcore", directory / "mcore", transformer_impl="local",
+            ckpt_format="torch")
     [file] = (directory / "mcore").rglob("*.pt")
     return original, torch.load(file, weights_only=False)
 
