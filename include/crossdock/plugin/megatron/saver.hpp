@@ -62,6 +62,7 @@ protected:
         pad_vocabulary();
         require_divisible(header_, ranks_, "target_tensor_parallel_size");
         choose_iteration();
+        if (asked_.bridge) detail::require_bridge(header_, iteration_);
         choose_tokenizer();
         flags_ = megatron_flags(*dialect_, header_);
         for (std::string& line : megatron_losses(*dialect_, header_)) notice(std::move(line));
@@ -93,6 +94,10 @@ protected:
         if (asked_.bridge) detail::write_bridge_files(directory, iteration_, header_, ranks_, pipeline_.stages());
         write_text(directory / detail::tracker_name, iteration_.text());
         write_sidecar(directory, header_, flags_);
+        if (torch_dist_)
+            notice(
+                "there is neither optimizer nor random state: give Megatron --no-load-optim --no-load-rng, or "
+                "--finetune");
         if (!flags_.empty())
             notice(to_text("give Megatron these options, which it does not read from the checkpoint: ",
                            joined_list(flags_, " ")));
