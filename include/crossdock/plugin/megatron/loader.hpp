@@ -61,6 +61,8 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     read_config(dialect.args, content.args.values, header, where);
     read_sidecar(files.root, header);
     read_config(config::without_defaults(dialect.args), content.args.values, header, where);
+    // Args without the option are of a Megatron that did not have it yet.
+    if (content.args.stated && !header.norm_zero_centered) header.norm_zero_centered = false;
     const auto iteration = content.iteration ? content.iteration : files.iteration;
     header.training.release = iteration && iteration->release;
     if (iteration && !iteration->release) header.training.iteration = iteration->number;
