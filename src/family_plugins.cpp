@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crossdock/plugin/family/open_family.hpp"
+#include "crossdock/plugin/family/saver_base.hpp"
