@@ -64,6 +64,7 @@
 #include "crossdock/plugin/mistral.hpp"
 #include "crossdock/plugin/options.hpp"
 #include "crossdock/plugin/plugin_list.hpp"
+#include "crossdock/plugin/qwen.hpp"
 #include "crossdock/plugin/saver_context.hpp"
 #include "crossdock/plugin/storage.hpp"
 #include "crossdock/protocol/carried_text.hpp"

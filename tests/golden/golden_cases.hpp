@@ -65,14 +65,14 @@ inline GoldenFolder parse_golden(const std::string& kind, const std::filesystem:
 
 /// The plugin that reads a Hugging Face folder of this name.
 inline std::string golden_family(const std::string& base) {
-    for (const char* family : {"llama", "codellama", "mistral", "falcon", "gemma-", "gpt2", "bert"})
+    for (const char* family : {"llama", "codellama", "mistral", "falcon", "gemma-", "qwen", "gpt2", "bert"})
         if (base.starts_with(family))
             return base.starts_with("codellama") ? "llama" : base.starts_with("gemma-") ? "gemma" : family;
     return base;
 }
 
 inline std::string golden_model_type(const std::string& base) {
-    for (const char* type : {"llama3", "codellama", "llama2", "falcon", "mistral", "gemma"})
+    for (const char* type : {"llama3", "codellama", "llama2", "falcon", "mistral", "gemma", "qwen2", "qwen3"})
         if (base.starts_with(type)) return type;
     if (base.starts_with("gpt")) return "GPT";
     if (base.starts_with("bert")) return "BERT";

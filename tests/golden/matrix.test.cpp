@@ -35,6 +35,7 @@ const std::vector<Column> columns{{"megatron llm", "megatron", {{"dialect", "llm
                                   {"mistral", "mistral", {}, "hf"},
                                   {"mistral original", "mistral", {{"layout", "original"}}, "meta"},
                                   {"gemma", "gemma", {}, "hf"},
+                                  {"qwen", "qwen", {}, "hf"},
                                   {"falcon", "falcon", {}, "hf"},
                                   {"gpt2", "gpt2", {}, "hf"},
                                   {"bert", "bert", {}, "hf"}};

@@ -110,15 +110,15 @@ void make_layer_norm_model(ModelHeader& header, Activation activation) {
 
 FamilyTrial random_family_trial(std::mt19937& random) {
     FamilyTrial trial;
-    trial.family =
-        pick<std::string>(random, {"mistral", "gemma", "falcon-7b", "falcon-40b", "falcon-11b", "gpt2", "bert"});
+    trial.family = pick<std::string>(
+        random, {"mistral", "gemma", "qwen2", "qwen3", "falcon-7b", "falcon-40b", "falcon-11b", "gpt2", "bert"});
     trial.ranks = trial.family == "falcon-7b" ? 1 : pick<std::uint64_t>(random, {1, 2, 4});
     std::uint64_t groups = trial.family == "falcon-7b" ? 1 : trial.ranks * between(random, 2, 3);
     const std::uint64_t heads = groups * between(random, trial.family == "falcon-7b" ? 2 : 1, 3);
     const bool is_multi_head = trial.family == "gpt2" || trial.family == "bert";
     if (is_multi_head) groups = heads;
     const std::uint64_t head_size = 2 * between(random, 1, 7);
-    const bool has_own_head_size = trial.family == "mistral" || trial.family == "gemma";
+    const bool has_own_head_size = trial.family == "mistral" || trial.family == "gemma" || trial.family == "qwen3";
     const std::uint64_t hidden = has_own_head_size ? between(random, 5, 60) : heads * head_size;
     ModelHeader header = llama_header(4, heads, groups, head_size, hidden, trial.ranks * between(random, 3, 30),
                                       between(random, 20, 300), pick<DType>(random, {DType::bf16, DType::f32}));
@@ -133,6 +133,11 @@ FamilyTrial random_family_trial(std::mt19937& random) {
         header.mlp.activation = Activation::gelu_tanh;
         header.embedding_multiplier = std::sqrt(static_cast<double>(hidden));
         header.tied_embeddings = true;
+        trial.dialects = {"mcore"};
+    } else if (trial.family.starts_with("qwen")) {
+        header.family = "qwen";
+        header.attention.qk_norm = trial.family == "qwen3";
+        header.attention.qkv_bias = trial.family == "qwen2";
         trial.dialects = {"mcore"};
     } else if (header.family == "falcon") {
         make_layer_norm_model(header, Activation::gelu_erf);

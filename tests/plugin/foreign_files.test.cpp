@@ -115,8 +115,8 @@ TEST_CASE("a folder that is something else is called what it is, with what to do
     says({{"original/params.json", "{}"}}, "holds no model itself; there is one in original, give that folder");
     says({{"model.safetensors", ""}}, "holds model.safetensors but no config.json");
     says({{"consolidated.00.pth", ""}}, "holds consolidated.00.pth but no params.json");
-    says({{"config.json", R"({"model_type": "qwen2"})"}},
-         "model_type is 'qwen2', a family that is not read; read are llama");
+    says({{"config.json", R"({"model_type": "phi3"})"}},
+         "model_type is 'phi3', a family that is not read; read are llama");
     says({{"config.json", R"({"error": "Access is restricted"})"}}, "a server's message, 'Access is restricted'");
     says({{"config.json", "{}"}}, "config.json: has no model_type");
     says({{"params.json", "{}"}}, "params.json: has no 'dim'");

@@ -100,6 +100,7 @@ TEST_CASE("whatever config.json and params.json say, the model is read or refuse
                                                       {"mistral", "hf/mistral-nemo", "config.json"},
                                                       {"falcon", "hf/falcon-40b", "config.json"},
                                                       {"gemma", "hf/gemma-mqa", "config.json"},
+                                                      {"qwen", "hf/qwen3", "config.json"},
                                                       {"gpt2", "hf/gpt2", "config.json"},
                                                       {"bert", "hf/bert", "config.json"},
                                                       {"llama", "meta/llama3-gqa-mp2", "params.json"},

@@ -12,6 +12,7 @@ const Family& mistral_family();
 const Family& falcon_family();
 const Family& gemma_family();
 const Family& gpt2_family();
+const Family& qwen_family();
 const Family& bert_family();
 
 }  // namespace crossdock

@@ -31,8 +31,8 @@ inline void require_rows(const TensorTable& table, const ModelHeader& header, st
     for_each_message(header, [&]<class M>(Key<M> key) {
         for (const TensorField<M>& field : tensor_fields<M>)
             if (field.expected(header, key.index) && !row_of(table, field.tensor))
-                throw Error(to_text("the model has a tensor '", field.name, "' (", M::name, "), for which ", format,
-                                    " has no place"));
+                throw Error(to_text("the model has a tensor '", field.name, "' (", M::name, "), which ", format,
+                                    " has no place for"));
     });
 }
 

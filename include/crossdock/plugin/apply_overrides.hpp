@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -78,6 +79,27 @@ inline void require_rotary(const ModelHeader& header, std::string_view option) {
 
 }  // namespace detail
 
+namespace detail {
+
+/// What the user states of a model holds of all its layers. Those that are like the others then are no others.
+inline void override_other_layers(const HeaderOverrides& asked, ModelHeader& header) {
+    const Attention& stated = header.attention;
+    for (auto& [layer, kind] : header.other_layers) {
+        if (kind.attention) {
+            if (asked.rope_theta || asked.rope_scaling) kind.attention->rope_theta = stated.rope_theta;
+            if (asked.rope_scaling) kind.attention->rope_scaling = stated.rope_scaling;
+            if (asked.rotary_percent) kind.attention->rotary_percent = stated.rotary_percent;
+            if (asked.sliding_window) kind.attention->sliding_window = stated.sliding_window;
+        }
+        if (kind.mlp && asked.activation) kind.mlp->activation = header.mlp.activation;
+    }
+    std::erase_if(header.other_layers, [&](const auto& other) {
+        return attention_of(header, other.first) == stated && mlp_of(header, other.first) == header.mlp;
+    });
+}
+
+}  // namespace detail
+
 /// Writes what the user states over what the header says, and notes it in header.origin.given. Throws Error where that
 /// cannot be said of the model.
 inline void apply_overrides(const HeaderOverrides& asked, ModelHeader& header) {
@@ -113,6 +135,7 @@ inline void apply_overrides(const HeaderOverrides& asked, ModelHeader& header) {
             in_context("activation", [&] { return detail::hub_activation(Json(*asked.activation)); });
         header.origin.given.emplace("activation");
     }
+    detail::override_other_layers(asked, header);
 }
 
 /// The names of the fields that the user states.

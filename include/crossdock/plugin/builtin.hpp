@@ -9,13 +9,14 @@
 #include "crossdock/plugin/megatron.hpp"
 #include "crossdock/plugin/mistral.hpp"
 #include "crossdock/plugin/plugin_list.hpp"
+#include "crossdock/plugin/qwen.hpp"
 
 namespace crossdock {
 
 /// The plugins that come with the library; a program adds its own with BuiltinLoaders::with.
 using BuiltinLoaders = LoaderList<MegatronLoader, MegatronCoreLoader, LlamaLoader, MistralLoader, FalconLoader,
-                                  GemmaLoader, Gpt2Loader, BertLoader>;
+                                  GemmaLoader, QwenLoader, Gpt2Loader, BertLoader>;
 using BuiltinSavers = SaverList<MegatronSaver, MegatronCoreSaver, LlamaSaver, MistralSaver, FalconSaver, GemmaSaver,
-                                Gpt2Saver, BertSaver>;
+                                QwenSaver, Gpt2Saver, BertSaver>;
 
 }  // namespace crossdock

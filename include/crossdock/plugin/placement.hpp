@@ -81,10 +81,14 @@ inline const NamedTensor& required_tensor(const StageTensors& stage, const std::
 /// Fills the sizes that follow from others. Throws Error where one is missing or cannot be: what the tables divide by
 /// is then not 0.
 inline void complete_sizes(ModelHeader& header, std::string_view where) {
-    if (header.attention.num_query_groups == 0)
-        header.attention.num_query_groups = header.attention.num_attention_heads;
-    if (header.attention.kv_channels == 0 && header.attention.num_attention_heads != 0)
-        header.attention.kv_channels = header.hidden_size / header.attention.num_attention_heads;
+    const auto complete = [&](Attention& attention) {
+        if (attention.num_query_groups == 0) attention.num_query_groups = attention.num_attention_heads;
+        if (attention.kv_channels == 0 && attention.num_attention_heads != 0)
+            attention.kv_channels = header.hidden_size / attention.num_attention_heads;
+    };
+    complete(header.attention);
+    for (auto& other : header.other_layers)
+        if (other.second.attention) complete(*other.second.attention);
     in_context(where, [&] { check_header(header); });
 }
 

@@ -100,6 +100,10 @@ inline constexpr std::array tensor_fields<TransformerLayer> = [] {
           }},
         F{"qkv bias", &L::qkv_bias,
           [](const H& h, Index i) { return when(attention_of(h, i).qkv_bias, {qkv_rows(attention_of(h, i))}); }},
+        F{"q norm weight", &L::q_norm_weight,
+          [](const H& h, Index i) { return when(attention_of(h, i).qk_norm, {attention_of(h, i).kv_channels}); }},
+        F{"k norm weight", &L::k_norm_weight,
+          [](const H& h, Index i) { return when(attention_of(h, i).qk_norm, {attention_of(h, i).kv_channels}); }},
         F{"dense weight", &L::dense_weight,
           [](const H& h, Index i) {
               return when(true,

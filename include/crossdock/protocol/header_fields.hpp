@@ -77,6 +77,7 @@ inline constexpr auto embedding_norm = named<&H::embedding_norm>("embedding_norm
 inline constexpr auto final_norm = named<&H::final_norm>("final_norm");
 inline constexpr auto qkv_bias = named<&H::attention, &Attention::qkv_bias>("qkv_bias");
 inline constexpr auto dense_bias = named<&H::attention, &Attention::dense_bias>("dense_bias");
+inline constexpr auto qk_norm = named<&H::attention, &Attention::qk_norm>("qk_norm");
 inline constexpr auto fc1_bias = named<&H::mlp, &Mlp::fc1_bias>("fc1_bias");
 inline constexpr auto fc2_bias = named<&H::mlp, &Mlp::fc2_bias>("fc2_bias");
 inline constexpr auto pooler = named<&H::bert, &BertHeads::pooler>("pooler");
@@ -137,6 +138,7 @@ inline constexpr std::tuple header_fields{field::num_layers,
                                           field::final_norm,
                                           field::qkv_bias,
                                           field::dense_bias,
+                                          field::qk_norm,
                                           field::fc1_bias,
                                           field::fc2_bias,
                                           field::pooler,

@@ -21,7 +21,7 @@ struct Embeddings {
 /// Transformer layer `index`, counted from 0 over the whole model.
 ///
 /// qkv rows, per query group: its query heads, its key head, its value head. Rotary rows of a head are in halves: row i
-/// turns with row i + d/2. A gated MLP has gate and up as two tensors, any other has fc1. Norm weights are as stored.
+/// turns with row i + d/2. The norms of queries and keys have the weights of one head. A gated MLP has gate and up as two tensors, any other has fc1. Norm weights are as stored.
 struct TransformerLayer {
     static constexpr std::string_view name = "transformer layer";
     /// How many of these messages a model has; without it a message comes once, or not at all.
@@ -30,7 +30,7 @@ struct TransformerLayer {
     std::uint64_t index = 0;
     std::optional<Tensor> input_norm_weight, input_norm_bias, mlp_norm_weight, mlp_norm_bias;
     std::optional<Tensor> post_norm_weight, post_norm_bias, output_norm_weight, output_norm_bias;
-    std::optional<Tensor> qkv_weight, qkv_bias, dense_weight, dense_bias;
+    std::optional<Tensor> qkv_weight, qkv_bias, q_norm_weight, k_norm_weight, dense_weight, dense_bias;
     std::optional<Tensor> gate_weight, gate_bias, up_weight, up_bias, fc1_weight, fc1_bias, fc2_weight, fc2_bias;
 };
 

@@ -62,6 +62,7 @@ struct Attention {
     std::uint64_t kv_channels = 0;       ///< rows of one head; heads × kv_channels may differ from hidden_size
     bool qkv_bias = false;
     bool dense_bias = false;  ///< of the output projection
+    bool qk_norm = false;     ///< each head's query and key have a norm, before they are turned
     std::optional<double> rope_theta{};
     std::optional<double> rotary_percent{};
     /// Megatron-Core's flag: it stores rotary rows in pairs, messages in halves.

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/config_table.hpp"
 #include "crossdock/family/megatron/other_args.hpp"
 
@@ -57,6 +58,13 @@ inline bool no_qkv_bias_if_all_false(const Json& value, const Json& args, const 
     return !is_false(value) || !is_false(argument(args, "add_bias_linear")) || !h.attention.qkv_bias;
 }
 
+inline bool qk_norms_if_true(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_true(value) || h.attention.qk_norm;
+}
+inline bool no_qk_norms_if_false(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_false(value) || !h.attention.qk_norm;
+}
+
 inline bool layer_norm_unless_rms(const Json& value, const Json&, const ModelHeader& h) {
     return !is_text(value, {"RMSNorm"}) || h.norm != NormKind::layer;
 }
@@ -91,6 +99,14 @@ inline std::vector<Claim> megatron_nvidia_claims() {
             {"add_qkv_bias", claim::qkv_bias_if_true, "no biases of q, k and v"},
             {"normalization", claim::layer_norm_unless_rms, "norms with biases"},
             {"normalization", claim::rms_norm_unless_layer, "norms without biases"}};
+}
+
+/// What they claim besides where the code is Megatron-Core's.
+inline std::vector<Claim> megatron_core_claims() {
+    namespace claim = detail::claim;
+    return join_lists(megatron_nvidia_claims(),
+                      {{"qk_layernorm", claim::qk_norms_if_true, "no norms of queries and keys"},
+                       {"qk_layernorm", claim::no_qk_norms_if_false, "norms of queries and keys"}});
 }
 
 }  // namespace crossdock

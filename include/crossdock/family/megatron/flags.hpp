@@ -66,6 +66,7 @@ inline Value llama3_factor(const ModelHeader& h) {
 inline Value rotary_interleaved(const ModelHeader& h) {
     return switch_if(h.attention.rotary_interleaved.value_or(false));
 }
+inline Value qk_norm(const ModelHeader& h) { return switch_if(h.attention.qk_norm); }
 inline Value squared_relu(const ModelHeader& h) {
     return switch_if(!h.mlp.gated && h.mlp.activation == Activation::squared_relu);
 }
@@ -179,9 +180,11 @@ inline std::vector<MegatronFlag> megatron_lm_flags() {
 /// The options of NVIDIA Megatron-LM for Megatron-Core.
 inline std::vector<MegatronFlag> megatron_core_flags() {
     namespace flag = detail::flag;
-    return join_lists(
-        std::vector<MegatronFlag>{{"--no-bias-gelu-fusion", flag::exact_gelu}}, detail::nvidia_rope_flags(),
-        std::vector<MegatronFlag>{{"--rotary-interleaved", flag::rotary_interleaved}}, detail::nvidia_other_flags());
+    return join_lists(std::vector<MegatronFlag>{{"--no-bias-gelu-fusion", flag::exact_gelu}},
+                      detail::nvidia_rope_flags(),
+                      std::vector<MegatronFlag>{{"--rotary-interleaved", flag::rotary_interleaved},
+                                                {"--qk-layernorm", flag::qk_norm}},
+                      detail::nvidia_other_flags());
 }
 
 }  // namespace crossdock

@@ -215,7 +215,8 @@ inline ConfigTable megatron_lm_args() {
 inline ConfigTable megatron_core_args(std::string_view transformer_impl) {
     using namespace config;
     return join_lists(detail::megatron_nvidia_args(transformer_impl, true),
-                      {entry_or({"rotary_interleaved"}, field::rotary_interleaved, false)});
+                      {entry_or({"rotary_interleaved"}, field::rotary_interleaved, false),
+                       written("qk_layernorm", [](const ModelHeader& h) { return Json(h.attention.qk_norm); })});
 }
 
 }  // namespace crossdock

@@ -76,6 +76,10 @@ inline bool every_layer(const Json& value, const Json&, const ModelHeader& heade
     if (value.is_null() || header.attention.sliding_window.value_or(0) == 0) return true;
     return value.is_array() && std::none_of(value.begin(), value.end(), [](const Json& item) { return is_off(item); });
 }
+/// Megatron-Core's norms of queries and keys are in the header where the tensors have them.
+inline bool off_or_stored_norms(const Json& value, const Json&, const ModelHeader& header) {
+    return is_off(value) || header.attention.qk_norm;
+}
 inline bool one_scaling(const Json& value, const Json& args, const ModelHeader&) {
     return is_off(value) || is_number(value, 1) || is_off(argument(args, "use_rope_scaling"));
 }
@@ -110,7 +114,7 @@ inline std::vector<OtherArgument> megatron_other_args() {
             {"softmax_type", "attention with a sink", is::vanilla_softmax},
             {"softmax_scale", "scores scaled by another factor than 1 / sqrt(kv_channels)", is::usual_scale},
             {"attn_logit_softcapping", "capped attention scores", is::off},
-            {"qk_layernorm", "norms of queries and keys", is::off},
+            {"qk_layernorm", "norms of queries and keys", is::off_or_stored_norms},
             {"qk_l2_norm", "norms of queries and keys", is::off},
             {"attention_output_gate", "a gate behind the attention", is::off},
             {"multi_latent_attention", "latent attention", is::off},

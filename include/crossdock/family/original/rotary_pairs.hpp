@@ -25,16 +25,28 @@ inline std::uint64_t rotary_rows(const Attention& attention) {
     return rows;
 }
 
+inline bool has_pairs(const Attention& attention, const ModelHeader& header) {
+    return attention.rotary_interleaved.value_or(false) && header.positions == PositionKind::rope;
+}
+
 inline Parts reordered_qkv(const Parts& grouped, const ModelHeader& header, std::uint64_t layer,
                            Tensor (*reorder)(const Tensor&, std::uint64_t)) {
     const Attention& attention = attention_of(header, layer);
-    if (!attention.rotary_interleaved.value_or(false) || header.positions != PositionKind::rope) return grouped;
+    if (!has_pairs(attention, header)) return grouped;
     const HeadGeometry heads = heads_of(header, layer);
     const std::uint64_t rows = rotary_rows(attention);
     SeparateQkv parts = ungroup_qkv(grouped[0], heads);
     parts.query = reordered_rotary_rows(parts.query, heads.head_rows, rows, reorder);
     parts.key = reordered_rotary_rows(parts.key, heads.head_rows, rows, reorder);
     return {group_qkv(parts, heads)};
+}
+
+/// The weights of a norm over a head stand in the order of its rows.
+inline Parts reordered_head_norm(const Parts& norm, const ModelHeader& header, std::uint64_t layer,
+                                 Tensor (*reorder)(const Tensor&, std::uint64_t)) {
+    const Attention& attention = attention_of(header, layer);
+    if (!has_pairs(attention, header)) return norm;
+    return {reordered_rotary_rows(norm[0], attention.kv_channels, rotary_rows(attention), reorder)};
 }
 
 }  // namespace detail
@@ -46,6 +58,15 @@ inline constexpr Arrangement grouped_qkv_as_flagged{
     },
     [](Parts fields, const ModelHeader& h, std::uint64_t layer) -> Parts {
         return detail::reordered_qkv(fields, h, layer, halves_to_pairs);
+    }};
+
+/// The norm of queries or keys, in the same order.
+inline constexpr Arrangement head_norm_as_flagged{
+    [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return detail::reordered_head_norm(stored, h, layer, pairs_to_halves);
+    },
+    [](Parts fields, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        return detail::reordered_head_norm(fields, h, layer, halves_to_pairs);
     }};
 
 }  // namespace crossdock

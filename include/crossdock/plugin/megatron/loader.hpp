@@ -86,7 +86,7 @@ inline void check_megatron_type(const ModelHeader& header, const std::string& ty
         if (header.mlp.gated) contradict("a gated MLP");
         return;
     }
-    constexpr std::array llamas{"llama", "llama2", "llama3", "codellama", "mistral", "gemma"};
+    constexpr std::array llamas{"llama", "llama2", "llama3", "codellama", "mistral", "gemma", "qwen2", "qwen3"};
     if (std::find(llamas.begin(), llamas.end(), type) == llamas.end())
         throw UsageError(
             to_text("model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined_list(llamas)));
