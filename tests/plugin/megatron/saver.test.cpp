@@ -3,6 +3,7 @@
 
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/family/llama/hub.hpp"
+#include "crossdock/plugin/megatron/saver.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 #include "support/synthetic_model.hpp"
