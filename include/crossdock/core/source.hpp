@@ -119,6 +119,34 @@ private:
     std::uint64_t size_ = 0;
 };
 
+/// The bytes [offset, offset + size) of another source: a file inside a file.
+class PartSource final : public Source {
+public:
+    /// Throws Error when the other source ends before them.
+    PartSource(std::shared_ptr<const Source> whole, std::uint64_t offset, std::uint64_t size)
+        : name_(to_text(whole->name(), " from byte ", offset, " on")),
+          whole_(std::move(whole)),
+          offset_(offset),
+          size_(size) {
+        if (offset > whole_->size() || size > whole_->size() - offset)
+            throw Error(to_text(whole_->name(), ": ", size, " bytes at offset ", offset, " are asked for, it holds ",
+                                whole_->size(), "; it is probably truncated"));
+    }
+
+    using Source::read;
+    const std::string& name() const noexcept override { return name_; }
+    std::uint64_t size() const noexcept override { return size_; }
+
+    void read(std::uint64_t offset, std::span<iovec> buffers) const override {
+        whole_->read(offset_ + offset, buffers);
+    }
+
+private:
+    std::string name_;
+    std::shared_ptr<const Source> whole_;
+    std::uint64_t offset_, size_;
+};
+
 /// Bytes in memory, which must not change while a tensor is made of them. from_memory.hpp makes tensors of them in one
 /// call.
 class MemorySource final : public Source {

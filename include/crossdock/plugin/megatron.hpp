@@ -37,7 +37,9 @@ class MegatronCoreLoader final : public MegatronLoaderBase {
 public:
     using MegatronLoaderBase::MegatronLoaderBase;
     static std::string name() { return "mcore"; }
-    static std::string summary() { return "reads Megatron-Core checkpoints in torch format, at any TP and PP size"; }
+    static std::string summary() {
+        return "reads Megatron-Core checkpoints, torch and torch_dist, at any TP and PP size";
+    }
 };
 
 /// Megatron-LLM and Megatron-LM.
@@ -52,7 +54,7 @@ public:
     static std::vector<OptionSpec<Options>> options() { return detail::older_megatron_saver_options(); }
 };
 
-/// Megatron-Core in torch format.
+/// Megatron-Core, distributed (torch_dist) or in rank files (torch).
 class MegatronCoreSaver final : public HeldSaver {
 public:
     using Options = MegatronCoreSaverOptions;
@@ -60,7 +62,9 @@ public:
     explicit MegatronCoreSaver(const Options& options) : HeldSaver(detail::megatron_core_saver(options)) {}
 
     static std::string name() { return "mcore"; }
-    static std::string summary() { return "writes Megatron-Core checkpoints in torch format, at any TP and PP size"; }
+    static std::string summary() {
+        return "writes Megatron-Core checkpoints, distributed (torch_dist) or in torch format at any TP and PP size";
+    }
     static std::vector<OptionSpec<Options>> options() { return detail::megatron_core_saver_options(); }
 };
 

@@ -36,12 +36,14 @@ inline bool is_any_decoder(const Family& family, std::string_view model_type) {
     return model_type == "GPT" && family.is_decoder;
 }
 
-/// Throws Error when `model_type` (the reference's) is not one of this family's.
+/// Whether `model_type` (the reference's) is one of this family's.
+inline bool is_of_model_type(const Family& family, std::string_view model_type) {
+    return std::find(family.model_types.begin(), family.model_types.end(), model_type) != family.model_types.end();
+}
+
+/// Throws Error when `model_type` is not one of this family's.
 inline void check_model_type(const Family& family, const std::string& model_type) {
-    const bool fits =
-        model_type.empty() || is_any_decoder(family, model_type) ||
-        std::find(family.model_types.begin(), family.model_types.end(), model_type) != family.model_types.end();
-    if (!fits)
+    if (!model_type.empty() && !is_any_decoder(family, model_type) && !is_of_model_type(family, model_type))
         throw Error(to_text("model_type '", model_type, "' contradicts the loader '", family.name, "', which reads ",
                             joined_list(family.model_types)));
 }
@@ -182,20 +184,27 @@ CROSSDOCK_ENTRY_POINT std::string family_loader_summary(const Family& family) {
     return to_text("reads ", joined_list(ends, " and "));
 }
 
-CROSSDOCK_ENTRY_POINT std::vector<OptionSpec<FamilyLoaderOptions>> family_loader_options(const Family& family) {
+/// The options of a loader of families; the arguments are what the help says of two of them.
+inline std::vector<OptionSpec<FamilyLoaderOptions>> family_loader_options(std::string model_type,
+                                                                          std::string checkpoint_types) {
     using Options = FamilyLoaderOptions;
-    std::vector<std::string_view> checkpoint_types;
-    for (const Layout& layout : usable(family).layouts) checkpoint_types.push_back(layout.kind->checkpoint_type);
     return join_lists<OptionSpec<Options>>(
         {option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir),
-         option<Options>("model_type", "T", to_text("one of ", joined_list(family.model_types)), &Options::model_type),
+         option<Options>("model_type", "T", std::move(model_type), &Options::model_type),
          option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
                          &Options::true_vocab_size),
-         option<Options>("checkpoint_type", joined_list(checkpoint_types, "|"),
+         option<Options>("checkpoint_type", std::move(checkpoint_types),
                          "which layout to read where a directory holds several", &Options::checkpoint_type),
          option<Options>("ignore", "NAME,…", "statements to be taken as not made, where the target cannot say them",
                          &Options::ignore)},
         override_options(&Options::overrides));
+}
+
+CROSSDOCK_ENTRY_POINT std::vector<OptionSpec<FamilyLoaderOptions>> family_loader_options(const Family& family) {
+    std::vector<std::string_view> checkpoint_types;
+    for (const Layout& layout : usable(family).layouts) checkpoint_types.push_back(layout.kind->checkpoint_type);
+    return family_loader_options(to_text("one of ", joined_list(family.model_types)),
+                                 joined_list(checkpoint_types, "|"));
 }
 
 CROSSDOCK_ENTRY_POINT std::vector<std::string> family_model_types(const Family& family) {

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/dcp/metadata.hpp"
+#include "crossdock/container/dcp/tiling.hpp"
+#include "crossdock/container/pickle/packed.hpp"
+#include "crossdock/container/pickle/packed_reader.hpp"
+#include "crossdock/container/torch/format.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/source.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock::dcp {
+
+namespace detail {
+
+using pickle::PackedValue;
+
+// What the values of a .metadata file hold. Errors leave it to the caller to say where.
+
+inline PackedValue attribute(const PackedValue& object, std::string_view name) {
+    const auto found = object.attribute(name);
+    if (!found) throw Error(to_text(object.describe(), " has no '", name, "'; it is damaged or of another PyTorch"));
+    return *found;
+}
+
+inline std::string_view text(const PackedValue& value, std::string_view what) {
+    const auto found = value.as_text();
+    if (!found) throw Error(to_text(what, " is ", value.describe(), ", expected a str; the file is damaged"));
+    return *found;
+}
+
+inline std::uint64_t size_number(const PackedValue& value, std::string_view what) {
+    const auto number = value.as_integer();
+    if (!number || *number < 0)
+        throw Error(to_text(what, " is ", number ? std::to_string(*number) : value.describe(),
+                            ", expected a number that is not negative; the file is damaged"));
+    return static_cast<std::uint64_t>(*number);
+}
+
+/// A torch.Size, which is made of one tuple, or a tuple itself.
+inline std::vector<std::uint64_t> size_numbers(const PackedValue& value, std::string_view what) {
+    const bool is_size = value.is_object() && value.global().second == "Size" && value.arguments().size() == 1;
+    const PackedValue tuple = is_size ? value.arguments().item(0) : value;
+    const auto count = tuple.size();
+    if (!count) throw Error(to_text(what, " is ", value.describe(), ", expected a torch.Size; the file is damaged"));
+    constexpr std::size_t most_axes = 64;
+    if (*count > most_axes) throw Error(to_text(what, " has ", *count, " axes, at most ", most_axes, " are read"));
+    std::vector<std::uint64_t> numbers;
+    numbers.reserve(*count);
+    for (std::size_t axis = 0; axis < *count; ++axis) numbers.push_back(size_number(tuple.item(axis), what));
+    return numbers;
+}
+
+/// Which item a place is of: a MetadataIndex, but for its hint. Only chunks of tensors have offsets.
+struct ItemKey {
+    std::string_view name;
+    std::optional<std::vector<std::uint64_t>> offsets;
+
+    bool operator==(const ItemKey&) const = default;
+
+    struct Hash {
+        std::size_t operator()(const ItemKey& key) const noexcept {
+            std::uint64_t hash = std::hash<std::string_view>()(key.name);
+            if (!key.offsets) return static_cast<std::size_t>(hash);
+            for (const std::uint64_t offset : *key.offsets) {
+                hash = (hash ^ offset) * 0x9E3779B97F4A7C15U;  // 2^64 over the golden ratio spreads small numbers
+                hash ^= hash >> 32;
+            }
+            return static_cast<std::size_t>(hash);
+        }
+    };
+};
+
+/// Turns the values of a .metadata file into Metadata (torch/distributed/checkpoint/metadata.py, PyTorch 2.13). Classes
+/// are told by what they hold, as Megatron-Core has its own and PyTorch has moved some; attributes that are not known
+/// are passed over.
+class MetadataValues {
+public:
+    explicit MetadataValues(const PackedValue& root) : root_(root) {}
+
+    Metadata read() {
+        const PackedValue items = dict("state_dict_metadata");
+        require_version();
+        index_places(dict("storage_data"));
+        for (std::size_t index = 0; index < *items.entry_count(); ++index) {
+            const PackedValue key = items.entry(index).first, value = items.entry(index).second;
+            const std::string_view name = text(key, "the name of an item");
+            if (!names_.insert(name).second) throw Error(to_text("item '", shortened(name), "' is listed twice"));
+            in_context(to_text("item '", shortened(name), "'"), [&] { add(name, value); });
+        }
+        return std::move(metadata_);
+    }
+
+private:
+    PackedValue dict(std::string_view name) const {
+        const auto found = root_.attribute(name);
+        if (!found || !found->entry_count())
+            throw Error(to_text("holds ", root_.describe(), " with ", found ? found->describe() : "nothing", " for '",
+                                name, "', expected the Metadata of torch.distributed.checkpoint with a dict, ",
+                                "as PyTorch 2.0 to 2.13 write it"));
+        return *found;
+    }
+
+    /// torch/distributed/checkpoint/_version.py; older ones do not say.
+    void require_version() const {
+        const auto version = root_.attribute("version");
+        if (!version || version->is_none()) return;
+        const std::string_view number = text(*version, "its version");
+        if (!number.starts_with("1."))
+            throw Error(to_text("is of version ", shortened(number),
+                                ", expected 1.0.0, which PyTorch 2.0 to 2.13 write; save it again with one of these"));
+    }
+
+    void index_places(const PackedValue& stored) {
+        places_.reserve(*stored.entry_count());
+        for (std::size_t index = 0; index < *stored.entry_count(); ++index) {
+            const PackedValue key = stored.entry(index).first, info = stored.entry(index).second;
+            ItemKey item{text(attribute(key, "fqn"), "the name of a stored item"), {}};
+            if (const auto offset = key.attribute("offset"); offset && !offset->is_none())
+                item.offsets = size_numbers(*offset, "an item's offset");
+            if (!places_.emplace(std::move(item), info).second)
+                throw Error(to_text("item '", shortened(*attribute(key, "fqn").as_text()), "' is placed twice"));
+        }
+    }
+
+    Place place(const ItemKey& key) const {
+        const auto found = places_.find(key);
+        if (found == places_.end())
+            throw Error(to_text(key.offsets ? to_text("its chunk at ", at_text(*key.offsets)) : std::string("it"),
+                                " has no place in any file; it was not saved, or the file is damaged"));
+        const PackedValue& info = found->second;
+        require_untransformed(info);
+        const std::string_view file = text(attribute(info, "relative_path"), "the file of an item");
+        require_file_name(file);
+        return {std::string(file), size_number(attribute(info, "offset"), "the offset of an item"),
+                size_number(attribute(info, "length"), "the length of an item")};
+    }
+
+    static void require_untransformed(const PackedValue& info) {
+        const auto transforms = info.attribute("transform_descriptors");
+        if (!transforms || transforms->is_none() || transforms->size() == 0) return;
+        const bool named = transforms->size() && transforms->item(0).as_text();
+        throw Error(to_text("it is stored transformed (",
+                            named ? shortened(*transforms->item(0).as_text()) : transforms->describe(),
+                            "), perhaps compressed; save it again without extensions of the storage writer"));
+    }
+
+    /// torch writes all files into the checkpoint's own directory.
+    static void require_file_name(std::string_view name) {
+        if (name.empty() || name == "." || name == ".." || name.find_first_of(std::string_view("/\0", 2)) != name.npos)
+            throw Error(to_text("it should lie in '", shortened(name.substr(0, name.find('\0'))),
+                                "', expected the name of a file in the checkpoint's own directory"));
+    }
+
+    void add(std::string_view name, const PackedValue& value) {
+        if (value.attribute("size")) return add_tensor(name, value);
+        if (value.global().second != "BytesStorageMetadata")
+            throw Error(to_text("it is described by ", value.describe(),
+                                ", expected TensorStorageMetadata or BytesStorageMetadata of PyTorch 2.0 to 2.13"));
+        metadata_.bytes.push_back({std::string(name), place({name, {}})});
+    }
+
+    void add_tensor(std::string_view name, const PackedValue& value) {
+        TensorItem tensor;
+        tensor.name = name;
+        tensor.dtype = dtype(attribute(value, "properties"));
+        tensor.shape = Shape(size_numbers(attribute(value, "size"), "its size"));
+        const PackedValue chunks = attribute(value, "chunks");
+        if (!chunks.size())
+            throw Error(to_text("its chunks are ", chunks.describe(), ", expected a list; the file is damaged"));
+        tensor.chunks.reserve(*chunks.size());
+        for (std::size_t index = 0; index < *chunks.size(); ++index) {
+            const PackedValue chunk = chunks.item(index);
+            ItemKey key{name, size_numbers(attribute(chunk, "offsets"), "a chunk's offsets")};
+            Shape sizes(size_numbers(attribute(chunk, "sizes"), "a chunk's sizes"));
+            // Ranks beyond the end of an unevenly cut tensor hold nothing, several of them at the same offset.
+            if (sizes.element_count() == 0) continue;
+            Place found = place(key);
+            tensor.chunks.push_back({std::move(*key.offsets), std::move(sizes), std::move(found)});
+        }
+        require_tiling(tensor);
+        metadata_.tensors.push_back(std::move(tensor));
+    }
+
+    /// The state of TensorProperties is a tuple of dtype, layout, requires_grad, memory format, pin_memory.
+    static std::optional<DType> dtype(const PackedValue& properties) {
+        const PackedValue state = properties.is_object() ? properties.state() : properties;
+        const auto [module, name] = state.size().value_or(0) > 0 ? state.item(0).global() : properties.global();
+        if (module.empty() || state.size().value_or(0) == 0)
+            throw Error(to_text("its type stands in ", properties.describe(),
+                                ", expected TensorProperties of PyTorch 2.0 to 2.13"));
+        return module == "torch" ? torch::dtype_of_torch_name(name) : std::nullopt;
+    }
+
+    PackedValue root_;
+    Metadata metadata_;
+    std::unordered_map<ItemKey, PackedValue, ItemKey::Hash> places_;
+    std::unordered_set<std::string_view> names_;
+};
+
+}  // namespace detail
+
+/// What a .metadata file says, in its order; chunks without elements are left out. Nothing in the pickle is executed.
+/// Throws Error when the file is damaged, hostile or of another kind: each chunk has a place, a tensor's chunks tile
+/// it, and files are named without a path. Whether the files are there is not looked at.
+inline Metadata read_metadata(const Source& file) {
+    const pickle::PackedPickle pickle(file);
+    return in_context(file.name(), [&] { return detail::MetadataValues(pickle.root()).read(); });
+}
+
+inline Metadata read_metadata(const std::filesystem::path& file) { return read_metadata(FileSource(file)); }
+
+}  // namespace crossdock::dcp

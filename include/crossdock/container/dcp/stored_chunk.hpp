@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/dcp/metadata.hpp"
+#include "crossdock/container/dcp/tiling.hpp"
+#include "crossdock/container/foreign_files.hpp"
+#include "crossdock/container/pickle/value.hpp"
+#include "crossdock/container/torch/reader.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/read_plan.hpp"
+#include "crossdock/core/source.hpp"
+#include "crossdock/core/tensor.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock::dcp {
+
+/// What is stored at a place in a file: a complete file of torch.save. Throws Error when it is something else.
+inline pickle::Value read_item(const std::shared_ptr<const Source>& file, const Place& place) {
+    const auto item = std::make_shared<PartSource>(file, place.offset, place.length);
+    const std::string head = torch::detail::head_of(*item, 4);
+    if (!head.starts_with("PK"))
+        throw Error(to_text(item->name(), ": does not begin with PK as a file of torch.save does; it is damaged, or ",
+                            "written in another serialization format (safetensors); save it again with torch_save"));
+    return torch::read(item);
+}
+
+/// The elements of one chunk in C order, as bytes. The item is opened when it is first read, on that thread; until then
+/// the file may be closed.
+class StoredChunk final : public Source {
+public:
+    /// `chunk` is one of the item's, whose type is known.
+    StoredChunk(std::shared_ptr<const Source> file, std::shared_ptr<const TensorItem> item, const Chunk& chunk)
+        : file_(std::move(file)),
+          item_(std::move(item)),
+          chunk_(chunk) {}
+
+    using Source::read;
+    const std::string& name() const noexcept override { return file_->name(); }
+    std::uint64_t size() const noexcept override { return chunk_.sizes.element_count() * item_size(*item_->dtype); }
+
+    void read(std::uint64_t offset, std::span<iovec> buffers) const override {
+        std::call_once(once_, [this] { open(); });
+        const std::size_t element = item_size(*item_->dtype);
+        ReadPlan reads;
+        for (const iovec& buffer : buffers) {
+            stored_.plan(offset / element, buffer.iov_len / element, static_cast<std::byte*>(buffer.iov_base), reads);
+            offset += buffer.iov_len;
+        }
+        reads.execute();
+    }
+
+private:
+    void open() const {
+        const auto where = [&] {
+            return to_text("tensor '", shortened(item_->name), "', chunk at ", detail::at_text(chunk_.offsets));
+        };
+        try {
+            const pickle::Value value = read_item(file_, chunk_.place);
+            const auto* tensor = value.get<Tensor>();
+            if (!tensor) throw Error(to_text(file_->name(), " holds ", value.describe(), ", expected a tensor"));
+            require_same_elements(*tensor);
+            stored_ = *tensor;
+        } catch (Error& error) {
+            error.within(where());
+            throw;
+        }
+    }
+
+    /// Megatron-Core puts the axes of layers and experts in front and stores the tensor without them.
+    void require_same_elements(const Tensor& tensor) const {
+        if (tensor.dtype() != *item_->dtype || extents(tensor.shape()) != extents(chunk_.sizes))
+            throw Error(to_text(file_->name(), " holds a tensor ", tensor.shape(), " of ", dtype_name(tensor.dtype()),
+                                ", .metadata says ", chunk_.sizes, " of ", dtype_name(*item_->dtype),
+                                "; one of the files is damaged or of another save"));
+    }
+
+    /// Without the leading ones.
+    static std::vector<std::uint64_t> extents(const Shape& shape) {
+        auto first = shape.begin();
+        while (first != shape.end() && *first == 1) ++first;
+        return {first, shape.end()};
+    }
+
+    std::shared_ptr<const Source> file_;
+    std::shared_ptr<const TensorItem> item_;
+    const Chunk& chunk_;
+    mutable std::once_flag once_;
+    mutable Tensor stored_;
+};
+
+}  // namespace crossdock::dcp
