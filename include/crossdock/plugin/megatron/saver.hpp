@@ -62,6 +62,8 @@ protected:
         pad_vocabulary();
         require_divisible(header_, ranks_, "target_tensor_parallel_size");
         choose_iteration();
+        if (asked_.bridge && iteration_.release)
+            throw UsageError("Megatron-Bridge knows no iteration called release; give the option iteration a number");
         choose_tokenizer();
         flags_ = megatron_flags(*dialect_, header_);
         for (std::string& line : megatron_losses(*dialect_, header_)) notice(std::move(line));
@@ -78,7 +80,7 @@ protected:
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
-        detail::CommonState common{detail::namespace_of_kept(target_args()), detail::plain_of_json(iteration_value())};
+        detail::SavedState common{detail::namespace_of_kept(target_args()), detail::plain_of_json(iteration_value())};
         if (torch_dist_)
             files_ = std::make_unique<detail::DistTarget>(*dialect_, header_, ranks_, file_count(), std::move(common));
         else
