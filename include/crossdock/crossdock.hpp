@@ -59,6 +59,7 @@
 #include "crossdock/plugin/family/saver.hpp"
 #include "crossdock/plugin/gemma.hpp"
 #include "crossdock/plugin/gpt2.hpp"
+#include "crossdock/plugin/hf.hpp"
 #include "crossdock/plugin/llama.hpp"
 #include "crossdock/plugin/megatron.hpp"
 #include "crossdock/plugin/mistral.hpp"

@@ -234,8 +234,18 @@ TEST_CASE("a name for models that nobody here reads is refused by saying so", "[
     CHECK_THAT(refusal("megatron-core/llama2-gqa-te-tp1", {"--loader", "llama2_hf", "--saver", "core"}),
                ContainsSubstring("is a Megatron checkpoint, --loader llama2_hf asks for Hugging Face's or an original "
                                  "format"));
-    CHECK_THAT(refusal("megatron-core/llama2-gqa-te-tp1", {"--loader", "core", "--saver", "hf"}),
-               ContainsSubstring("--saver hf: the source does not say of which family its model is"));
+}
+
+TEST_CASE("Hugging Face's format is written by any of the reference's names for it", "[cli][reference]") {
+    const TemporaryDirectory directory;
+    for (const std::string saver : {"hf", "huggingface", "llama_mistral"}) {
+        const ProgramResult result = convert("megatron-core/llama2-gqa-te-tp1", directory / saver,
+                                             {"--model-type", "GPT", "--loader", "core", "--saver", saver});
+        CHECK(result.exit_code == 0);
+        CHECK_THAT(result.err, ContainsSubstring("the source does not say of which family its model is"));
+        CHECK_THAT(crossdock::test::read_file(directory / saver / "config.json"),
+                   ContainsSubstring("\"model_type\": \"llama\""));
+    }
 }
 
 TEST_CASE("an option from which something would have to follow is not passed over", "[cli][reference]") {

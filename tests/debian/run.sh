@@ -20,7 +20,10 @@ rm -rf "$root/crossdock"
 mkdir "$root/crossdock"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory "$root/crossdock"
 # What the caller says of his compiler does not hold in there.
-in_root() { chroot "$root" env --ignore-environment --chdir=/crossdock HOME=/root PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$@"; }
+in_root() {
+    chroot "$root" env --ignore-environment --chdir=/crossdock HOME=/root PATH=/usr/bin:/bin LC_ALL=C.UTF-8 \
+        CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-2}" "$@"
+}
 in_root g++ --version | head -n 1
 in_root cmake --preset golden
 in_root cmake --build --preset golden

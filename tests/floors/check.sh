@@ -35,13 +35,13 @@ complain() { echo "$1: $2"; broken=1; }
 
 while IFS=: read -r file include; do
     header=${file#cli/}; header=${header#include/}
-    folder=$(cut -d/ -f2 <<< "$header")
+    folder=${header#crossdock/}; folder=${folder%%/*}
     target=${include:1}
     case "$include" in
     '"crossdock/version.hpp') ;;
     '"crossdock/'*)
         [[ $folder == crossdock.hpp ]] && continue
-        seen=$(cut -d/ -f2 <<< "$target")
+        seen=${target#crossdock/}; seen=${seen%%/*}
         [[ -n ${sees[$folder]+known} ]] || { complain "$file" "the folder '$folder' is on no floor"; continue; }
         [[ " $folder ${sees[$folder]} " == *" $seen "* ]] || complain "$file" "$folder must not include $target"
         ;;
@@ -64,7 +64,7 @@ public=(
     protocol/*.hpp
     family/{arrangement,config_table,defaults,family,header_json,layout,requirements,tensor_table}.hpp
     family/{hub/config,hub/layout,hub/rope,original/layout}.hpp
-    plugin/{bert,falcon,gemma,gpt2,llama,megatron,mistral,qwen,builtin}.hpp
+    plugin/{bert,falcon,gemma,gpt2,hf,llama,megatron,mistral,qwen,builtin}.hpp
     plugin/{any_loader,any_saver,concepts,options,plugin_list,saver_context,storage}.hpp
     plugin/family/{loader,saver}.hpp
     pipeline/{convert,inspect,progress,send_model,verify}.hpp

@@ -83,8 +83,8 @@ inline constexpr std::array foreign_marks{
                 "is a DeepSpeed checkpoint; its zero_to_fp32.py writes a pytorch_model.bin"},
     ForeignMark{"global_step*", "is a DeepSpeed checkpoint; its zero_to_fp32.py writes a pytorch_model.bin"},
     ForeignMark{"*.distcp",
-                "is a distributed checkpoint (torch_dist of Megatron-Core, or FSDP); save it anew with "
-                "--ckpt-format torch, or join it with torch.distributed.checkpoint.format_utils"},
+                "is a distributed checkpoint, of FSDP say, without the metadata.json of Megatron-Core's; python -m "
+                "torch.distributed.checkpoint.format_utils dcp_to_torch joins it"},
     ForeignMark{"pytorch_model_fsdp*", "is an FSDP checkpoint; accelerate merge-weights joins it"},
     ForeignMark{"*_world_size_*_rank_*.pt", "is an FSDP checkpoint in parts, one for each rank; join it first"},
     ForeignMark{"model_index.json",

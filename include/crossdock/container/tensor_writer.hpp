@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
@@ -35,13 +37,37 @@ private:
     std::uint64_t begin_;
 };
 
+/// Places of equal size, one behind the other, as one.
+class StackedSlots final : public TensorSlot {
+public:
+    StackedSlots(std::vector<std::shared_ptr<TensorSlot>> slots, std::uint64_t slot_bytes)
+        : slots_(std::move(slots)),
+          slot_bytes_(slot_bytes) {}
+
+    void write(std::uint64_t at, std::span<const std::byte> bytes) override {
+        while (!bytes.empty()) {
+            const std::uint64_t begin = at % slot_bytes_;
+            const std::size_t count =
+                static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), slot_bytes_ - begin));
+            slots_.at(at / slot_bytes_)->write(begin, bytes.first(count));
+            at += count;
+            bytes = bytes.subspan(count);
+        }
+    }
+
+private:
+    std::vector<std::shared_ptr<TensorSlot>> slots_;
+    std::uint64_t slot_bytes_;
+};
+
 /// A container file that is being written: hands out places, and writes its index last. It is for one thread; its slots
 /// are for any.
 class TensorWriter {
 public:
     virtual ~TensorWriter() = default;
 
-    /// The place of a tensor of this name. Throws Error when the name is taken, or when the disk refuses.
+    /// The place of a tensor of this name; null when another writer of the checkpoint has it. Throws Error when the name
+    /// is taken, or when the disk refuses.
     virtual std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) = 0;
 
     /// Writes the index, and returns when everything is on the disk. Call it when all slots are filled: it throws Error

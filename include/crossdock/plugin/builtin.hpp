@@ -5,6 +5,7 @@
 #include "crossdock/plugin/falcon.hpp"
 #include "crossdock/plugin/gemma.hpp"
 #include "crossdock/plugin/gpt2.hpp"
+#include "crossdock/plugin/hf.hpp"
 #include "crossdock/plugin/llama.hpp"
 #include "crossdock/plugin/megatron.hpp"
 #include "crossdock/plugin/mistral.hpp"
@@ -14,9 +15,9 @@
 namespace crossdock {
 
 /// The plugins that come with the library; a program adds its own with BuiltinLoaders::with.
-using BuiltinLoaders = LoaderList<MegatronLoader, MegatronCoreLoader, LlamaLoader, MistralLoader, FalconLoader,
-                                  GemmaLoader, QwenLoader, Gpt2Loader, BertLoader>;
-using BuiltinSavers = SaverList<MegatronSaver, MegatronCoreSaver, LlamaSaver, MistralSaver, FalconSaver, GemmaSaver,
-                                QwenSaver, Gpt2Saver, BertSaver>;
+using BuiltinLoaders = LoaderList<MegatronLoader, MegatronCoreLoader, HubLoader, LlamaLoader, MistralLoader,
+                                  FalconLoader, GemmaLoader, QwenLoader, Gpt2Loader, BertLoader>;
+using BuiltinSavers = SaverList<MegatronSaver, MegatronCoreSaver, HubSaver, LlamaSaver, MistralSaver, FalconSaver,
+                                GemmaSaver, QwenSaver, Gpt2Saver, BertSaver>;
 
 }  // namespace crossdock

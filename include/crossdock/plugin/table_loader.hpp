@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,7 +25,8 @@ struct OpenCheckpoint {
     NameScope first{}, last{};  ///< of what comes before the layers and after them
     std::string description{};  ///< the file that says what the model is, for errors
     std::vector<std::string> notices{};
-    std::vector<std::string> mixed{};  ///< which parts of one tensor differ in their type
+    std::vector<std::string> mixed{};                 ///< which parts of one tensor differ in their type
+    std::optional<DistributedStorage> distributed{};  ///< its tensors are then those of one rank that is not there
     /// A tied model whose second copy differs is read as an untied one, as transformers does since release 5.
     bool keeps_differing_head = false;
 };
@@ -67,7 +69,8 @@ public:
     }
 
     Storage storage() const {
-        Storage storage{.ranks = {}, .unused = unused()};
+        Storage storage{.ranks = {}, .unused = unused(), .distributed = checkpoint_.distributed};
+        if (storage.distributed) return storage;
         for (std::size_t stage = 0; stage < checkpoint_.stages.size(); ++stage)
             for (std::size_t rank = 0; rank < checkpoint_.stages[stage].size(); ++rank) {
                 StoredRank& stored = storage.ranks.emplace_back(

@@ -182,7 +182,9 @@ private:
         std::vector<Transfer> moved;
         std::uint64_t bytes = 0;
         for (const StoredTensor& stored : group) {
-            moved.push_back({stored.tensor, slot_for(stored), stored.name});
+            std::shared_ptr<TensorSlot> slot = slot_for(stored);
+            if (!slot) continue;  // another rank has it for all
+            moved.push_back({stored.tensor, std::move(slot), stored.name});
             bytes += stored.tensor.byte_count();
         }
         if (context().planned) context().planned(bytes);

@@ -190,21 +190,29 @@ TEST_CASE("a folder of one expert is a rank's", "[plugin][megatron]") {
 TEST_CASE("what is no file of Megatron's torch format is refused by what it is", "[plugin][megatron]") {
     const TemporaryDirectory root;
     const auto directory = root / "iter_0000007";
-    SECTION("torch_dist") {
-        put(directory / "metadata.json", R"({"sharded_backend": "torch_dist", "sharded_backend_version": 1})");
-        put(directory / ".metadata");
-        CHECK_THAT(error_of(root.path()), ContainsSubstring("iter_0000007: is a distributed checkpoint (torch_dist), "
-                                                            "which is not read; start the training script with "
-                                                            "--ckpt-convert-format torch"));
-        CHECK_THAT(error_of(directory), ContainsSubstring("(torch_dist)"));
-    }
     SECTION("zarr") {
         put(directory / "metadata.json", R"({"sharded_backend": "zarr", "sharded_backend_version": 1})");
-        CHECK_THAT(error_of(root.path()), ContainsSubstring("is a distributed checkpoint (zarr)"));
+        CHECK_THAT(error_of(root.path()),
+                   ContainsSubstring("iter_0000007: is a distributed checkpoint of the old zarr format"));
     }
-    SECTION("shards without their metadata") {
+    SECTION("a distributed checkpoint of PyTorch") {
+        put(directory / ".metadata");
         put(directory / "__0_0.distcp");
-        CHECK_THAT(error_of(root.path()), ContainsSubstring("is a distributed checkpoint (torch_dcp"));
+        for (const auto& given : {root.path(), directory})
+            CHECK_THAT(error_of(given), ContainsSubstring("iter_0000007: is a distributed checkpoint of PyTorch"));
+    }
+    SECTION("a distributed checkpoint without its index") {
+        put(directory / "metadata.json", R"({"sharded_backend": "torch_dist", "sharded_backend_version": 1})");
+        for (const auto& given : {root.path(), directory})
+            CHECK_THAT(error_of(given), ContainsSubstring("iter_0000007: holds a metadata.json of torch_dist but no "
+                                                          ".metadata"));
+    }
+    SECTION("a save that was interrupted") {
+        put(directory / "__0_0.distcp");
+        put(directory / "common.pt");
+        for (const auto& given : {root.path(), directory})
+            CHECK_THAT(error_of(given), ContainsSubstring("iter_0000007: holds .distcp files without .metadata and "
+                                                          "metadata.json, which are written last"));
     }
     SECTION("DeepSpeed") {
         put(directory / "mp_rank_00_model_states.pt");
@@ -215,4 +223,51 @@ TEST_CASE("what is no file of Megatron's torch format is refused by what it is",
         CHECK_THAT(error_of(root.path()), ContainsSubstring("holds no mp_rank_…/model_optim_rng.pt; mp_rank_00 holds "
                                                             "distrib_optim.pt"));
     }
+}
+
+TEST_CASE("a distributed checkpoint is found as rank files are", "[plugin][megatron]") {
+    const TemporaryDirectory root;
+    const char* const json = R"({"sharded_backend": "torch_dist", "sharded_backend_version": 1})";
+    for (const char* folder : {"iter_0000007", "release"}) {
+        put(root / folder / "metadata.json", json);
+        put(root / folder / ".metadata");
+    }
+    put(root / "iter_0000009/__0_0.distcp");  // a save that is under way
+    put(root / "latest_checkpointed_iteration.txt", "7");
+    const MegatronFiles files = find_megatron_files(root.path(), {});
+    CHECK(files.torch_dist);
+    CHECK(files.stages.empty());
+    CHECK(files.directory == root / "iter_0000007");
+    CHECK(find_megatron_files(root.path(), "release").directory == root / "release");
+    const MegatronFiles given = find_megatron_files(root / "iter_0000007", {});
+    CHECK(given.torch_dist);
+    CHECK(given.iteration->number == 7);
+    CHECK(std::filesystem::equivalent(given.root, root.path()));
+    put(root / "weights/metadata.json", json);
+    put(root / "weights/.metadata");
+    CHECK(find_megatron_files(root / "weights", {}).root == root / "weights");
+    put(root / "release/mp_rank_00/distrib_optim.pt");
+    CHECK(find_megatron_files(root.path(), "release").torch_dist);
+    put(root / "release/mp_rank_00/model_optim_rng.pt");
+    CHECK_THAT(error_of(root.path(), "release"),
+               ContainsSubstring("mp_rank_00: stands beside a distributed checkpoint"));
+}
+
+TEST_CASE("a distributed checkpoint of an unknown format or version is refused", "[plugin][megatron]") {
+    const auto [json, error] =
+        GENERATE(std::pair(R"({"sharded_backend": "torch_dist", "sharded_backend_version": 2})",
+                           "metadata.json: 'sharded_backend_version' is 2, expected 1"),
+                 std::pair(R"({"sharded_backend": "torch_dist"})", "'sharded_backend_version' is null, expected 1"),
+                 std::pair(R"({"sharded_backend": "torch_dist", "sharded_backend_version": 1,
+                               "common_backend": "torch", "common_backend_version": 2})",
+                           "'common_backend_version' is 2, expected 1"),
+                 std::pair(R"({"sharded_backend": "fsdp_dtensor", "sharded_backend_version": 1})",
+                           "'sharded_backend' is \"fsdp_dtensor\", expected \"torch_dist\""),
+                 std::pair(R"([1])", "metadata.json: expected a JSON object"), std::pair("{", "metadata.json: "));
+    const TemporaryDirectory root;
+    put(root / "release/metadata.json", json);
+    put(root / "release/.metadata");
+    CHECK_THAT(error_of(root.path()), ContainsSubstring(error));
+    std::filesystem::remove(root / "release/.metadata");
+    CHECK_THAT(error_of(root.path()), ContainsSubstring(error));
 }

@@ -140,11 +140,8 @@ std::string choose_saver(const std::string& asked, const std::string& loader, co
     if (!plugin) return asked;  // to be refused by name
     refuse_unread("saver", *plugin);
     if (!plugin->plugin.empty()) return std::string(plugin->plugin);
-    std::string family = family_of_source(loader, source);
-    if (std::find(names.begin(), names.end(), family) == names.end())
-        throw UsageError(to_text("--saver ", asked, ": the source does not say of which family its model is; name it: ",
-                                 "--saver llama, for one (see ", program_name(), " plugins)"));
-    return family;
+    const std::string family = family_of_source(loader, source);
+    return std::find(names.begin(), names.end(), family) == names.end() ? "hf" : family;
 }
 
 /// The options under our names.
@@ -207,7 +204,8 @@ PluginPair choose_plugins(const Arguments& arguments) {
     require_directory(arguments, saver_options, "save_dir", "the target");
     share_options(in_our_words(arguments.options, saver_options), loader_options, saver_options, pair);
     const std::string asked = arguments.value("loader");
-    choose_dialect(asked, arguments.value("saver"), is_named<Loaders>(asked), saver_options, pair);
+    const bool is_loader_ours = is_named<Loaders>(asked) && !find_reference_plugin(asked);
+    choose_dialect(asked, arguments.value("saver"), is_loader_ours, saver_options, pair);
     return pair;
 }
 

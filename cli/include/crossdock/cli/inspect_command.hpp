@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -115,11 +116,37 @@ inline void print_ranks(const std::vector<StoredRank>& ranks) {
     print_columns(lines);
 }
 
+/// "4 x 2 x 1 chunks", "7 chunks" where they form no grid.
+inline std::string grid_text(const StoredGrid& tensor) {
+    if (tensor.grid.empty() || tensor.chunks == 1)
+        return to_text(tensor.chunks, tensor.chunks == 1 ? " chunk" : " chunks");
+    std::string text;
+    for (const std::uint64_t along_axis : tensor.grid) text += to_text(text.empty() ? "" : " x ", along_axis);
+    return text + " chunks";
+}
+
+inline void print_distributed(const DistributedStorage& storage) {
+    std::vector<std::array<std::string, 3>> lines;
+    for (const StoredKind& stored : storage.kinds)
+        lines.push_back({stored.kind,
+                         stored.chunks == 0 ? to_text(stored.items, " items")
+                                            : to_text(stored.items, " items in ", stored.chunks, " chunks"),
+                         bytes_text(stored.bytes)});
+    std::cout << "\nstored in " << storage.files << " .distcp files\n";
+    print_columns(lines);
+    lines.clear();
+    for (const StoredGrid& tensor : storage.tensors)
+        lines.push_back({tensor.name, to_string(tensor.shape), grid_text(tensor)});
+    std::cout << "\nchunks\n";
+    print_columns(lines);
+}
+
 inline void print_text(const Inspection& found, const std::string& loader) {
     print_identity(found, loader);
     print_header(found.header);
     print_tensors(found.tensors);
     if (!found.storage.ranks.empty()) print_ranks(found.storage.ranks);
+    if (found.storage.distributed) print_distributed(*found.storage.distributed);
     print_list("unused tensors", found.storage.unused);
     print_list("notices", found.notices);
     std::cout << std::flush;
@@ -131,6 +158,19 @@ inline Json json_of(const InspectedTensor& tensor) {
             {"dtype", dtype_name(tensor.dtype)},
             {"shape", std::vector<std::uint64_t>(tensor.shape.begin(), tensor.shape.end())},
             {"bytes", tensor.bytes()}};
+}
+
+inline Json json_of(const DistributedStorage& storage) {
+    Json json{{"files", storage.files}, {"kinds", Json::array()}, {"tensors", Json::array()}};
+    for (const StoredKind& stored : storage.kinds)
+        json["kinds"].push_back(
+            {{"kind", stored.kind}, {"items", stored.items}, {"chunks", stored.chunks}, {"bytes", stored.bytes}});
+    for (const StoredGrid& tensor : storage.tensors)
+        json["tensors"].push_back({{"name", tensor.name},
+                                   {"shape", std::vector<std::uint64_t>(tensor.shape.begin(), tensor.shape.end())},
+                                   {"chunks", tensor.chunks},
+                                   {"grid", tensor.grid}});
+    return json;
 }
 
 inline Json json_of(const Inspection& found, const std::string& loader) {
@@ -155,6 +195,7 @@ inline Json json_of(const Inspection& found, const std::string& loader) {
     json["ranks"] = Json::array();
     for (const auto& [rank, stage, tensors, bytes] : found.storage.ranks)
         json["ranks"].push_back({{"rank", rank}, {"stage", stage}, {"tensors", tensors}, {"bytes", bytes}});
+    if (found.storage.distributed) json["distributed"] = json_of(*found.storage.distributed);
     json["unused"] = found.storage.unused;
     json["notices"] = found.notices;
     return json;

@@ -53,6 +53,45 @@ inline std::vector<std::uint64_t> packed_strides(const Shape& shape) {
     return strides;
 }
 
+/// What torch/_utils.py rebuilds a dense CPU tensor from. Types that came after torch 2.1 have no storage class: their
+/// storage is bytes, and the type stands beside it.
+class TensorValue {
+public:
+    /// `key` is the storage's record: "data/<key>".
+    pickle::Value operator()(const std::string& key, DType dtype, const Shape& shape) const {
+        const auto typed = storage_name(dtype);
+        const pickle::Global storage_class{typed ? "torch" : "torch.storage",
+                                           std::string(typed.value_or("UntypedStorage"))};
+        const std::uint64_t count = shape.element_count() * (typed ? 1 : item_size(dtype));
+        const pickle::PersistentId storage{pickle::Tuple{{storage_word_, storage_class, key, location_word_, count}}};
+        pickle::Object hooks;
+        hooks.module = "collections";
+        hooks.name = "OrderedDict";
+        pickle::Tuple args{
+            {storage, 0, tuple_of({shape.begin(), shape.end()}), tuple_of(packed_strides(shape)), false, hooks}};
+        if (!typed) args.items.push_back(pickle::Global{"torch", std::string(torch_name(dtype))});
+        pickle::Object call;
+        call.module = "torch._utils";
+        call.name = typed ? "_rebuild_tensor_v2" : "_rebuild_tensor_v3";
+        call.args = std::move(args);
+        return call;
+    }
+
+private:
+    // Said once in a file and referred to by all its tensors.
+    pickle::Value storage_word_ = "storage", location_word_ = "cpu";
+};
+
+/// Adds the records that stand beside the storages.
+inline void add_records(zip::Writer& zip, const std::string& prefix, const pickle::Value& root) {
+    const auto add = [&](std::string_view name, std::string_view content) {
+        zip.add(to_text(prefix, name), content.size())->write(0, std::as_bytes(std::span(content)));
+    };
+    add("data.pkl", in_context(zip.name(), [&] { return pickle::write(root); }));
+    add("version", "3\n");
+    add("byteorder", "little");
+}
+
 }  // namespace detail
 
 /// Writes a file that torch.load reads, weights_only too when it holds nothing but tensors and plain values: dicts of
@@ -80,21 +119,18 @@ private:
     [[noreturn]] void fail(std::string_view what) const { throw Error(to_text(zip_.name(), ": ", what)); }
     void place(const std::string& name, pickle::Value value);
     pickle::Value& level(std::string_view name);
-    pickle::Value tensor(const std::string& key, DType dtype, const Shape& shape) const;
-    void add_record(const std::string& name, std::string_view content);
 
     zip::Writer zip_;
     std::string prefix_;
     std::uint64_t storage_count_ = 0;
     std::unordered_map<std::string, pickle::Value> levels_{{"", pickle::Dict{}}};
     std::unordered_map<std::string, pickle::Value> leaves_;
-    // Said once in the file and referred to by every tensor.
-    pickle::Value storage_word_ = "storage", location_word_ = "cpu";
+    detail::TensorValue tensor_;
 };
 
 inline std::shared_ptr<TensorSlot> Writer::add(const std::string& name, DType dtype, const Shape& shape) {
     const std::string key = std::to_string(storage_count_);
-    place(name, tensor(key, dtype, shape));
+    place(name, tensor_(key, dtype, shape));
     ++storage_count_;
     const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
     return std::make_shared<detail::StorageSlot>(zip_.add(to_text(prefix_, "data/", key), bytes));
@@ -107,14 +143,8 @@ inline void Writer::share(const std::string& name, const std::string& existing) 
 }
 
 inline void Writer::finish() {
-    add_record("data.pkl", in_context(zip_.name(), [&] { return pickle::write(level("")); }));
-    add_record("version", "3\n");
-    add_record("byteorder", "little");
+    detail::add_records(zip_, prefix_, level(""));
     zip_.finish();
-}
-
-inline void Writer::add_record(const std::string& name, std::string_view content) {
-    zip_.add(prefix_ + name, content.size())->write(0, std::as_bytes(std::span(content)));
 }
 
 inline void Writer::place(const std::string& name, pickle::Value value) {
@@ -135,27 +165,6 @@ inline pickle::Value& Writer::level(std::string_view name) {
     const pickle::Value made = pickle::Dict{};
     parent.edit<pickle::Dict>()->entries.push_back({name.substr(slash + 1), made});
     return levels_.emplace(name, made).first->second;
-}
-
-/// What torch/_utils.py rebuilds a dense CPU tensor from. Types that came after torch 2.1 have no storage class: their
-/// storage is bytes, and the type stands beside it.
-inline pickle::Value Writer::tensor(const std::string& key, DType dtype, const Shape& shape) const {
-    const auto typed = storage_name(dtype);
-    const pickle::Global storage_class{typed ? "torch" : "torch.storage",
-                                       std::string(typed.value_or("UntypedStorage"))};
-    const std::uint64_t count = shape.element_count() * (typed ? 1 : item_size(dtype));
-    const pickle::PersistentId storage{pickle::Tuple{{storage_word_, storage_class, key, location_word_, count}}};
-    pickle::Object hooks;
-    hooks.module = "collections";
-    hooks.name = "OrderedDict";
-    pickle::Tuple args{{storage, 0, detail::tuple_of({shape.begin(), shape.end()}),
-                        detail::tuple_of(detail::packed_strides(shape)), false, hooks}};
-    if (!typed) args.items.push_back(pickle::Global{"torch", std::string(torch_name(dtype))});
-    pickle::Object call;
-    call.module = "torch._utils";
-    call.name = typed ? "_rebuild_tensor_v2" : "_rebuild_tensor_v3";
-    call.args = std::move(args);
-    return call;
 }
 
 }  // namespace crossdock::torch

@@ -118,23 +118,37 @@ public:
     /// Creates the file; throws Error when that fails or it exists.
     explicit Writer(const std::filesystem::path& path) : file_(std::make_shared<OutputFile>(path)) {}
 
+    /// A zip that is a part of a file, from byte `begin` on.
+    Writer(std::shared_ptr<OutputFile> file, std::uint64_t begin) : file_(std::move(file)), begin_(begin) {}
+
     const std::string& name() const noexcept { return file_->name(); }
 
     /// Throws Error when the name is taken or longer than a zip allows.
     std::shared_ptr<EntryWriter> add(std::string name, std::uint64_t size);
 
-    /// All entries are complete by then; throws Error when one is not.
-    void finish();
+    /// Bytes of the whole zip with the entries that it has.
+    std::uint64_t length() const;
+
+    /// Writes the headers and the directory. All entries are complete by then; throws Error when one is not.
+    void close();
+
+    /// Closes, and returns when everything is on the disk.
+    void finish() {
+        close();
+        file_->sync();
+    }
 
 private:
     static std::string sizes_extra(const Entry& entry);
-    static std::string local_header(const Entry& entry);
+    std::string local_header(const Entry& entry) const;
     static std::string central_header(const Entry& entry);
     static std::string end_of_directory(std::uint64_t offset, std::uint64_t bytes, std::uint64_t count);
 
     std::shared_ptr<OutputFile> file_;
+    std::uint64_t begin_ = 0;  ///< of the zip in the file; entries count from here
     std::vector<std::shared_ptr<EntryWriter>> entries_;
     std::unordered_set<std::string> names_;
+    std::uint64_t directory_bytes_ = 0;
     std::uint64_t end_ = 0;  ///< of what has been handed out
 };
 
@@ -145,19 +159,23 @@ inline std::shared_ptr<EntryWriter> Writer::add(std::string name, std::uint64_t 
     const Entry entry{std::move(name), end_, size, size, 0, method_stored};
     const std::uint64_t offset = end_ + local_header(entry).size();
     end_ = checked_add(offset, size, "zip size");
-    return entries_.emplace_back(std::make_shared<EntryWriter>(file_, entry, offset));
+    directory_bytes_ += central_header(entry).size();
+    return entries_.emplace_back(
+        std::make_shared<EntryWriter>(file_, entry, checked_add(begin_, offset, "zip offset")));
 }
 
-inline void Writer::finish() {
+inline std::uint64_t Writer::length() const {
+    return end_ + directory_bytes_ + end_of_directory(end_, directory_bytes_, entries_.size()).size();
+}
+
+inline void Writer::close() {
     std::string directory;
     for (const auto& writer : entries_) {
         const Entry entry = writer->finished();
-        file_->write(entry.header_offset, local_header(entry));
+        file_->write(begin_ + entry.header_offset, local_header(entry));
         directory += central_header(entry);
     }
-    file_->write(end_, directory);
-    file_->write(end_ + directory.size(), end_of_directory(end_, directory.size(), entries_.size()));
-    file_->sync();
+    file_->write(begin_ + end_, directory + end_of_directory(end_, directory.size(), entries_.size()));
 }
 
 namespace detail {
@@ -197,10 +215,11 @@ inline std::string Writer::sizes_extra(const Entry& entry) {
     return sizes;
 }
 
-inline std::string Writer::local_header(const Entry& entry) {
+/// Padded so that the payload's place in the file is a multiple of 64.
+inline std::string Writer::local_header(const Entry& entry) const {
     std::string extra;
     if (const std::string sizes = sizes_extra(entry); !sizes.empty()) detail::append_extra(extra, zip64_extra, sizes);
-    const std::uint64_t unpadded = entry.header_offset + local_bytes + entry.name.size() + extra.size() + 4;
+    const std::uint64_t unpadded = begin_ + entry.header_offset + local_bytes + entry.name.size() + extra.size() + 4;
     const std::uint64_t padding = (payload_alignment - unpadded % payload_alignment) % payload_alignment;
     detail::append_extra(extra, padding_extra, std::string(padding, 'Z'));
 

@@ -44,12 +44,14 @@ inline bool is_any_decoder(const Family& family, std::string_view model_type) {
     return model_type == "GPT" && family.is_decoder;
 }
 
-/// Throws Error when `model_type` (the reference's) is not one of this family's.
+/// Whether `model_type` (the reference's) is one of this family's.
+inline bool is_of_model_type(const Family& family, std::string_view model_type) {
+    return std::find(family.model_types.begin(), family.model_types.end(), model_type) != family.model_types.end();
+}
+
+/// Throws Error when `model_type` is not one of this family's.
 inline void check_model_type(const Family& family, const std::string& model_type) {
-    const bool fits =
-        model_type.empty() || is_any_decoder(family, model_type) ||
-        std::find(family.model_types.begin(), family.model_types.end(), model_type) != family.model_types.end();
-    if (!fits)
+    if (!model_type.empty() && !is_any_decoder(family, model_type) && !is_of_model_type(family, model_type))
         throw Error(to_text("model_type '", model_type, "' contradicts the loader '", family.name, "', which reads ",
                             joined_list(family.model_types)));
 }
@@ -175,6 +177,22 @@ inline OpenCheckpoint open_family(const Family& family, const FamilyLoaderOption
     return open;
 }
 
+/// The options of a loader of families; the arguments are what the help says of two of them.
+inline std::vector<OptionSpec<FamilyLoaderOptions>> family_loader_options(std::string model_type,
+                                                                          std::string checkpoint_types) {
+    using Options = FamilyLoaderOptions;
+    return join_lists<OptionSpec<Options>>(
+        {option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir),
+         option<Options>("model_type", "T", std::move(model_type), &Options::model_type),
+         option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
+                         &Options::true_vocab_size),
+         option<Options>("checkpoint_type", std::move(checkpoint_types),
+                         "which layout to read where a directory holds several", &Options::checkpoint_type),
+         option<Options>("ignore", "NAME,…", "statements to be taken as not made, where the target cannot say them",
+                         &Options::ignore)},
+        override_options(&Options::overrides));
+}
+
 /// The loader of one family; `family` is llama_family and its like.
 template <const Family& (*family)()>
 class FamilyLoader final : public TableLoader {
@@ -199,17 +217,8 @@ public:
     /// Whether the directory's description is of this family.
     static bool recognises(const std::filesystem::path& directory) { return is_of_family(usable(family()), directory); }
     static std::vector<OptionSpec<Options>> options() {
-        return join_lists<OptionSpec<Options>>(
-            {option<Options>("load_dir", "DIR", "the checkpoint", &Options::load_dir),
-             option<Options>("model_type", "T", to_text("one of ", joined_list(family().model_types)),
-                             &Options::model_type),
-             option<Options>("true_vocab_size", "N", "words in the vocabulary, if fewer than it has rows",
-                             &Options::true_vocab_size),
-             option<Options>("checkpoint_type", joined_list(checkpoint_types(), "|"),
-                             "which layout to read where a directory holds several", &Options::checkpoint_type),
-             option<Options>("ignore", "NAME,…", "statements to be taken as not made, where the target cannot say them",
-                             &Options::ignore)},
-            override_options(&Options::overrides));
+        return family_loader_options(to_text("one of ", joined_list(family().model_types)),
+                                     joined_list(checkpoint_types(), "|"));
     }
 
 private:

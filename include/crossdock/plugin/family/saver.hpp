@@ -49,6 +49,19 @@ inline std::size_t header_capacity(const TensorTable& table, const ModelHeader& 
     return bytes;
 }
 
+/// The table to write a model with, and what the user should know of the target. Throws Error naming the first thing of
+/// the model that the layout cannot express.
+inline std::pair<TensorTable, Notices> table_to_write(const Family& family, const Layout& layout,
+                                                      const ModelHeader& header) {
+    const std::string format = for_family(layout.kind->target, family.name);
+    require_expressible(family.requirements, header, to_text("a ", family.name, " checkpoint"));
+    if (!layout.layers_may_differ) require_expressible({require::equal_layers}, header, format);
+    require_expressible(layout.requirements, header, format);
+    auto target = layout.kind->target_table(family, layout, header);
+    require_rows(target.first, header, format);
+    return target;
+}
+
 }  // namespace detail
 
 /// Writes any published layout of a family.
@@ -72,12 +85,7 @@ protected:
             header_.vocab_rows = *header_.true_vocab_size;
         else
             notice(to_text("the true vocabulary size is not known; all ", header_.vocab_rows, " rows are kept"));
-        const std::string format = for_family(kind().target, family_.name);
-        require_expressible(family_.requirements, header_, to_text("a ", family_.name, " checkpoint"));
-        if (!layout_.layers_may_differ) require_expressible({require::equal_layers}, header_, format);
-        require_expressible(layout_.requirements, header_, format);
-        auto [table, notices] = kind().target_table(family_, layout_, header_);
-        require_rows(table, header_, format);
+        auto [table, notices] = detail::table_to_write(family_, layout_, header_);
         require_divisible(header_, ranks(), "model_parallel_size");
         table_ = std::move(table);
         for (std::string& line : notices) notice(std::move(line));
@@ -134,6 +142,19 @@ private:
     std::uint64_t max_shard_bytes_ = sharded::default_shard_bytes;
 };
 
+/// The options that every saver of Hugging Face's layout has.
+template <class Options>
+std::vector<OptionSpec<Options>> hub_saver_options() {
+    return join_lists<OptionSpec<Options>>(
+        {option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
+         option<Options>("overwrite", "", "replace an existing target once the new one is complete",
+                         &Options::overwrite),
+         option<Options>("config", "DIR", "a Hugging Face folder or its config.json: says what the source does not",
+                         &Options::config),
+         option<Options>("max_shard_size", "SIZE", "largest file, 5GB unless given", &Options::max_shard_size)},
+        override_options(&Options::overrides));
+}
+
 /// The saver of one family; `family` is llama_family and its like.
 template <const Family& (*family)()>
 class FamilySaver final : public FamilySaverBase {
@@ -150,14 +171,7 @@ public:
     }
     static std::vector<OptionSpec<Options>> options() {
         const auto& layouts = usable(family()).layouts;
-        auto specs = join_lists<OptionSpec<Options>>(
-            {option<Options>("save_dir", "DIR", "where to write", &Options::save_dir),
-             option<Options>("overwrite", "", "replace an existing target once the new one is complete",
-                             &Options::overwrite),
-             option<Options>("config", "DIR", "a Hugging Face folder or its config.json: says what the source does not",
-                             &Options::config),
-             option<Options>("max_shard_size", "SIZE", "largest file, 5GB unless given", &Options::max_shard_size)},
-            override_options(&Options::overrides));
+        auto specs = hub_saver_options<Options>();
         if (layouts.size() > 1) {
             std::vector<std::string_view> names;
             names.reserve(layouts.size());

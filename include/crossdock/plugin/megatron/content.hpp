@@ -11,7 +11,7 @@
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/family/ranks.hpp"
 #include "crossdock/plugin/megatron/statement.hpp"
-#include "crossdock/plugin/megatron/wrappers.hpp"
+#include "crossdock/plugin/storage.hpp"
 
 namespace crossdock::detail {
 
@@ -30,12 +30,12 @@ struct MegatronContent {
     std::optional<double> checkpoint_version{};
     std::optional<Iteration> iteration{};
     std::vector<std::string> notices{};
+    std::optional<DistributedStorage> distributed{};  ///< of a distributed checkpoint
 };
 
-/// Takes in what one rank's file holds.
+/// Takes in what one rank holds: `root` is what states things beside the tensors, read from `file`.
 inline void add_rank(const RankCoordinates& at, const std::string& file, const pickle::Value& root,
-                     MegatronContent& content) {
-    if (content.chunks.empty()) content.chunks = chunk_keys(root, file);
+                     std::vector<NamedTensor> tensors, MegatronContent& content) {
     std::vector<std::string> notices;
     MegatronStatement statement = statement_of(root, file, notices);
     if (!content.args.stated && statement.args.stated) {
@@ -45,7 +45,7 @@ inline void add_rank(const RankCoordinates& at, const std::string& file, const p
     if (!content.checkpoint_version) content.checkpoint_version = statement.checkpoint_version;
     if (!content.iteration) content.iteration = statement.iteration;
     statement.args.kept = nullptr;  // that of one rank is enough
-    content.ranks.push_back({at, std::move(statement), model_tensors(root, content.chunks, file)});
+    content.ranks.push_back({at, std::move(statement), std::move(tensors)});
 }
 
 }  // namespace crossdock::detail

@@ -18,6 +18,7 @@
 #include "crossdock/plugin/megatron/choose_dialect.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
 #include "crossdock/plugin/megatron/contradictions.hpp"
+#include "crossdock/plugin/megatron/dist_files.hpp"
 #include "crossdock/plugin/megatron/evidence.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
 #include "crossdock/plugin/megatron/ignored_arguments.hpp"
@@ -51,8 +52,9 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
                                    const MegatronFiles& files) {
     const std::string where = to_text("args of ", files.directory.string());
     ModelHeader header;
-    header.origin.format = to_text("Megatron (", dialect.name, ")");
+    header.origin.format = to_text("Megatron (", dialect.name, files.torch_dist ? ", torch_dist)" : ")");
     header.origin.megatron = dialect.code;
+    header.origin.torch_dist = files.torch_dist;
     header.origin.may_ignore = true;
     dialect.constants(header);
     require_understood(with_other_args(dialect.args, dialect.other_args), content.args.not_understood, where);
@@ -141,11 +143,28 @@ inline void complete_from_tensors(const MegatronContent& content, const Megatron
     ModelHeader& header = open.header;
     const std::string where = to_text("args of ", files.directory.string());
     const TensorSizes sizes(open, files.directory);
-    require_all_ranks(files, content.args.values, sizes.ffn_columns(), open.layers.size());
+    if (!files.torch_dist) require_all_ranks(files, content.args.values, sizes.ffn_columns(), open.layers.size());
     if (header.num_layers != 0 && header.num_layers != open.layers.size())
         throw Error(to_text(where, ": say ", header.num_layers, " layers, the files hold ", open.layers.size()));
     header.num_layers = open.layers.size();
     find_sizes(sizes, content.args.stated, where, header);
+}
+
+/// How many ranks there were. A distributed checkpoint looks the same whatever saved it, so that only args can tell;
+/// what no model of this size is cut into is not believed.
+inline void note_ranks(const OpenCheckpoint& open, ModelHeader& header) {
+    Training& training = header.training;
+    auto &ranks = training.previous_tensor_parallel_size, &stages = training.previous_pipeline_parallel_size;
+    if (!header.origin.torch_dist) {
+        ranks = open.stages.front().size();
+        stages = open.stages.size();
+        return;
+    }
+    const auto is_sound = [](const std::optional<std::uint64_t>& size, std::uint64_t most) {
+        return size && *size >= 1 && *size <= most && most % *size == 0;
+    };
+    if (!is_sound(ranks, header.attention.num_attention_heads)) ranks = 1;
+    if (!is_sound(stages, header.num_layers)) stages = 1;
 }
 
 /// What the user is told of the files.
@@ -164,13 +183,15 @@ inline void add_notices(const MegatronContent& content, const MegatronFiles& fil
 /// Opens a Megatron checkpoint of any dialect, size and age.
 inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const MegatronFiles files = find_megatron_files(options.load_dir, options.load_iters);
-    detail::MegatronContent content = detail::read_rank_files(files);
+    detail::MegatronContent content =
+        files.torch_dist ? detail::read_dist_files(files) : detail::read_rank_files(files);
     const MegatronDialect& dialect = detail::choose_dialect(options.source_dialect, content, files.directory);
     detail::require_agreement(content, with_other_args(dialect.args, dialect.other_args));
     std::vector<std::string> ignored = detail::ignore_arguments(options.ignore, dialect, content);
     const double version = detail::qkv_version(options.sizes, content);
     OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files),
-                        .table = &table_of_version(dialect, version)};
+                        .table = &table_of_version(dialect, version),
+                        .distributed = std::move(content.distributed)};
     ModelHeader& header = open.header;
     const std::string where = to_text("args of ", files.directory.string());
     detail::apply_sizes(options.sizes, header);
@@ -192,8 +213,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     find_other_args(content.args.values, dialect.other_args, header);
     detail::check_megatron_type(header, options.model_type);
     complete_sizes(header, where);
-    header.training.previous_tensor_parallel_size = open.stages.front().size();
-    header.training.previous_pipeline_parallel_size = open.stages.size();
+    detail::note_ranks(open, header);
     header.origin.directory = options.load_dir;
     header.origin.companions = find_companions(files.root, open.notices);
     open.description = where;
@@ -218,7 +238,7 @@ public:
             detail::weights_in(directory))
             return true;
         return !std::filesystem::exists(directory / "config.json") &&
-               (!detail::iteration_folders(directory).empty() || detail::is_other_format(directory));
+               (!detail::iteration_folders(directory).empty() || detail::other_formats(directory).any());
     }
     static std::vector<OptionSpec<Options>> options() { return detail::megatron_loader_options(); }
 };
@@ -234,7 +254,9 @@ class MegatronCoreLoader final : public MegatronLoaderBase {
 public:
     using MegatronLoaderBase::MegatronLoaderBase;
     static std::string name() { return "mcore"; }
-    static std::string summary() { return "reads Megatron-Core checkpoints in torch format, at any TP and PP size"; }
+    static std::string summary() {
+        return "reads Megatron-Core checkpoints, torch and torch_dist, at any TP and PP size";
+    }
 };
 
 }  // namespace crossdock

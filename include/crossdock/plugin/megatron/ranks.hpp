@@ -29,7 +29,7 @@ inline constexpr std::array<std::string_view, 9> own_arguments{"rank",
                                                                "consumed_valid_samples"};
 
 /// What a rank says of an argument; None, as in Python, where it does not.
-inline Json stated(const MegatronArgs& args, std::string_view name) {
+inline Json stated_argument(const MegatronArgs& args, std::string_view name) {
     const auto found = args.values.find(std::string(name));
     return found == args.values.end() ? Json(nullptr) : *found;
 }
@@ -39,7 +39,7 @@ inline std::string_view differing_argument(const ConfigTable& table, const Megat
     for (const ConfigEntry& line : table)
         for (const std::string_view key : line.keys) {
             if (std::find(own_arguments.begin(), own_arguments.end(), key) != own_arguments.end()) continue;
-            if (stated(a, key) != stated(b, key)) return key;
+            if (stated_argument(a, key) != stated_argument(b, key)) return key;
         }
     return {};
 }
@@ -67,8 +67,8 @@ inline void require_agreement(const MegatronContent& content, const ConfigTable&
         if (!with_args) with_args = &other;
         const std::string key(differing_argument(table, with_args->args, other.args));
         if (!key.empty())
-            disagree(key, *with_args, json_shown(stated(with_args->args, key)), other,
-                     json_shown(stated(other.args, key)));
+            disagree(key, *with_args, json_shown(stated_argument(with_args->args, key)), other,
+                     json_shown(stated_argument(other.args, key)));
     }
 }
 

@@ -12,46 +12,22 @@
 #include <vector>
 
 #include "crossdock/container/text_file.hpp"
-#include "crossdock/container/torch/writer.hpp"
 #include "crossdock/family/megatron/dialects.hpp"
 #include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
-#include "crossdock/plugin/megatron/files.hpp"
+#include "crossdock/plugin/megatron/bridge.hpp"
+#include "crossdock/plugin/megatron/dist_target.hpp"
 #include "crossdock/plugin/megatron/flags.hpp"
+#include "crossdock/plugin/megatron/iteration.hpp"
 #include "crossdock/plugin/megatron/kept_args.hpp"
 #include "crossdock/plugin/megatron/pipeline.hpp"
+#include "crossdock/plugin/megatron/rank_target.hpp"
 #include "crossdock/plugin/megatron/saver_options.hpp"
+#include "crossdock/plugin/megatron/target.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_saver.hpp"
 
 namespace crossdock {
-
-namespace detail {
-
-/// What a saver of Megatron checkpoints is asked, whichever dialect it writes.
-struct MegatronTarget {
-    std::optional<std::uint64_t> tensor_parallel_size{}, pipeline_parallel_size{};
-    std::uint64_t chunks = 1;
-    std::optional<std::uint64_t> layers_in_first_stage{}, layers_in_last_stage{};
-    std::optional<std::uint64_t> make_vocab_size_divisible_by{};
-    std::string iteration{};  ///< a number or release; empty: the source's
-};
-
-template <class Options>
-MegatronTarget megatron_target(const Options& options) {
-    MegatronTarget target{.tensor_parallel_size = options.target_tensor_parallel_size,
-                          .pipeline_parallel_size = options.target_pipeline_parallel_size,
-                          .chunks = options.target_virtual_pipeline_parallel_size.value_or(1),
-                          .make_vocab_size_divisible_by = options.make_vocab_size_divisible_by,
-                          .iteration = options.iteration};
-    if constexpr (requires { options.num_layers_in_first_pipeline_stage; }) {
-        target.layers_in_first_stage = options.num_layers_in_first_pipeline_stage;
-        target.layers_in_last_stage = options.num_layers_in_last_pipeline_stage;
-    }
-    return target;
-}
-
-}  // namespace detail
 
 /// Writes a Megatron dialect at any tensor- and pipeline-parallel size.
 class MegatronSaverBase : public TableSaver {
@@ -68,14 +44,19 @@ protected:
         const ModelHeader& header = header_;
         dialect_ = &choose_dialect(header);
         table_ = dialect_->table;
-        ranks_ = asked_.tensor_parallel_size.value_or(header.training.previous_tensor_parallel_size.value_or(1));
+        torch_dist_ = detail::is_torch_dist(asked_, header);
+        if (!torch_dist_ && (asked_.num_files || asked_.bridge))
+            throw UsageError(
+                to_text("num_files and bridge are for torch_dist, and the target is in torch format; give "
+                        "the option ckpt_format torch_dist"));
+        ranks_ = size(asked_.tensor_parallel_size, header.training.previous_tensor_parallel_size);
         const std::uint64_t stages =
-            asked_.pipeline_parallel_size.value_or(header.training.previous_pipeline_parallel_size.value_or(1));
+            size(asked_.pipeline_parallel_size, header.training.previous_pipeline_parallel_size);
         if (ranks_ == 0 || stages == 0) throw UsageError("parallel sizes are at least 1");
         require_expressible(dialect_->requirements, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
         require_rows(table_, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
         pipeline_ = detail::Pipeline(header.num_layers, {.stages = stages,
-                                                         .chunks = asked_.chunks,
+                                                         .chunks = asked_.virtual_pipeline_parallel_size.value_or(1),
                                                          .layers_in_first = asked_.layers_in_first_stage,
                                                          .layers_in_last = asked_.layers_in_last_stage});
         pad_vocabulary();
@@ -97,26 +78,19 @@ protected:
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
-        TargetCheckpoint target;
-        target.first.prefix = pipeline_.chunk_prefix(0);
-        target.last.prefix = pipeline_.chunk_prefix(pipeline_.chunks() - 1);
-        target.layers = pipeline_.layers();
-        const pickle::Value args = detail::namespace_of_kept(target_args());
-        writers_.resize(pipeline_.stages());
-        for (std::uint64_t stage = 0; stage < pipeline_.stages(); ++stage)
-            for (std::uint64_t rank = 0; rank < ranks_; ++rank) {
-                auto writer = open_rank(directory, rank, stage, args);
-                writers_[stage].push_back(writer.get());
-                target.writers[{.pipeline = stage, .tensor = rank}] = std::move(writer);
-            }
-        return target;
+        detail::CommonState common{detail::namespace_of_kept(target_args()), detail::plain_of_json(iteration_value())};
+        if (torch_dist_)
+            files_ = std::make_unique<detail::DistTarget>(*dialect_, header_, ranks_, file_count(), std::move(common));
+        else
+            files_ = std::make_unique<detail::RankTarget>(*dialect_, ranks_, pipeline_, std::move(common));
+        const std::filesystem::path folder = directory / iteration_.directory();
+        std::filesystem::create_directories(folder);
+        return files_->open(folder);
     }
 
-    void close(TargetCheckpoint& target, const std::filesystem::path& directory) override {
-        for (const LayerPlace& place : target.layers)
-            for (torch::Writer* writer : writers_[place.stage])
-                for (const std::string& pattern : dialect_->layer_placeholders)
-                    writer->put(place.scope.name(pattern), {});
+    void close(TargetCheckpoint&, const std::filesystem::path& directory) override {
+        files_->close();
+        if (asked_.bridge) detail::write_bridge_files(directory, iteration_, header_, ranks_, pipeline_.stages());
         write_text(directory / detail::tracker_name, iteration_.text());
         write_sidecar(directory, header_, flags_);
         if (!flags_.empty())
@@ -125,6 +99,20 @@ protected:
     }
 
 private:
+    /// Rank files keep the source's grid. What is distributed has none, so its chunks are as large as they can be.
+    std::uint64_t size(std::optional<std::uint64_t> asked, std::optional<std::uint64_t> previous) const {
+        return asked.value_or(torch_dist_ ? 1 : previous.value_or(1));
+    }
+
+    /// At least as many files as Megatron has writers a rank: a file is written by one thread at a time. One for each
+    /// rank that is asked for, as Megatron has it, and none beyond a size that is pleasant to copy.
+    std::uint64_t file_count() const {
+        constexpr std::uint64_t writers = 2, file_bytes = 4'000'000'000;
+        const std::uint64_t bytes = detail::weight_bytes(table_, header_);
+        return asked_.num_files.value_or(
+            std::max({writers, ranks_ * pipeline_.stages(), bytes / file_bytes + (bytes % file_bytes != 0)}));
+    }
+
     void pad_vocabulary() {
         if (asked_.make_vocab_size_divisible_by)
             header_.training.make_vocab_size_divisible_by = asked_.make_vocab_size_divisible_by;
@@ -178,26 +166,17 @@ private:
         args["decoder_first_pipeline_num_layers"] = detail::or_null(asked_.layers_in_first_stage);
         args["decoder_last_pipeline_num_layers"] = detail::or_null(asked_.layers_in_last_stage);
         args["iteration"] = iteration_value();
+        if (torch_dist_) args["ckpt_format"] = "torch_dist";
         return args;
-    }
-
-    std::unique_ptr<torch::Writer> open_rank(const std::filesystem::path& directory, std::uint64_t rank,
-                                             std::uint64_t stage, const pickle::Value& args) const {
-        const auto folder = directory / iteration_.directory() / rank_folder(rank, stage, pipeline_.stages());
-        std::filesystem::create_directories(folder);
-        auto writer = std::make_unique<torch::Writer>(folder / "model_optim_rng.pt");
-        writer->put("args", args);
-        writer->put("checkpoint_version", 3.0);
-        writer->put("iteration", detail::plain_of_json(iteration_value()));
-        return writer;
     }
 
     detail::MegatronTarget asked_;
     const MegatronDialect* dialect_ = nullptr;
     std::uint64_t ranks_ = 1;
+    bool torch_dist_ = false;
     detail::Pipeline pipeline_;
-    std::vector<std::vector<torch::Writer*>> writers_;  ///< of each stage; the target owns them
     Iteration iteration_;
+    std::unique_ptr<detail::IterationFiles> files_;
     std::vector<std::string> flags_;
 };
 
@@ -229,7 +208,7 @@ private:
     std::string asked_;  ///< empty: the source's
 };
 
-/// Megatron-Core in torch format.
+/// Megatron-Core, distributed (torch_dist) or in rank files (torch).
 class MegatronCoreSaver final : public MegatronSaverBase {
 public:
     using Options = MegatronCoreSaverOptions;
@@ -240,14 +219,27 @@ public:
         if (!is_local_ && options.transformer_impl != "transformer_engine")
             throw UsageError(
                 to_text("transformer_impl is '", options.transformer_impl, "', expected transformer_engine or local"));
+        if (options.num_files == 0U) throw UsageError("num_files is 0, expected at least 1");
     }
 
     static std::string name() { return "mcore"; }
-    static std::string summary() { return "writes Megatron-Core checkpoints in torch format, at any TP and PP size"; }
+    static std::string summary() {
+        return "writes Megatron-Core checkpoints, distributed (torch_dist) or in torch format at any TP and PP size";
+    }
     static std::vector<OptionSpec<Options>> options() {
         auto specs = detail::megatron_saver_options<Options>();
         specs.push_back(option<Options>("transformer_impl", "transformer_engine|local",
                                         "whose names; transformer_engine unless given", &Options::transformer_impl));
+        specs.push_back(option<Options>("ckpt_format", "torch_dist|torch",
+                                        "the source's if it is Megatron-Core's; else torch if a target size is given, "
+                                        "torch_dist if none is",
+                                        &Options::ckpt_format));
+        specs.push_back(option<Options>("num_files", "N",
+                                        "of a torch_dist checkpoint; unless given, the largest of 2, TP x PP, and one "
+                                        "per 4 GB",
+                                        &Options::num_files));
+        specs.push_back(option<Options>("bridge", "", "add the files that Megatron-Bridge reads beside torch_dist",
+                                        &Options::bridge));
         specs.push_back(option<Options>("num_layers_in_first_pipeline_stage", "N", "the others share the rest evenly",
                                         &Options::num_layers_in_first_pipeline_stage));
         specs.push_back(option<Options>("num_layers_in_last_pipeline_stage", "N", "the others share the rest evenly",

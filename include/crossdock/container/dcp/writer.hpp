@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/dcp/metadata.hpp"
+#include "crossdock/container/dcp/metadata_writer.hpp"
+#include "crossdock/container/dcp/tiling.hpp"
+#include "crossdock/container/output_file.hpp"
+#include "crossdock/container/pickle/value.hpp"
+#include "crossdock/container/tensor_writer.hpp"
+#include "crossdock/container/torch/item_writer.hpp"
+#include "crossdock/core/checked.hpp"
+#include "crossdock/core/dtype.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/shape.hpp"
+#include "crossdock/core/text.hpp"
+
+namespace crossdock::dcp {
+
+inline constexpr std::string_view metadata_name = ".metadata";
+
+/// Writes a distributed checkpoint into files __0_0.distcp, __0_1.distcp …: each chunk is appended to the least filled
+/// one as an item of its own, and finish() writes the index. Used from one thread; the chunks' slots are for any. Keeps
+/// a few hundred bytes of each chunk, whatever its size.
+class Writer {
+public:
+    /// Creates the files in a directory that is there. Throws Error when one exists or there are to be none.
+    Writer(std::filesystem::path directory, std::size_t files);
+
+    /// The place of the box of `sizes` at `offsets` in the tensor `name` of shape `whole`, whose chunks may come in any
+    /// order. Throws Error when a chunk before stated another dtype or shape, or when the name is a value's.
+    std::shared_ptr<TensorSlot> add_chunk(const std::string& name, DType dtype, const Shape& whole,
+                                          std::vector<std::uint64_t> offsets, const Shape& sizes);
+
+    /// Stores a value without tensors. Throws Error when the name is taken.
+    void put(const std::string& name, const pickle::Value& value);
+
+    /// Writes the index, when all slots are filled, and returns when everything is on the disk. Throws Error when a slot
+    /// is not filled, or when a tensor's chunks overlap or leave a hole.
+    void finish();
+
+private:
+    struct File {
+        std::string name;
+        std::shared_ptr<OutputFile> file;
+        std::uint64_t end = 0;  ///< of the last item
+    };
+    struct Item {
+        std::size_t tensor, chunk;
+        std::shared_ptr<torch::ItemWriter> writer;
+    };
+
+    [[noreturn]] void fail(std::string_view what) const { throw Error(to_text(directory_.string(), ": ", what)); }
+    TensorItem& tensor_item(const std::string& name, DType dtype, const Shape& whole);
+    File& least_filled();
+    static Place take_place(File& file, std::uint64_t length);
+    void require_filled() const;
+
+    std::filesystem::path directory_;
+    std::vector<File> files_;
+    Metadata metadata_;
+    std::unordered_map<std::string, std::size_t> tensors_;  ///< their numbers in metadata_
+    std::unordered_set<std::string> values_;
+    std::vector<Item> items_;
+};
+
+inline Writer::Writer(std::filesystem::path directory, std::size_t files) : directory_(std::move(directory)) {
+    if (files == 0) fail("a distributed checkpoint has at least 1 file, 0 are asked for");
+    for (std::size_t number = 0; number < files; ++number) {
+        std::string name = to_text("__0_", number, ".distcp");
+        auto file = std::make_shared<OutputFile>(directory_ / name);
+        files_.push_back({std::move(name), std::move(file)});
+    }
+}
+
+inline std::shared_ptr<TensorSlot> Writer::add_chunk(const std::string& name, DType dtype, const Shape& whole,
+                                                     std::vector<std::uint64_t> offsets, const Shape& sizes) {
+    TensorItem& tensor = tensor_item(name, dtype, whole);
+    File& file = least_filled();
+    auto writer = std::make_shared<torch::ItemWriter>(file.file, file.end, dtype, sizes);
+    items_.push_back({tensors_.at(name), tensor.chunks.size(), writer});
+    tensor.chunks.push_back({std::move(offsets), sizes, take_place(file, writer->length())});
+    return writer;
+}
+
+inline void Writer::put(const std::string& name, const pickle::Value& value) {
+    if (tensors_.contains(name) || !values_.insert(name).second) fail(to_text("'", name, "' is written twice"));
+    File& file = least_filled();
+    const std::uint64_t length = torch::write_item(file.file, file.end, value);
+    metadata_.bytes.push_back({name, take_place(file, length)});
+}
+
+inline void Writer::finish() {
+    require_filled();
+    for (const TensorItem& tensor : metadata_.tensors)
+        in_context(to_text(directory_.string(), ": tensor '", tensor.name, "'"), [&] { require_tiling(tensor); });
+    for (const File& file : files_) file.file->sync();
+    write_metadata(directory_ / metadata_name, metadata_);
+}
+
+/// The tensor of this name, made when it is not there.
+inline TensorItem& Writer::tensor_item(const std::string& name, DType dtype, const Shape& whole) {
+    if (values_.contains(name)) fail(to_text("'", name, "' is written twice"));
+    const auto [found, is_new] = tensors_.emplace(name, metadata_.tensors.size());
+    if (is_new) metadata_.tensors.push_back({name, dtype, whole, {}});
+    TensorItem& tensor = metadata_.tensors[found->second];
+    if (tensor.dtype != dtype || tensor.shape != whole)
+        fail(to_text("a chunk says that tensor '", name, "' is ", dtype_name(dtype), ' ', whole,
+                     ", those before it that it is ", dtype_name(*tensor.dtype), ' ', tensor.shape));
+    return tensor;
+}
+
+inline Writer::File& Writer::least_filled() {
+    return *std::min_element(files_.begin(), files_.end(), [](const File& a, const File& b) { return a.end < b.end; });
+}
+
+inline Place Writer::take_place(File& file, std::uint64_t length) {
+    const std::uint64_t begin = file.end;
+    file.end = checked_add(begin, length, "file size");
+    return {file.name, begin, length};
+}
+
+inline void Writer::require_filled() const {
+    for (const Item& item : items_) {
+        if (item.writer->missing() == 0) continue;
+        const TensorItem& tensor = metadata_.tensors[item.tensor];
+        const Chunk& chunk = tensor.chunks[item.chunk];
+        fail(to_text("chunk ", chunk.sizes, " at ", detail::at_text(chunk.offsets), " of tensor '", tensor.name,
+                     "' lacks ", item.writer->missing(), " of its ", item.writer->bytes(), " bytes"));
+    }
+}
+
+}  // namespace crossdock::dcp

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "crossdock/core/text.hpp"
+
+namespace crossdock {
+
+// Megatron-Core's distributed checkpoints (torch_dist) have the names of its rank files with two differences: all
+// layers lie in one tensor, on an axis of their own in front ("decoder.layers.mlp.linear_fc1.weight" [layers, rows,
+// columns]), and norms are spelt as Transformer Engine's layers do, whichever layers the model has
+// (megatron/core/transformer/transformer_block.py, sharded_state_dict; models/gpt/gpt_layer_specs.py,
+// sharded_state_dict_keys_map). Layers are counted through the whole model.
+
+/// What a distributed checkpoint calls a tensor.
+struct DistName {
+    std::string name;                      ///< without the number of the layer
+    std::optional<std::uint64_t> layer{};  ///< where it lies on the tensor's first axis; none: it is no layer's
+
+    bool operator==(const DistName&) const = default;
+};
+
+namespace detail {
+
+inline constexpr std::string_view layers_part = "layers.";
+
+/// Behind "layers." in a name; npos when it speaks of no layers.
+inline std::size_t behind_layers(std::string_view name) {
+    for (std::size_t at = name.find(layers_part); at != name.npos; at = name.find(layers_part, at + 1))
+        if (at == 0 || name[at - 1] == '.') return at + layers_part.size();
+    return name.npos;
+}
+
+/// Norms of Megatron-Core's own layers → how Transformer Engine's layers spell them, behind the layer's number.
+inline constexpr std::array<std::pair<std::string_view, std::string_view>, 2> norm_spellings{
+    {{"input_layernorm.", "self_attention.linear_qkv.layer_norm_"},
+     {"pre_mlp_layernorm.", "mlp.linear_fc1.layer_norm_"}}};
+
+/// What stands behind the layer's number, with norms as Transformer Engine's layers spell them.
+inline std::string engine_spelling(std::string_view in_layer) {
+    for (const auto& [own, engine] : norm_spellings)
+        if (in_layer.starts_with(own)) return to_text(engine, in_layer.substr(own.size()));
+    return std::string(in_layer);
+}
+
+}  // namespace detail
+
+/// The name in a distributed checkpoint of what a rank file, its layers counted through the whole model, calls
+/// "decoder.layers.7.input_layernorm.weight": "decoder.layers.self_attention.linear_qkv.layer_norm_weight" and layer 7.
+inline DistName dist_name(std::string_view name) {
+    const std::size_t begin = detail::behind_layers(name);
+    if (begin == name.npos) return {std::string(name)};
+    const char* const end = name.data() + name.size();
+    std::uint64_t layer = 0;
+    const auto [rest, error] = std::from_chars(name.data() + begin, end, layer);
+    if (error != std::errc() || rest == end || *rest != '.') return {std::string(name)};
+    const std::string_view in_layer = name.substr(static_cast<std::size_t>(rest - name.data()) + 1);
+    return {to_text(name.substr(0, begin), detail::engine_spelling(in_layer)), layer};
+}
+
+/// The inverse: what a rank file calls it, with norms as Transformer Engine's layers spell them.
+inline std::string rank_file_name(const DistName& name) {
+    const std::size_t begin = detail::behind_layers(name.name);
+    if (!name.layer || begin == name.name.npos) return name.name;
+    return to_text(std::string_view(name.name).substr(0, begin), *name.layer, '.',
+                   detail::engine_spelling(std::string_view(name.name).substr(begin)));
+}
+
+}  // namespace crossdock

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/dcp/writer.hpp"
+#include "crossdock/container/pickle/value.hpp"
+#include "crossdock/container/tensor_writer.hpp"
+#include "crossdock/container/text_file.hpp"
+#include "crossdock/container/torch/writer.hpp"
+#include "crossdock/core/checked.hpp"
+#include "crossdock/family/apply_table.hpp"
+#include "crossdock/family/megatron/dialects.hpp"
+#include "crossdock/family/megatron/dist_names.hpp"
+#include "crossdock/family/tensor_table.hpp"
+#include "crossdock/plugin/megatron/target.hpp"
+#include "crossdock/protocol/model_header.hpp"
+
+namespace crossdock::detail {
+
+/// How tensor-parallel ranks share what a distributed checkpoint stores under one name.
+struct RankShare {
+    std::optional<std::size_t> axis{};  ///< each rank holds a part along it; none: all hold the same
+    /// How many of the message's fields lie one below the other on axis 0 (gate and up). A rank's rows of one field do
+    /// not touch those of the next in the whole, so each is a chunk of its own.
+    std::uint64_t fields = 1;
+};
+
+/// By the names in the distributed checkpoint, what a model of this header stores.
+inline std::unordered_map<std::string, RankShare> rank_shares(const TensorTable& table, const ModelHeader& header) {
+    std::unordered_map<std::string, RankShare> shares;
+    for_each_message_type([&]<class M>() {
+        for (const Row<M>& row : table.rows<M>()) {
+            if (blank_fields(row, header, 0).empty()) continue;
+            const std::uint64_t fields = row.names.size() == 1 ? row.fields.size() : 1;
+            for (const std::string& pattern : row.names)
+                shares[dist_name(stored_name(pattern, 0)).name] = {row.cuts.of(Group::tensor).axis, fields};
+        }
+    });
+    return shares;
+}
+
+/// The bytes of a model's weights, if all are of its params_dtype.
+inline std::uint64_t weight_bytes(const TensorTable& table, const ModelHeader& header) {
+    std::uint64_t elements = 0;
+    for_each_message_type([&]<class M>() {
+        const std::uint64_t times = std::is_same_v<M, TransformerLayer> ? header.num_layers : 1;
+        for (const Row<M>& row : table.rows<M>())
+            for (const Tensor& field : blank_fields(row, header, 0))
+                elements += checked_multiply(times, field.shape().element_count(), "elements of a model");
+    });
+    return checked_multiply(elements, item_size(header.params_dtype), "bytes of a model");
+}
+
+/// One tensor-parallel rank: what rank files would hold, as chunks of the whole model's tensors.
+class DistRank final : public TensorWriter {
+public:
+    struct Grid {
+        std::uint64_t ranks, layers;
+        std::unordered_map<std::string, RankShare> shares;
+    };
+
+    DistRank(dcp::Writer& files, const Grid& grid, std::uint64_t rank) : files_(files), grid_(grid), rank_(rank) {}
+
+    /// Null where rank 0 stores it for all.
+    std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
+        const DistName dist = dist_name(name);
+        const RankShare& share = grid_.shares.at(dist.name);
+        if (!share.axis && rank_ > 0) return nullptr;
+        std::vector<std::shared_ptr<TensorSlot>> slots;
+        for (std::uint64_t field = 0; field < share.fields; ++field)
+            slots.push_back(add_field(dist, share, field, dtype, shape));
+        if (slots.size() == 1) return slots.front();
+        const std::uint64_t bytes = shape.element_count() * item_size(dtype);
+        return std::make_shared<StackedSlots>(std::move(slots), bytes / share.fields);
+    }
+
+    void finish() override {}  // the ranks share their files
+
+private:
+    std::shared_ptr<TensorSlot> add_field(const DistName& name, const RankShare& share, std::uint64_t field,
+                                          DType dtype, const Shape& shape) {
+        std::vector<std::uint64_t> sizes(shape.begin(), shape.end());
+        if (share.fields > 1) sizes[0] = checked_divide(sizes[0], share.fields, "rows of a stack");
+        std::vector<std::uint64_t> whole = sizes, offsets(sizes.size(), 0);
+        if (share.axis) {
+            whole[*share.axis] *= grid_.ranks;
+            offsets[*share.axis] = rank_ * sizes[*share.axis];
+        }
+        if (share.fields > 1) {
+            offsets[0] += field * whole[0];
+            whole[0] *= share.fields;
+        }
+        if (name.layer) {
+            sizes.insert(sizes.begin(), 1);
+            whole.insert(whole.begin(), grid_.layers);
+            offsets.insert(offsets.begin(), *name.layer);
+        }
+        return files_.add_chunk(name.name, dtype, Shape(std::move(whole)), std::move(offsets), Shape(std::move(sizes)));
+    }
+
+    dcp::Writer& files_;
+    const Grid& grid_;
+    std::uint64_t rank_;
+};
+
+/// A distributed checkpoint: Megatron-Core's format "torch_dist". Pipeline stages leave no trace in it, and
+/// tensor-parallel ranks none but the sizes of its chunks: Megatron-Core loads it at any size.
+class DistTarget final : public IterationFiles {
+public:
+    DistTarget(const MegatronDialect& dialect, const ModelHeader& header, std::uint64_t ranks, std::uint64_t files,
+               CommonState common)
+        : grid_{ranks, header.num_layers, rank_shares(dialect.table, header)},
+          placeholders_(megatron_core_te(is_bert(header)).layer_placeholders),
+          file_count_(files),
+          common_(std::move(common)) {}
+
+    TargetCheckpoint open(const std::filesystem::path& folder) override {
+        folder_ = folder;
+        files_.emplace(folder, file_count_);
+        TargetCheckpoint target;
+        for (std::uint64_t layer = 0; layer < grid_.layers; ++layer) target.layers.push_back({0, {.layer = layer}});
+        for (std::uint64_t rank = 0; rank < grid_.ranks; ++rank)
+            target.writers[{.tensor = rank}] = std::make_unique<DistRank>(*files_, grid_, rank);
+        return target;
+    }
+
+    /// metadata.json comes last: it says that the rest is there.
+    void close() override {
+        add_placeholders();
+        files_->finish();
+        write_common();
+        write_text(folder_ / "metadata.json", R"({"sharded_backend": "torch_dist", "sharded_backend_version": 1, )"
+                                              R"("common_backend": "torch", "common_backend_version": 1})");
+    }
+
+private:
+    /// Megatron-Core asks for each linear's _extra_state by its layer, whichever layers it has; it is [None] where
+    /// there is none to restore (core/dist_checkpointing/strategies/torch.py, _mcore_to_torch_sharded_object).
+    void add_placeholders() {
+        const pickle::Value none = pickle::List{{pickle::Value()}};
+        for (std::uint64_t layer = 0; layer < grid_.layers; ++layer)
+            for (const std::string& pattern : placeholders_)
+                files_->put(to_text(dist_name(stored_name(pattern, layer)).name, "/shard_", layer, '_', grid_.layers),
+                            none);
+    }
+
+    /// What Megatron-Core saves beside the shards. content_metadata says how the tensors are named.
+    void write_common() {
+        torch::Writer common(folder_ / "common.pt");
+        common.put("args", common_.args);
+        common.put("checkpoint_version", common_.checkpoint_version);
+        common.put("iteration", common_.iteration);
+        common.put("content_metadata/singleton_local_shards", false);
+        common.put("content_metadata/chained_optim_avoid_prefix", true);
+        common.finish();
+    }
+
+    DistRank::Grid grid_;
+    std::vector<std::string> placeholders_;
+    std::uint64_t file_count_;
+    CommonState common_;
+    std::filesystem::path folder_;
+    std::optional<dcp::Writer> files_;
+};
+
+}  // namespace crossdock::detail

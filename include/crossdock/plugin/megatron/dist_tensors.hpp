@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/tensor_dict.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/recipe.hpp"
+#include "crossdock/core/text.hpp"
+#include "crossdock/family/megatron/dist_names.hpp"
+#include "crossdock/layout/stack.hpp"
+#include "crossdock/plugin/megatron/wrappers.hpp"
+
+namespace crossdock::detail {
+
+/// Turns the global tensors of a distributed checkpoint into those that the file of a rank has that holds the whole
+/// model: each layer's by themselves, gate and up in one. Throws Error where they cannot be a model's.
+class DistTensors {
+public:
+    /// `file` is what errors name.
+    explicit DistTensors(std::string file) : file_(std::move(file)) {}
+
+    void add(const std::string& name, const Tensor& tensor) {
+        refuse_foreign(name, file_);
+        const std::size_t layer = behind_layers(name);
+        const bool has_number = layer < name.size() && name[layer] >= '0' && name[layer] <= '9';
+        if (layer == name.npos || has_number) return put(rank_file_name(dist_name(name)), tensor);
+        is_stacked_ = true;
+        const std::uint64_t layers = layer_count(name, tensor);
+        for (std::uint64_t index = 0; index < layers; ++index)
+            put(rank_file_name({name, index}), take_element(tensor, index));
+    }
+
+    /// Whether layers lie on an axis of their own.
+    bool is_stacked() const { return is_stacked_; }
+    /// Whether gate and up are stored apart.
+    bool has_halves() const { return !halves_.empty(); }
+
+    /// All of them, named "model.decoder.…".
+    std::vector<NamedTensor> take() && {
+        for (const auto& [name, halves] : halves_) {
+            for (std::size_t half = 0; half < halves.size(); ++half)
+                if (!halves[half])
+                    throw Error(to_text(file_, ": tensor '", name, half_endings[half],
+                                        "' is missing, the other half of '", name, half_endings[1 - half], "'"));
+            const std::array<Tensor, 2> gate_and_up{*halves[0], *halves[1]};
+            tensors_.push_back({name,
+                                in_context(to_text(file_, ": tensor '", name, "' in two halves"),
+                                           [&] { return concatenate(gate_and_up, 0); }),
+                                file_});
+        }
+        const std::size_t wrapped = wrapper_length(tensors_);
+        for (NamedTensor& entry : tensors_) entry.name.replace(0, wrapped, "model.");
+        return std::move(tensors_);
+    }
+
+private:
+    /// How singleton_local_shards ends the names of the gate, which is above, and of the rest of an MLP's first layer
+    /// (megatron/core/transformer/mlp.py, apply_swiglu_sharded_factory).
+    static constexpr std::array<std::string_view, 2> half_endings{"_w", "_v"};
+
+    void put(std::string name, const Tensor& tensor) {
+        for (std::size_t half = 0; half < half_endings.size(); ++half)
+            for (const std::string_view matrix : {"linear_fc1.weight", "linear_fc1.bias"})
+                if (name.ends_with(to_text(matrix, half_endings[half]))) {
+                    name.resize(name.size() - half_endings[half].size());
+                    halves_[std::move(name)][half] = tensor;
+                    return;
+                }
+        tensors_.push_back({std::move(name), tensor, file_});
+    }
+
+    /// Every stacked tensor has as many layers as the others of its block: the decoder, say.
+    std::uint64_t layer_count(const std::string& name, const Tensor& tensor) {
+        constexpr std::uint64_t most = 10'000;
+        const auto refuse = [&](std::string_view what) {
+            throw Error(to_text(file_, ": tensor '", shortened(name), "' has shape ", tensor.shape(), ", ", what));
+        };
+        if (tensor.shape().rank() == 0) refuse("expected an axis of layers in front");
+        const std::uint64_t layers = tensor.shape()[0];
+        if (layers > most) refuse("more layers than any model has");
+        const auto [block, is_first] = blocks_.try_emplace(name.substr(0, behind_layers(name)), Block{name, layers});
+        if (!is_first && block->second.layers != layers)
+            refuse(to_text("as if there were ", layers, " layers, but '", shortened(block->second.first), "' has ",
+                           block->second.layers));
+        return layers;
+    }
+
+    struct Block {
+        std::string first;  ///< the tensor that was met first
+        std::uint64_t layers;
+    };
+
+    std::string file_;
+    std::vector<NamedTensor> tensors_;
+    std::map<std::string, std::array<std::optional<Tensor>, 2>> halves_;
+    std::map<std::string, Block> blocks_;
+    bool is_stacked_ = false;
+};
+
+}  // namespace crossdock::detail
