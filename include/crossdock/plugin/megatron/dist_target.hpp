@@ -118,7 +118,7 @@ private:
 class DistTarget final : public IterationFiles {
 public:
     DistTarget(const MegatronDialect& dialect, const ModelHeader& header, std::uint64_t ranks, std::uint64_t files,
-               CommonState common)
+               SavedState common)
         : grid_{ranks, header.num_layers, rank_shares(dialect.table, header)},
           placeholders_(megatron_core_te(is_bert(header)).layer_placeholders),
           file_count_(files),
@@ -168,7 +168,7 @@ private:
     DistRank::Grid grid_;
     std::vector<std::string> placeholders_;
     std::uint64_t file_count_;
-    CommonState common_;
+    SavedState common_;
     std::filesystem::path folder_;
     std::optional<dcp::Writer> files_;
 };

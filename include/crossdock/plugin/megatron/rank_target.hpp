@@ -18,7 +18,7 @@ namespace crossdock::detail {
 /// Rank files: Megatron's format "torch".
 class RankTarget final : public IterationFiles {
 public:
-    RankTarget(const MegatronDialect& dialect, std::uint64_t ranks, const Pipeline& pipeline, CommonState common)
+    RankTarget(const MegatronDialect& dialect, std::uint64_t ranks, const Pipeline& pipeline, SavedState common)
         : dialect_(dialect),
           ranks_(ranks),
           pipeline_(pipeline),
@@ -61,7 +61,7 @@ private:
     std::uint64_t ranks_;
     Pipeline pipeline_;
     std::vector<LayerPlace> layers_;
-    CommonState common_;
+    SavedState common_;
     std::vector<std::vector<torch::Writer*>> writers_;  ///< of each stage; the target owns them
 };
 

@@ -78,7 +78,7 @@ protected:
     }
 
     TargetCheckpoint open(const std::filesystem::path& directory) override {
-        detail::CommonState common{detail::namespace_of_kept(target_args()), detail::plain_of_json(iteration_value())};
+        detail::SavedState common{detail::namespace_of_kept(target_args()), detail::plain_of_json(iteration_value())};
         if (torch_dist_)
             files_ = std::make_unique<detail::DistTarget>(*dialect_, header_, ranks_, file_count(), std::move(common));
         else

@@ -59,7 +59,7 @@ inline bool is_torch_dist(const MegatronTarget& asked, const ModelHeader& header
 }
 
 /// What an iteration's files say beside the tensors.
-struct CommonState {
+struct SavedState {
     pickle::Value args, iteration;
     double checkpoint_version = 3.0;
 };
