@@ -7,7 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -18,6 +18,8 @@
 #include "crossdock/container/text_file.hpp"
 #include "crossdock/container/torch/writer.hpp"
 #include "crossdock/core/checked.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/family/megatron/dialects.hpp"
 #include "crossdock/family/megatron/dist_names.hpp"
