@@ -147,6 +147,22 @@ TEST_CASE("a memory source keeps its owner alive", "[core][source]") {
     CHECK(bytes.use_count() == 1);
 }
 
+TEST_CASE("a part of a source is a source of its own", "[core][source]") {
+    const auto bytes = std::make_shared<const std::vector<std::byte>>(numbered_bytes(20));
+    const auto whole = std::make_shared<MemorySource>(*bytes, bytes);
+    const PartSource source(whole, 5, 10);
+    CHECK(source.size() == 10);
+    CHECK(source.name() == "memory from byte 5 on");
+    CHECK(read(source, 0, 10) == part(*bytes, 5, 10));
+    CHECK(read(source, 9, 1) == part(*bytes, 14, 1));
+    CHECK_THROWS_AS(read(source, 9, 2), Error);
+    CHECK(read(PartSource(whole, 20, 0), 0, 0).empty());
+    CHECK_THROWS_WITH(PartSource(whole, 15, 6),
+                      "memory: 6 bytes at offset 15 are asked for, it holds 20; it is probably truncated");
+    CHECK_THROWS_AS(PartSource(whole, 21, 0), Error);
+    CHECK_THROWS_AS(PartSource(whole, 1, UINT64_MAX), Error);
+}
+
 TEST_CASE("several threads read one file source", "[core][source]") {
     const auto bytes = numbered_bytes(100'000);
     const TemporaryFile file(bytes);

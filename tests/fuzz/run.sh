@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # How many inputs take about half a minute, on one core.
-declare -A runs=([safetensors]=20000 [torch]=4000 [directory]=150)
+declare -A runs=([safetensors]=20000 [torch]=4000 [directory]=150 [distributed]=2000)
 declare -A level=([directory]=-O0)  # most of the library: optimizing what the sanitizers add takes longer than it saves
 
 tools/install-dependencies.sh clang libclang-rt-14-dev

@@ -203,6 +203,8 @@ TEST_CASE("options of distributed checkpoints are refused where there is none", 
     CHECK_THAT(why({{"target_tensor_parallel_size", "2"}, {"bridge", ""}}),
                ContainsSubstring("ckpt_format torch_dist"));
     CHECK_THAT(why({{"bridge", ""}, {"iteration", "release"}}), ContainsSubstring("iteration"));
+    CHECK_THAT(why({{"bridge", ""}, {"rope_scaling", R"({"rope_type": "dynamic", "factor": 2.0})"}}),
+               ContainsSubstring("the rotary scaling is dynamic"));
     CHECK(!std::filesystem::exists(scratch / "out"));
     save(source, "mcore", scratch / "out");
     CHECK_THAT(why({}), ContainsSubstring("overwrite"));

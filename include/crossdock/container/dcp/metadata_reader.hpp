@@ -72,7 +72,8 @@ struct ItemKey {
     bool operator==(const ItemKey&) const = default;
 
     struct Hash {
-        std::size_t operator()(const ItemKey& key) const noexcept {
+        // Not noexcept: libstdc++ then keeps the hashes, which cost more to make than to keep.
+        std::size_t operator()(const ItemKey& key) const {
             std::uint64_t hash = std::hash<std::string_view>()(key.name);
             if (!key.offsets) return static_cast<std::size_t>(hash);
             for (const std::uint64_t offset : *key.offsets) {

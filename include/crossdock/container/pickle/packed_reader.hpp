@@ -30,6 +30,11 @@ class PackedMachine {
 public:
     explicit PackedMachine(std::string where, std::string bytes) : where_(std::move(where)) {
         arena_.bytes = std::move(bytes);
+        // About what an index of a checkpoint has of each; memory that is not used after all is never touched.
+        memo_.reserve(arena_.bytes.size() / 6);
+        arena_.items.reserve(arena_.bytes.size() / 10);
+        arena_.objects.reserve(arena_.bytes.size() / 24);
+        arena_.containers.reserve(arena_.bytes.size() / 40);
     }
 
     Arena run() {

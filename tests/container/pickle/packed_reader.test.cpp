@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crossdock/container/pickle/packed_reader.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "crossdock/container/pickle/writer.hpp"
+#include "crossdock/core/error.hpp"
+#include "support/catch.hpp"
+#include "support/memory_source.hpp"
+
+using namespace crossdock;
+using namespace crossdock::test;
+using namespace std::string_literals;
+using Catch::Matchers::ContainsSubstring;
+using pickle::PackedPickle;
+using pickle::PackedValue;
+
+namespace {
+
+std::string refusal(const std::string& pickle) {
+    try {
+        PackedPickle read(*memory_source(pickle));
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return "accepted";
+}
+
+}  // namespace
+
+TEST_CASE("packed pickle reads what Python writes", "[pickle][packed]") {
+    // pickle.dumps({"a": [1, -2, 300, 70000, 2**40], "b": (None, True, 1.5, b"x", {1}), "a b": "\u00e9"}, protocol=4)
+    const PackedPickle read(
+        *memory_source("\x80\x04\x95\x4b\0\0\0\0\0\0\0}\x94(\x8c\x01"
+                       "a\x94]\x94(K\x01J\xfe\xff\xff\xffM\x2c\x01J\x70\x11\x01\0\x8a\x06\0\0\0\0\0\x01"
+                       "e\x8c\x01"
+                       "b\x94(N\x88G\x3f\xf8\0\0\0\0\0\0C\x01x\x94\x8f\x94(K\x01\x90t\x94\x8c\x03"
+                       "a b\x94\x8c\x02\xc3\xa9\x94u."s));
+    const PackedValue root = read.root();
+    REQUIRE(root.entry_count() == 3);
+    const PackedValue numbers = root.find("a").value();
+    REQUIRE(numbers.size() == 5);
+    CHECK(numbers.item(0).as_integer() == 1);
+    CHECK(numbers.item(1).as_integer() == -2);
+    CHECK(numbers.item(2).as_integer() == 300);
+    CHECK(numbers.item(3).as_integer() == 70000);
+    CHECK(numbers.item(4).as_integer() == std::int64_t{1} << 40);
+    const PackedValue others = root.find("b").value();
+    REQUIRE(others.size() == 5);
+    CHECK(others.item(0).is_none());
+    CHECK(others.item(1).describe() == "a bool");
+    CHECK(others.item(2).describe() == "a value of another kind");
+    CHECK(others.item(4).describe() == "a value of another kind");
+    CHECK(root.entry(2).first.as_text() == "a b");
+    CHECK(root.entry(2).second.as_text() == "\xc3\xa9");
+    CHECK_FALSE(root.find("c"));
+    CHECK_FALSE(root.as_integer());
+    CHECK_FALSE(root.as_text());
+    CHECK_FALSE(root.size());
+    CHECK_FALSE(root.attribute("a"));
+}
+
+TEST_CASE("packed pickle keeps objects as what would be called", "[pickle][packed]") {
+    pickle::Object object;
+    object.module = "a.module";
+    object.name = "Class";
+    object.construction = pickle::Construction::new_instance;
+    object.args = pickle::Tuple{{7}};
+    object.state = pickle::Dict{{{"x", 1}, {"y", pickle::Global{"torch", "bfloat16"}}, {"x", 2}}};
+    const PackedPickle read(*memory_source(pickle::write(object)));
+    const PackedValue root = read.root();
+    CHECK(root.describe() == "an object of a.module.Class");
+    CHECK(root.arguments().item(0).as_integer() == 7);
+    CHECK(root.attribute("x")->as_integer() == 2);
+    CHECK(root.attribute("y")->global() == std::pair<std::string_view, std::string_view>("torch", "bfloat16"));
+    CHECK_FALSE(root.attribute("z"));
+}
+
+TEST_CASE("packed pickle lets several refer to one value", "[pickle][packed]") {
+    const pickle::Value shared = pickle::List{{"text"}};
+    const pickle::Value root = pickle::Tuple{{shared, shared, shared}};
+    const PackedPickle read(*memory_source(pickle::write(root)));
+    for (std::size_t index = 0; index < 3; ++index) CHECK(read.root().item(index).item(0).as_text() == "text");
+}
+
+TEST_CASE("packed pickle refuses what is not well-formed", "[pickle][packed]") {
+    CHECK(refusal("") == "memory offset 0: the pickle goes on for 1 bytes, 0 are left; it is probably truncated");
+    CHECK_THAT(refusal("\x80\x06."), ContainsSubstring("pickle protocol 6 is not known, expected 2 to 5"));
+    CHECK_THAT(refusal("N"), ContainsSubstring("probably truncated"));
+    CHECK_THAT(refusal("NN."), ContainsSubstring("values left over"));
+    CHECK_THAT(refusal("."), ContainsSubstring("lacks its operand"));
+    CHECK_THAT(refusal("N(0."), ContainsSubstring("lacks its operand"));  // below the mark
+    CHECK_THAT(refusal("Nt."), ContainsSubstring("lacks its mark"));
+    CHECK_THAT(refusal("}(Nu."), ContainsSubstring("a key of a dict lacks its value"));
+    CHECK_THAT(refusal("]NNs."), ContainsSubstring("items are added to something else"));
+    CHECK_THAT(refusal("NNR."), ContainsSubstring("nothing was run"));
+    CHECK_THAT(refusal("NN\x93."), ContainsSubstring("a class is named by something else than texts"));
+    CHECK_THAT(refusal("N}b."), ContainsSubstring("something else than an object is given a state"));
+    CHECK_THAT(refusal("h\x05."), ContainsSubstring("memo entry 5 is used but was never made"));
+    CHECK_THAT(refusal("Nr\xff\xff\xff\x7f."), ContainsSubstring("memo entry 2147483647 is made before"));
+    CHECK_THAT(refusal("\x8c\x02\xc3("), ContainsSubstring("a text is not UTF-8"));
+    CHECK_THAT(refusal("cos"), ContainsSubstring("a line does not end"));
+    CHECK_THAT(refusal("X\xff\xff\xff\xff"), ContainsSubstring("the pickle goes on for 4294967295 bytes"));
+    CHECK_THAT(refusal("I1\n."), ContainsSubstring("opcode 73 is none that protocols 2 to 5 use here"));
+}

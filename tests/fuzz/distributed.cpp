@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads PyTorch's distributed checkpoints of which one file is anything: .metadata, or a .distcp file. A folder may be
+// refused with an Error; or each tensor is read, and holds what its chunks hold.
+//
+//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude tests/fuzz/distributed.cpp -ldeflate \
+//       -lpthread -o fuzz-distributed
+//   ./fuzz-distributed --seeds=seeds      writes an input for each file of each folder, as it is
+//   ./fuzz-distributed corpus seeds
+//
+// An input is a byte that says which folder of tests/data/dcp, a byte that says which file, and its content.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "crossdock/container/dcp/reader.hpp"
+#include "crossdock/core/recipe.hpp"
+
+using namespace crossdock;
+namespace fs = std::filesystem;
+
+namespace {
+
+[[noreturn]] void fail(std::string_view what) {
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(what.size()), what.data());
+    std::abort();
+}
+
+std::string read_all(const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write_all(const fs::path& path, std::string_view content) {
+    std::ofstream out(path, std::ios::binary);
+    out.write(content.data(), static_cast<std::streamsize>(content.size()));
+    if (!out.flush()) fail("no input can be written");
+}
+
+/// A copy of a folder, gone with the program.
+class Folder {
+public:
+    explicit Folder(const fs::path& original) {
+        std::string name = (fs::temp_directory_path() / "crossdock-fuzz-XXXXXX").string();
+        if (!::mkdtemp(name.data())) fail("no temporary directory");
+        path_ = name;
+        for (const auto& entry : fs::directory_iterator(original)) {
+            files_.push_back(entry.path().filename());
+            fs::copy_file(entry.path(), path_ / entry.path().filename());
+        }
+        std::sort(files_.begin(), files_.end());
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    ~Folder() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+
+    const fs::path& path() const { return path_; }
+    const std::vector<fs::path>& files() const { return files_; }
+
+private:
+    fs::path path_;
+    std::vector<fs::path> files_;
+};
+
+const std::array<Folder, 4>& folders() {
+    static const fs::path data = "tests/data/dcp";
+    static const std::array<Folder, 4> all{Folder(data / "grids"), Folder(data / "old"), Folder(data / "squeezed"),
+                                           Folder(data / "torch")};
+    return all;
+}
+
+/// The part of a tensor that a chunk is.
+Tensor part(Tensor tensor, const dcp::Chunk& chunk) {
+    for (std::size_t axis = 0; axis < chunk.offsets.size(); ++axis)
+        tensor = slice(tensor, axis, chunk.offsets[axis], chunk.offsets[axis] + chunk.sizes[axis]);
+    return tensor;
+}
+
+void read_tensor(const fs::path& folder, const dcp::Reader& reader, const dcp::TensorItem& item) {
+    const Tensor tensor = reader.tensor(item);
+    if (item.shape.element_count() > 4096) return;  // what a test has the time for
+    tensor.bytes();
+    for (const dcp::Chunk& chunk : item.chunks) {
+        const auto file = std::make_shared<FileSource>(folder / chunk.place.file);
+        const pickle::Value stored = dcp::read_item(file, chunk.place);
+        if (stored.get<Tensor>()->bytes() != part(tensor, chunk).bytes()) fail("a chunk is put elsewhere");
+    }
+}
+
+void read_folder(const fs::path& folder) {
+    try {
+        const dcp::Reader reader(folder);
+        for (const dcp::TensorItem& item : reader.metadata().tensors)
+            if (item.dtype) read_tensor(folder, reader, item);
+        for (const dcp::BytesItem& item : reader.metadata().bytes) reader.value(item);
+    } catch (const Error&) {
+    }
+}
+
+void write_seeds(const fs::path& directory) {
+    fs::create_directories(directory);
+    for (std::size_t folder = 0; folder < folders().size(); ++folder)
+        for (std::size_t file = 0; file < folders()[folder].files().size(); ++file)
+            write_all(directory / to_text(folder, '-', file),
+                      std::string{static_cast<char>(folder), static_cast<char>(file)} +
+                          read_all(folders()[folder].path() / folders()[folder].files()[file]));
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerInitialize(int* count, char*** arguments) {
+    constexpr std::string_view option = "--seeds=";
+    if (*count == 2 && std::string_view((*arguments)[1]).starts_with(option)) {
+        write_seeds((*arguments)[1] + option.size());
+        std::exit(0);
+    }
+    return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    if (size < 2) return -1;
+    const Folder& folder = folders()[data[0] % folders().size()];
+    const fs::path file = folder.path() / folder.files()[data[1] % folder.files().size()];
+    const std::string original = read_all(file);
+    write_all(file, {reinterpret_cast<const char*>(data) + 2, size - 2});
+    read_folder(folder.path());
+    write_all(file, original);
+    return 0;
+}
