@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "compiled_plugins.hpp"
 #include "crossdock/cli/run.hpp"
+#include "crossdock/plugin/builtin.hpp"
 
 int main(int argc, char** argv) {
-    return crossdock::cli::run<crossdock::cli::CompiledLoaders, crossdock::cli::CompiledSavers>(argc, argv);
+    return crossdock::cli::run<crossdock::BuiltinLoaders, crossdock::BuiltinSavers>(argc, argv);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Defines crossdock::crossdock; crossdock::cli works where cxxopts is, crossdock::xtensor is defined where xtensor is.
-# find_package(crossdock REQUIRED COMPONENTS cli xtensor) fails where it is not.
+# Defines crossdock::crossdock; crossdock::cli works where cxxopts is, crossdock::xtensor is defined where xtensor is,
+# crossdock::compiled where it was installed.
+# find_package(crossdock REQUIRED COMPONENTS cli compiled xtensor) fails where one is not.
 include(CMakeFindDependencyMacro)
 list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
 find_dependency(Threads)
@@ -9,6 +10,8 @@ find_dependency(libdeflate)
 list(POP_FRONT CMAKE_MODULE_PATH)
 
 include("${CMAKE_CURRENT_LIST_DIR}/crossdock-targets.cmake")
+
+include("${CMAKE_CURRENT_LIST_DIR}/crossdock-compiled-targets.cmake" OPTIONAL RESULT_VARIABLE crossdock_compiled_FOUND)
 
 find_package(cxxopts QUIET)
 set(crossdock_cli_FOUND ${cxxopts_FOUND})
@@ -24,6 +27,6 @@ foreach(component IN LISTS crossdock_FIND_COMPONENTS)
     if(crossdock_FIND_REQUIRED_${component} AND NOT crossdock_${component}_FOUND)
         set(crossdock_FOUND FALSE)
         set(crossdock_NOT_FOUND_MESSAGE
-            "the component '${component}' needs what is not installed: cli needs cxxopts, xtensor needs xtensor")
+            "the component '${component}' needs what is not installed: cli needs cxxopts, xtensor needs xtensor, compiled needs an installation with CROSSDOCK_BUILD_COMPILED")
     endif()
 endforeach()

@@ -28,7 +28,12 @@ if [[ -n $interop_python ]]; then
     # Debian's own Python: python3-venv belongs to it, and not to another that may come first in PATH.
     [[ -x $interop_python ]] || /usr/bin/python3 -m venv build/interop-venv
     # It is loaded while the compilers run.
-    "$interop_python" -m pip install --quiet --requirement tests/interop/requirements.txt &
+    {
+        "$interop_python" -m pip install --quiet --requirement tests/interop/requirements.txt
+        # It asks for a newer Python than Debian 12 has, and does without.
+        "$interop_python" -m pip install --quiet --upgrade --no-deps --ignore-requires-python \
+            --target build/interop-venv/newest-megatron-core --requirement tests/interop/requirements-newest.txt
+    } &
     environment=$!
 fi
 

@@ -33,6 +33,8 @@ convert='exec "$crossdock" convert --quiet --load_dir source --save_dir target'
 to_mcore="$convert --saver mcore --target_tensor_parallel_size 8 --target_pipeline_parallel_size 1"
 to_llm="$convert --saver megatron --dialect llm --target_tensor_parallel_size 2 --target_pipeline_parallel_size 2"
 to_lm="$convert --saver megatron --dialect lm --target_tensor_parallel_size 4 --target_pipeline_parallel_size 1"
+to_dist="$convert --saver mcore --ckpt_format torch_dist"
+to_dist_grid="$to_dist --target_tensor_parallel_size 8 --num_files 32"  # as TP 8 x DP 4 share the saving
 to_hf="$convert --saver llama"
 
 # Seconds, CPU seconds and MiB of a command. The source is in the page cache, no old writes are under way; the old target
@@ -81,7 +83,7 @@ measure_in() {
     trap "rm -rf '$work'" EXIT
     pushd "$work" > /dev/null
     "$tools/make_llama" "$size" source
-    local from_hf=("HF → mcore TP 8=$to_mcore --loader llama"
+    local from_hf=("HF → mcore TP 8=$to_mcore --loader llama" "HF → torch_dist=$to_dist --loader llama"
         "HF → megatron llm TP 2 × PP 2=$to_llm --loader llama" "HF → HF=$to_hf --loader llama")
     if [[ $1 == disk ]] && command -v eatmydata > /dev/null; then
         from_hf+=("HF → mcore TP 8, unflushed=$(unflushed "$to_mcore --loader llama")"
@@ -92,6 +94,8 @@ measure_in() {
     compare "$1" "mcore TP 8 → HF=$to_hf --loader mcore"
     advance "$to_llm --loader mcore"
     compare "$1" "megatron llm TP 2 × PP 2 → lm TP 4=$to_lm --loader megatron"
+    advance "$to_dist_grid --loader megatron"
+    compare "$1" "torch_dist TP 8 × DP 4 → HF=$to_hf --loader mcore"
     popd > /dev/null
     rm -rf "$work"
 }

@@ -33,7 +33,8 @@ const std::vector<Line>& lines() {
                       lm_two = "iter_0000001/mp_rank_01/model_optim_rng.pt",
                       core_one = "iter_0000001/mp_rank_00/model_optim_rng.pt",
                       core_two = "iter_0000001/mp_rank_01/model_optim_rng.pt",
-                      core_four = "iter_0000001/mp_rank_01_001/model_optim_rng.pt", hub = "config.json";
+                      core_four = "iter_0000001/mp_rank_01_001/model_optim_rng.pt",
+                      core_distributed = "iter_0000001/metadata.json", hub = "config.json";
     static const std::vector<Line> all{
         // epfLLM: docs/guide/weights_conversion.md and the faq
         {"megatron-llm/llama2-gqa",
@@ -80,11 +81,11 @@ const std::vector<Line>& lines() {
         {"megatron-lm/llama2-gqa-tp2",
          {"--model-type", "GPT", "--loader", "legacy", "--saver", "core", "--loader-transformer-impl", "local",
           "--saver-transformer-impl", "local", "--position-embedding-type", "rope", "--true-vocab-size", "600"},
-         core_two,
+         core_distributed,
          {"loader_transformer_impl"}},
         {"megatron-lm/llama2-gqa-tp2",
          {"--model-type", "GPT", "--loader", "megatron", "--saver", "mcore", "--target-expert-parallel-size", "1"},
-         core_two,
+         core_distributed,
          {"target_expert_parallel_size"}},
         // NVIDIA, tools/checkpoint/convert.py: core
         {"megatron-core/llama2-gqa-local-tp1",
@@ -131,7 +132,7 @@ const std::vector<Line>& lines() {
          {"--model-type", "GPT", "--loader", "llama_mistral", "--saver", "mcore", "--checkpoint-type", "hf",
           "--model-size", "mistral-7B", "--tokenizer-model", "x", "--fp16", "--loader-transformer-impl",
           "transformer_engine"},
-         core_one,
+         core_distributed,
          {"model_size", "loader_transformer_impl"}},
         {"hf/llama2-mha",
          {"--model-type", "GPT", "--loader", "llama_mistral", "--saver", "megatron", "--checkpoint-type", "hf",
@@ -147,11 +148,11 @@ const std::vector<Line>& lines() {
         {"meta/llama2-gqa-mp2",
          {"--model-type", "GPT", "--loader", "llama_mistral", "--saver", "core", "--checkpoint-type", "meta",
           "--model-size", "llama2-13B", "--tokenizer-model", "tokenizer.model", "--bf16"},
-         core_one,
+         core_distributed,
          {"model_size", "tokenizer_model"}},
         {"meta/llama2-gqa",
          {"--model-type=GPT", "--loader=llama2", "--saver=core", "--megatron-path=/x", "--vocab-file=x"},
-         core_one,
+         core_distributed,
          {"megatron_path", "vocab_file"}},
         // the way out, as forks of the two have it
         {"megatron-core/llama2-gqa-te-tp2pp2",

@@ -23,6 +23,7 @@ say "install, without xtensor"
 cmake -S . -B "$work/crossdock" -DCMAKE_DISABLE_FIND_PACKAGE_xtensor=ON -DCROSSDOCK_BUILD_TESTS=OFF \
     -DCROSSDOCK_BUILD_CLI=OFF -DCROSSDOCK_BUILD_EXAMPLES=OFF
 cmake --install "$work/crossdock" --prefix "$prefix"
+[[ ! -e $work/crossdock/libcrossdock.a ]] || { echo "headers alone need nothing built"; exit 1; }
 for file in LICENSE README.md docs/using-from-cpp.md docs/formats/torch.md examples/01_convert.cpp; do
     [[ -s $prefix/share/doc/crossdock/$file ]] || { echo "share/doc/crossdock/$file is not installed"; exit 1; }
 done
@@ -38,6 +39,12 @@ if cmake -S tests/install -B "$work/missing" -DCMAKE_PREFIX_PATH="$prefix" -DCOM
     echo "found the component xtensor without xtensor"; exit 1
 fi
 grep "the component 'xtensor' needs what is not installed" "$work/missing.log"
+say "the compiled form, where headers alone are installed"
+if cmake -S tests/install/compiled_program -B "$work/missing" -DCMAKE_PREFIX_PATH="$prefix" \
+    > "$work/missing.log" 2>&1; then
+    echo "found the component compiled without the library"; exit 1
+fi
+grep "the component 'compiled' needs what is not installed" "$work/missing.log"
 
 consume subfolder -DCROSSDOCK_SOURCE_DIR="$PWD"
 cmake --install "$work/subfolder" --prefix "$work/nothing"
@@ -57,3 +64,19 @@ cp examples/04_progress_and_cancel.cpp "$work/empty/main.cpp"
 cmake -S "$work/empty" -B "$work/empty/build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_FLAGS=-O0
 cmake --build "$work/empty/build"
 "$work/empty/build/first_program" examples/data/llama-tiny "$work/empty/megatron"
+
+say "the same program with the compiled library, in at most 20 CPU seconds and 800 MB"
+cmake -S . -B "$work/crossdock" -DCROSSDOCK_BUILD_COMPILED=ON -DCMAKE_CXX_FLAGS_RELEASE=-O0
+cmake --build "$work/crossdock"
+cmake --install "$work/crossdock" --prefix "$prefix"
+mkdir "$work/compiled"
+cp tests/install/compiled_program/CMakeLists.txt "$work/compiled"
+cp examples/04_progress_and_cancel.cpp "$work/compiled/main.cpp"
+cmake -S "$work/compiled" -B "$work/compiled/build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_FLAGS=-O2
+(ulimit -t 20 -v 800000; cmake --build "$work/compiled/build")
+"$work/compiled/build/compiled_program" examples/data/llama-tiny "$work/compiled/megatron"
+diff -r "$work/empty/megatron" "$work/compiled/megatron"
+# shellcheck disable=SC2046
+(ulimit -t 20 -v 800000
+    "${CXX:-c++}" examples/04_progress_and_cancel.cpp $(pkg-config --cflags --libs crossdock-compiled) -O2 -o "$work/by_pkg_config")
+"$work/by_pkg_config" examples/data/llama-tiny "$work/by_pkg_config.megatron"

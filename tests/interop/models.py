@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 LLM = ("megatron", {"dialect": "llm"})
 LM = ("megatron", {"dialect": "lm"})
-TE = ("mcore", {"transformer_impl": "transformer_engine"})
-LOCAL = ("mcore", {"transformer_impl": "local"})
+TE = ("mcore", {"transformer_impl": "transformer_engine", "ckpt_format": "torch"})
+LOCAL = ("mcore", {"transformer_impl": "local", "ckpt_format": "torch"})
 ALL = (LLM, LM, TE, LOCAL)
 CORE = (TE, LOCAL)
 

@@ -68,12 +68,13 @@ def without_scaling(args):
 
 
 @pytest.mark.parametrize("keep_args", [everything, without_scaling])
-def test_train_and_come_back(keep_args, tmp_path):
+@pytest.mark.parametrize("ckpt_format", ["torch_dist", "torch"])
+def test_train_and_come_back(ckpt_format, keep_args, tmp_path):
     original = published(tmp_path / "hub")
     convert("llama", tmp_path / "hub", "mcore", tmp_path / "megatron", target_tensor_parallel_size=2,
-            target_pipeline_parallel_size=2)
+            target_pipeline_parallel_size=2, ckpt_format=ckpt_format)
     train(tmp_path / "megatron", keep_args)
-    convert("mcore", tmp_path / "megatron", "llama", tmp_path / "back", config=tmp_path / "hub")
+    convert("mcore", tmp_path / "megatron", "hf", tmp_path / "back", config=tmp_path / "hub")
     back = load("LlamaForCausalLM", tmp_path / "back")
     assert_same_tensors(original.state_dict(), back.state_dict())
     assert_same_outputs(original, back)

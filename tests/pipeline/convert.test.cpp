@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "crossdock/core/recipe.hpp"
+#include "crossdock/protocol/message_bytes.hpp"
 #include "support/altered_loader.hpp"
 #include "support/catch.hpp"
 #include "support/memory_source.hpp"

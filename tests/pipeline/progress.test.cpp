@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "crossdock/pipeline/progress.hpp"
-
+#include "crossdock/pipeline/progress_reporter.hpp"
 #include "support/altered_loader.hpp"
 #include "support/catch.hpp"
 

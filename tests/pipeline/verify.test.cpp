@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/protocol/message_bytes.hpp"
 #include "support/altered_loader.hpp"
 #include "support/catch.hpp"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/conversion.hpp"
 
+#include "crossdock/container/json_text.hpp"
 #include "crossdock/container/safetensors/reader.hpp"
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/pipeline/convert.hpp"

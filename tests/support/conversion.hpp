@@ -32,7 +32,7 @@ std::vector<std::string> save(AnyLoader& from, std::string_view saver, const std
 template <Loader L>
 std::vector<std::string> save(L& from, std::string_view saver, const std::filesystem::path& directory,
                               OptionValues options = {}) {
-    auto any = as_any_loader(from);
+    auto&& any = as_any_loader(from);
     return save(static_cast<AnyLoader&>(any), saver, directory, std::move(options));
 }
 

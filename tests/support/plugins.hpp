@@ -4,18 +4,13 @@
 #include <memory>
 #include <string_view>
 
-#include "compiled_plugins.hpp"
+#include "crossdock/plugin/plugin_list.hpp"
 
 namespace crossdock::test {
 
-// BuiltinLoaders and BuiltinSavers as they were compiled for the program: they are most of the library.
+// What BuiltinLoaders and BuiltinSavers make, without their headers.
 
-inline std::unique_ptr<AnyLoader> make_loader(std::string_view loader, const OptionValues& options) {
-    return cli::CompiledLoaders::make(loader, options);
-}
-
-inline std::unique_ptr<AnySaver> make_saver(std::string_view saver, const OptionValues& options) {
-    return cli::CompiledSavers::make(saver, options);
-}
+std::unique_ptr<AnyLoader> make_loader(std::string_view loader, const OptionValues& options);
+std::unique_ptr<AnySaver> make_saver(std::string_view saver, const OptionValues& options);
 
 }  // namespace crossdock::test

@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/core/compiled.hpp"
 #include "crossdock/family/defaults.hpp"
+#include "crossdock/family/entry_points.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/hub/layout.hpp"
@@ -115,7 +117,7 @@ inline std::string bert_architecture(const ModelHeader& header) {
 }  // namespace detail
 
 /// BERT and Megatron's BERT.
-inline const Family& bert_family() {
+CROSSDOCK_ENTRY_POINT const Family& bert_family() {
     using namespace config;
     using H = ModelHeader;
     static const Family family{

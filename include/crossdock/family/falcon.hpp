@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/compiled.hpp"
 #include "crossdock/family/defaults.hpp"
+#include "crossdock/family/entry_points.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/hub/layout.hpp"
@@ -128,7 +130,7 @@ inline Notices read_falcon_tensors(ModelHeader& header, std::span<const TensorDi
 }  // namespace detail
 
 /// Falcon 7B, 40B, 180B, 11B and RW. Files of the first, remote code are read as well: RefinedWeb configurations.
-inline const Family& falcon_family() {
+CROSSDOCK_ENTRY_POINT const Family& falcon_family() {
     using namespace config;
     using H = ModelHeader;
     static const Family family{

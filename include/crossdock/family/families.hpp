@@ -3,13 +3,7 @@
 
 #include <vector>
 
-#include "crossdock/family/bert.hpp"
-#include "crossdock/family/falcon.hpp"
-#include "crossdock/family/gemma.hpp"
-#include "crossdock/family/gpt2.hpp"
-#include "crossdock/family/llama/hub.hpp"
-#include "crossdock/family/mistral/hub.hpp"
-#include "crossdock/family/qwen.hpp"
+#include "crossdock/family/entry_points.hpp"
 
 namespace crossdock {
 
@@ -23,3 +17,13 @@ inline const std::vector<const Family*>& builtin_families() {
 }
 
 }  // namespace crossdock
+
+#ifndef CROSSDOCK_COMPILED
+#include "crossdock/family/bert.hpp"
+#include "crossdock/family/falcon.hpp"
+#include "crossdock/family/gemma.hpp"
+#include "crossdock/family/gpt2.hpp"
+#include "crossdock/family/llama/hub.hpp"
+#include "crossdock/family/mistral/hub.hpp"
+#include "crossdock/family/qwen.hpp"
+#endif

@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/core/compiled.hpp"
 #include "crossdock/family/defaults.hpp"
+#include "crossdock/family/entry_points.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/hub/layout.hpp"
@@ -44,7 +46,7 @@ inline double gemma_multiplier(const ModelHeader& header) { return std::sqrt(sta
 }  // namespace detail
 
 /// Gemma 1 and CodeGemma. Norm weights are stored less 1, embeddings are scaled by √hidden_size when the model runs.
-inline const Family& gemma_family() {
+CROSSDOCK_ENTRY_POINT const Family& gemma_family() {
     using namespace config;
     using H = ModelHeader;
     static const auto write_activation = [](std::string_view key) {

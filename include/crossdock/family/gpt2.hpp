@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/core/compiled.hpp"
 #include "crossdock/family/defaults.hpp"
+#include "crossdock/family/entry_points.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/hub/layout.hpp"
@@ -64,7 +66,7 @@ inline ConfigTable gpt2_positions() {
 }  // namespace detail
 
 /// GPT-2, and Megatron's GPT with learned positions.
-inline const Family& gpt2_family() {
+CROSSDOCK_ENTRY_POINT const Family& gpt2_family() {
     using namespace config;
     using H = ModelHeader;
     static const Family family{

@@ -8,8 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/compiled.hpp"
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/defaults.hpp"
+#include "crossdock/family/entry_points.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/hub/layout.hpp"
@@ -163,7 +165,7 @@ inline ConfigEntry qwen_bias_config() {
 }  // namespace detail
 
 /// Qwen 2, 2.5 and 3, dense.
-inline const Family& qwen_family() {
+CROSSDOCK_ENTRY_POINT const Family& qwen_family() {
     using namespace config;
     using H = ModelHeader;
     static const Family family{

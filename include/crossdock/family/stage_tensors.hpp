@@ -83,7 +83,7 @@ private:
 
 /// Where the names of a table's rows are looked up or written.
 struct NameScope {
-    std::string prefix;        ///< in front of every name: "model/" in Megatron files
+    std::string prefix{};      ///< in front of every name: "model/" in Megatron files
     std::uint64_t layer = 0;   ///< the layer's number in these files
     std::uint64_t layers = 0;  ///< how many there are; asked for where a table stacks them
 

@@ -10,7 +10,7 @@
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/recipe.hpp"
-#include "crossdock/pipeline/progress.hpp"
+#include "crossdock/pipeline/progress_reporter.hpp"
 #include "crossdock/plugin/any_saver.hpp"
 #include "crossdock/protocol/check_header.hpp"
 #include "crossdock/protocol/message_list.hpp"

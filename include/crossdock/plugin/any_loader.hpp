@@ -94,16 +94,47 @@ private:
 
 }  // namespace detail
 
+/// A loader known by its options, which keeps what it is made of behind an AnyLoader: the built-in ones are such, so
+/// that a compiled library can hold all of them (core/compiled.hpp).
+class HeldLoader {
+public:
+    void will_cast(DType dtype) { loader_->will_cast(dtype); }
+    void begin() { loader_->begin(); }
+    ModelHeader header() const { return loader_->header(); }
+    Storage storage() const { return loader_->storage(); }
+    std::vector<std::string> notices() const { return loader_->notices(); }
+    template <class M>
+    M load(std::uint64_t index = 0) {
+        return loader_->load<M>(index);
+    }
+
+    AnyLoader& any() { return *loader_; }
+    /// What is held; this object is of no more use.
+    std::unique_ptr<AnyLoader> release() { return std::move(loader_); }
+
+protected:
+    explicit HeldLoader(std::unique_ptr<AnyLoader> loader) : loader_(std::move(loader)) {}
+
+private:
+    std::unique_ptr<AnyLoader> loader_;
+};
+
 /// Makes a loader of type L from the arguments of one of its constructors.
 template <Loader L, class... Args>
 std::unique_ptr<AnyLoader> make_any_loader(Args&&... args) {
-    return std::make_unique<detail::ErasedLoader<L>>(std::in_place, std::forward<Args>(args)...);
+    if constexpr (std::derived_from<L, HeldLoader>)
+        return L(std::forward<Args>(args)...).release();
+    else
+        return std::make_unique<detail::ErasedLoader<L>>(std::in_place, std::forward<Args>(args)...);
 }
 
 /// The loader as an AnyLoader, which must not outlive it.
 template <Loader L>
-auto as_any_loader(L& loader) {
-    return detail::ErasedLoader<L&>(std::in_place, loader);
+decltype(auto) as_any_loader(L& loader) {
+    if constexpr (std::derived_from<L, HeldLoader>)
+        return loader.any();
+    else
+        return detail::ErasedLoader<L&>(std::in_place, loader);
 }
 inline AnyLoader& as_any_loader(AnyLoader& loader) { return loader; }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -74,16 +75,45 @@ private:
 
 }  // namespace detail
 
+/// A saver known by its options, which keeps what it is made of behind an AnySaver: the built-in ones are such, so that
+/// a compiled library can hold all of them (core/compiled.hpp).
+class HeldSaver {
+public:
+    void begin(const SaverContext& context) { saver_->begin(context); }
+    template <class M>
+    void write(const M& message) {
+        saver_->write(Message(message));
+    }
+    void finish() { saver_->finish(); }
+    std::vector<std::string> notices() const { return saver_->notices(); }
+
+    AnySaver& any() { return *saver_; }
+    /// What is held; this object is of no more use.
+    std::unique_ptr<AnySaver> release() { return std::move(saver_); }
+
+protected:
+    explicit HeldSaver(std::unique_ptr<AnySaver> saver) : saver_(std::move(saver)) {}
+
+private:
+    std::unique_ptr<AnySaver> saver_;
+};
+
 /// Makes a saver of type S from the arguments of one of its constructors.
 template <Saver S, class... Args>
 std::unique_ptr<AnySaver> make_any_saver(Args&&... args) {
-    return std::make_unique<detail::ErasedSaver<S>>(std::in_place, std::forward<Args>(args)...);
+    if constexpr (std::derived_from<S, HeldSaver>)
+        return S(std::forward<Args>(args)...).release();
+    else
+        return std::make_unique<detail::ErasedSaver<S>>(std::in_place, std::forward<Args>(args)...);
 }
 
 /// The saver as an AnySaver, which must not outlive it.
 template <Saver S>
-auto as_any_saver(S& saver) {
-    return detail::ErasedSaver<S&>(std::in_place, saver);
+decltype(auto) as_any_saver(S& saver) {
+    if constexpr (std::derived_from<S, HeldSaver>)
+        return saver.any();
+    else
+        return detail::ErasedSaver<S&>(std::in_place, saver);
 }
 inline AnySaver& as_any_saver(AnySaver& saver) { return saver; }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "crossdock/family/gemma.hpp"
+#include "crossdock/family/entry_points.hpp"
 #include "crossdock/plugin/family/loader.hpp"
 #include "crossdock/plugin/family/saver.hpp"
 
@@ -12,3 +12,7 @@ using GemmaLoader = FamilyLoader<gemma_family>;
 using GemmaSaver = FamilySaver<gemma_family>;
 
 }  // namespace crossdock
+
+#ifndef CROSSDOCK_COMPILED
+#include "crossdock/family/gemma.hpp"
+#endif

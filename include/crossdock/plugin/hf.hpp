@@ -1,116 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <filesystem>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "crossdock/core/join_lists.hpp"
-#include "crossdock/family/families.hpp"
-#include "crossdock/plugin/family/choose_family.hpp"
-#include "crossdock/plugin/family/loader.hpp"
-#include "crossdock/plugin/family/saver.hpp"
+#include "crossdock/plugin/any_loader.hpp"
+#include "crossdock/plugin/any_saver.hpp"
+#include "crossdock/plugin/hub/entry_points.hpp"
+#include "crossdock/plugin/options.hpp"
 
 namespace crossdock {
 
 // The plugins "hf": Hugging Face's format of whatever family the model is of.
 
-/// Opens a Hugging Face folder with the loader of the family that its config.json says. Throws as open_family.
-inline OpenCheckpoint open_hub(FamilyLoaderOptions options) {
-    std::string& type = options.checkpoint_type;
-    if (!type.empty() && type != hugging_face.checkpoint_type)
-        throw UsageError(to_text("checkpoint_type is '", type, "', the loader 'hf' reads Hugging Face's layout only"));
-    type = hugging_face.checkpoint_type;
-    return open_family(family_of_folder(builtin_families(), options.load_dir), options);
-}
-
-class HubLoader final : public TableLoader {
+class HubLoader final : public HeldLoader {
 public:
     using Options = FamilyLoaderOptions;
 
-    explicit HubLoader(const Options& options) : TableLoader(open_hub(options)) {}
+    explicit HubLoader(const Options& options) : HeldLoader(detail::hub_loader(options)) {}
 
     static std::string name() { return "hf"; }
-    static std::string summary() { return to_text("reads ", hugging_face.reads, " of every family"); }
-    static std::vector<OptionSpec<Options>> options() {
-        return family_loader_options("what the model is to be, if only that will do",
-                                     std::string(hugging_face.checkpoint_type));
-    }
+    static std::string summary() { return detail::hub_loader_summary(); }
+    static std::vector<OptionSpec<Options>> options() { return detail::hub_loader_options(); }
 };
 
-/// What the saver "hf" is asked.
-struct HubSaverOptions {
-    std::filesystem::path save_dir{};
-    bool overwrite = false;
-    std::string model_type{};  ///< which family; empty: what the source says, else the first that holds the model
-    std::optional<std::string> max_shard_size{};  ///< "5GB"
-    std::filesystem::path config{};               ///< a Hugging Face folder that says what the source does not
-    HeaderOverrides overrides{};
-};
-
-/// Writes with the saver of the family that the model is of (family_of_model).
-class HubSaver {
+class HubSaver final : public HeldSaver {
 public:
     using Options = HubSaverOptions;
 
-    explicit HubSaver(Options options) : options_(std::move(options)) {}
-
-    void begin(const SaverContext& context) { context_.emplace(context); }
-
-    void write(const ModelHeader& header) {
-        FamilyChoice choice = choose(header);
-        saver_.emplace(*choice.family, FamilySaverOptions{.save_dir = options_.save_dir,
-                                                          .overwrite = options_.overwrite,
-                                                          .layout = std::string(hugging_face.name),
-                                                          .max_shard_size = options_.max_shard_size,
-                                                          .config = options_.config,
-                                                          .overrides = options_.overrides});
-        notices_ = std::move(choice.notices);
-        if (context_) saver_->begin(*context_);
-        saver_->write(header);
-    }
-    template <class M>
-    void write(const M& message) {
-        saver().write(message);
-    }
-    void finish() { saver().finish(); }
-
-    std::vector<std::string> notices() const { return saver_ ? join_lists(notices_, saver_->notices()) : notices_; }
+    explicit HubSaver(const Options& options) : HeldSaver(detail::hub_saver(options)) {}
 
     static std::string name() { return "hf"; }
-    static std::string summary() {
-        return to_text("writes ", hugging_face.writes, " of the family that the model is of");
-    }
-    static std::vector<OptionSpec<Options>> options() {
-        return join_lists(hub_saver_options<Options>(),
-                          {option<Options>("model_type", "T", "which family it is, where the source does not say",
-                                           &Options::model_type)});
-    }
-
-private:
-    /// Where the user gives a Hugging Face folder that says what the source does not, the model is of its family.
-    FamilyChoice choose(ModelHeader header) const {
-        const Families& families = builtin_families();
-        apply_overrides(options_.overrides, header);
-        if (header.family.empty() && !options_.config.empty()) {
-            const bool is_directory = std::filesystem::is_directory(options_.config);
-            header.family =
-                family_of_folder(families, is_directory ? options_.config : options_.config.parent_path()).name;
-        }
-        return family_of_model(families, options_.model_type, header);
-    }
-
-    FamilySaverBase& saver() {
-        if (!saver_) throw Error("the saver is given a message before the header");
-        return *saver_;
-    }
-
-    Options options_;
-    std::optional<SaverContext> context_;
-    std::optional<FamilySaverBase> saver_;  // since the header
-    Notices notices_;
+    static std::string summary() { return detail::hub_saver_summary(); }
+    static std::vector<OptionSpec<Options>> options() { return detail::hub_saver_options(); }
 };
 
 }  // namespace crossdock
+
+#ifndef CROSSDOCK_COMPILED
+#include "crossdock/plugin/hub/any_family.hpp"
+#endif

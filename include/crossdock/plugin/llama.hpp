@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "crossdock/family/llama/hub.hpp"
+#include "crossdock/family/entry_points.hpp"
 #include "crossdock/plugin/family/loader.hpp"
 #include "crossdock/plugin/family/saver.hpp"
 
@@ -12,3 +12,7 @@ using LlamaLoader = FamilyLoader<llama_family>;
 using LlamaSaver = FamilySaver<llama_family>;
 
 }  // namespace crossdock
+
+#ifndef CROSSDOCK_COMPILED
+#include "crossdock/family/llama/hub.hpp"
+#endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "crossdock/family/qwen.hpp"
+#include "crossdock/family/entry_points.hpp"
 #include "crossdock/plugin/family/loader.hpp"
 #include "crossdock/plugin/family/saver.hpp"
 
@@ -12,3 +12,7 @@ using QwenLoader = FamilyLoader<qwen_family>;
 using QwenSaver = FamilySaver<qwen_family>;
 
 }  // namespace crossdock
+
+#ifndef CROSSDOCK_COMPILED
+#include "crossdock/family/qwen.hpp"
+#endif

@@ -19,6 +19,7 @@
 #include "crossdock/container/transfer.hpp"
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/apply_table.hpp"
+#include "crossdock/plugin/apply_overrides.hpp"
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
 #include "crossdock/plugin/placement.hpp"

@@ -50,7 +50,7 @@ void write_trained(const std::filesystem::path& to, const std::string& saver, co
     writer.finish();
 }
 
-const OptionValues local{{"transformer_impl", "local"}};
+const OptionValues local{{"transformer_impl", "local"}, {"ckpt_format", "torch"}};
 
 ModelHeader header_of_128_words() {
     ModelHeader header = llama_header(2, 4, 2, 8, 32, 48, 128, DType::f32);
@@ -85,7 +85,7 @@ TEST_CASE("use_rope_scaling is Llama 3's scaling with the factor of the args", "
     save(*source, "mcore", scratch / "again", {{"target_tensor_parallel_size", "2"}});
     CHECK(args_of(scratch / "again")["use_rope_scaling"] == true);
     CHECK(args_of(scratch / "again")["rope_scaling_factor"] == 32.0);
-    save(*load("llama", scratch / "hub"), "mcore", scratch / "back");
+    save(*load("llama", scratch / "hub"), "mcore", scratch / "back", {{"ckpt_format", "torch"}});
     CHECK(args_of(scratch / "back")["use_rope_scaling"] == true);
     CHECK(args_of(scratch / "back")["rope_scaling_factor"] == 32.0);
 }
@@ -342,7 +342,7 @@ TEST_CASE("quick_geglu is a gated MLP with the quick gelu", "[plugin][megatron][
     CHECK(source->header().mlp.activation == Activation::quick_gelu);
     save(*source, "llama", scratch / "hub");
     CHECK(read_json(scratch / "hub/config.json")["hidden_act"] == "quick_gelu");
-    save(*load("llama", scratch / "hub"), "mcore", scratch / "back");
+    save(*load("llama", scratch / "hub"), "mcore", scratch / "back", {{"ckpt_format", "torch"}});
     CHECK(args_of(scratch / "back")["quick_geglu"] == true);
     CHECK(args_of(scratch / "back")["swiglu"] == false);
 }

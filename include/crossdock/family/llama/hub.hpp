@@ -5,7 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/core/compiled.hpp"
 #include "crossdock/family/defaults.hpp"
+#include "crossdock/family/entry_points.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/hub/layout.hpp"
@@ -87,7 +89,7 @@ inline Notices read_rope_only(ModelHeader& header, const Json& config) {
 }  // namespace detail
 
 /// Llama 1 to 3 and Code Llama.
-inline const Family& llama_family() {
+CROSSDOCK_ENTRY_POINT const Family& llama_family() {
     using namespace config;
     using H = ModelHeader;
     static const Family family{

@@ -5,7 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/compiled.hpp"
 #include "crossdock/family/defaults.hpp"
+#include "crossdock/family/entry_points.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/hub/layout.hpp"
@@ -32,7 +34,7 @@ inline ConfigEntry window_config(std::vector<std::string_view> keys, Json absent
 }  // namespace detail
 
 /// Mistral 7B in its versions, Nemo, and what else has their architecture.
-inline const Family& mistral_family() {
+CROSSDOCK_ENTRY_POINT const Family& mistral_family() {
     using namespace config;
     using H = ModelHeader;
     static const Family family{

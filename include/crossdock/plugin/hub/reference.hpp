@@ -14,7 +14,7 @@
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/family/hub/layout.hpp"
 #include "crossdock/plugin/companions.hpp"
-#include "crossdock/plugin/family/loader.hpp"
+#include "crossdock/plugin/family/open_family.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock {

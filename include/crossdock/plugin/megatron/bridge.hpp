@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -18,7 +16,9 @@
 #include "crossdock/container/text_file.hpp"
 #include "crossdock/container/torch/writer.hpp"
 #include "crossdock/core/dtype.hpp"
+#include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
+#include "crossdock/family/megatron/args.hpp"
 #include "crossdock/plugin/megatron/iteration.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
@@ -46,18 +46,36 @@ inline std::string yaml_name(std::string_view name) { return to_text("{_target_:
 
 using YamlFields = std::vector<std::pair<std::string_view, std::string>>;
 
-/// The function that megatron.bridge.models.conversion.model_bridge maps an activation to; empty where it knows none.
+/// The function that stands for an activation; empty where there is none.
 inline std::optional<std::string_view> bridge_activation(Activation activation) {
     switch (activation) {
         case Activation::silu: return "torch.nn.functional.silu";
-        case Activation::gelu_erf:
-        case Activation::gelu_tanh: return "torch.nn.functional.gelu";
+        case Activation::gelu_erf: return "torch.nn.functional.gelu";
+        case Activation::gelu_tanh: return "megatron.core.activations.fast_gelu";
         case Activation::relu: return "torch.nn.functional.relu";
         case Activation::quick_gelu: return "megatron.core.activations.quick_gelu";
         case Activation::squared_relu: return "megatron.core.activations.squared_relu";
         case Activation::linear: return std::nullopt;
     }
     return std::nullopt;
+}
+
+/// Throws Error where a GPTModelProvider's fields cannot describe the model: Bridge would make another one of it.
+inline void require_bridge(const ModelHeader& header, const Iteration& iteration) {
+    const auto refuse = [](std::string_view what) {
+        throw Error(to_text("bridge: ", what,
+                            ", which Megatron-Bridge's GPTModelProvider cannot express; leave the "
+                            "option out"));
+    };
+    if (iteration.release)
+        throw UsageError("Megatron-Bridge knows no iteration called release; give the option iteration a number");
+    if (is_bert(header)) refuse("the model is a BERT");
+    if (header.embedding_multiplier && *header.embedding_multiplier != 1) refuse("the model scales its embeddings");
+    if (header.mlp.activation && !bridge_activation(*header.mlp.activation))
+        refuse(to_text("the activation is ", enum_name(*header.mlp.activation)));
+    const auto& scaling = header.attention.rope_scaling;
+    if (scaling && scaling->type != "default" && scaling->type != "llama3" && scaling->type != "linear")
+        refuse(to_text("the rotary scaling is ", scaling->type));
 }
 
 inline void add_sizes(const ModelHeader& h, YamlFields& fields) {
@@ -105,6 +123,7 @@ inline void add_layers(const ModelHeader& h, YamlFields& fields) {
                    {"gated_linear_unit", h.mlp.gated ? "true" : "false"},
                    {"add_bias_linear", biases ? "true" : "false"},
                    {"add_qkv_bias", h.attention.qkv_bias ? "true" : "false"},
+                   {"qk_layernorm", h.attention.qk_norm ? "true" : "false"},
                    {"hidden_dropout", yaml_value(h.training.hidden_dropout.value_or(0))},
                    {"attention_dropout", yaml_value(h.training.attention_dropout.value_or(0))}});
     if (h.mlp.activation)

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "crossdock/container/json.hpp"
+#include "crossdock/container/json_text.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 

@@ -74,7 +74,9 @@ public:
     /// Null where rank 0 stores it for all.
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
         const DistName dist = dist_name(name);
-        const RankShare& share = grid_.shares.at(dist.name);
+        const auto found = grid_.shares.find(dist.name);
+        if (found == grid_.shares.end()) throw Error(to_text("the header speaks of no tensor '", name, "'"));
+        const RankShare& share = found->second;
         if (!share.axis && rank_ > 0) return nullptr;
         std::vector<std::shared_ptr<TensorSlot>> slots;
         for (std::uint64_t field = 0; field < share.fields; ++field)
@@ -89,6 +91,9 @@ public:
 private:
     std::shared_ptr<TensorSlot> add_field(const DistName& name, const RankShare& share, std::uint64_t field,
                                           DType dtype, const Shape& shape) {
+        const std::size_t axes = share.axis ? *share.axis + 1 : share.fields > 1 ? 1 : 0;
+        if (shape.rank() < axes)
+            throw Error(to_text("tensor '", name.name, "' has ", shape.rank(), " axes, expected at least ", axes));
         std::vector<std::uint64_t> sizes(shape.begin(), shape.end());
         if (share.fields > 1) sizes[0] = checked_divide(sizes[0], share.fields, "rows of a stack");
         std::vector<std::uint64_t> whole = sizes, offsets(sizes.size(), 0);

@@ -6,23 +6,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/compiled.hpp"
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/megatron/dialects.hpp"
 #include "crossdock/plugin/companions.hpp"
+#include "crossdock/plugin/megatron/apply_options.hpp"
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
 #include "crossdock/plugin/megatron/choose_dialect.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
 #include "crossdock/plugin/megatron/contradictions.hpp"
 #include "crossdock/plugin/megatron/dist_files.hpp"
+#include "crossdock/plugin/megatron/entry_points.hpp"
 #include "crossdock/plugin/megatron/evidence.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
 #include "crossdock/plugin/megatron/ignored_arguments.hpp"
-#include "crossdock/plugin/megatron/loader_options.hpp"
 #include "crossdock/plugin/megatron/rank_files.hpp"
 #include "crossdock/plugin/megatron/ranks.hpp"
 #include "crossdock/plugin/megatron/sizes.hpp"
@@ -66,6 +70,8 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     if (iteration && !iteration->release) header.training.iteration = iteration->number;
     header.origin.carried["args"] = json_text(content.args.kept, 0);
     mark_assumed(dialect, content.args.values, files, header);
+    // Args without the option are of a Megatron that did not have it yet.
+    if (content.args.stated && !header.norm_zero_centered) header.norm_zero_centered = false;
     return header;
 }
 
@@ -224,39 +230,56 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     return open;
 }
 
-/// The loader of all Megatron checkpoints. It is known under two names, as the reference's are.
-class MegatronLoaderBase : public TableLoader {
-public:
+namespace detail {
+
+CROSSDOCK_ENTRY_POINT std::unique_ptr<AnyLoader> megatron_loader(const MegatronLoaderOptions& options) {
+    return make_any_loader<TableLoader>(open_megatron(options));
+}
+
+/// Folders of steps may stand in others' checkpoints too: what transformers trains with DeepSpeed has a config.json
+/// beside them.
+CROSSDOCK_ENTRY_POINT bool recognises_megatron(const std::filesystem::path& directory) {
+    if (std::filesystem::exists(directory / tracker_name) || is_iteration_directory(directory) || weights_in(directory))
+        return true;
+    return !std::filesystem::exists(directory / "config.json") &&
+           (!iteration_folders(directory).empty() || other_formats(directory).any());
+}
+
+inline OptionSpec<MegatronLoaderOptions> size_option(std::string name, std::string value, std::string help,
+                                                     std::optional<std::uint64_t> MegatronSizeOptions::*member) {
+    auto inner = option<MegatronSizeOptions>(std::move(name), std::move(value), std::move(help), member);
+    return {std::move(inner.info),
+            [set = std::move(inner.set)](MegatronLoaderOptions& options, const std::string& given) {
+                set(options.sizes, given);
+            }};
+}
+
+CROSSDOCK_ENTRY_POINT std::vector<OptionSpec<MegatronLoaderOptions>> megatron_loader_options() {
     using Options = MegatronLoaderOptions;
+    return join_lists<OptionSpec<Options>>(
+        {option<Options>("load_dir", "DIR", "the checkpoint: its root or the directory of an iteration",
+                         &Options::load_dir),
+         option<Options>("model_type", "T", "what the model is, where it matters to the saver", &Options::model_type),
+         option<Options>("load_iters", "N", "which of several iterations, or release", &Options::load_iters),
+         option<Options>("source_dialect", "llm|lm|mcore", "overrides what the files tell", &Options::source_dialect),
+         option<Options>("true_vocab_size", "N", "words in the vocabulary, without padding", &Options::true_vocab_size),
+         option<Options>("vocab_file", "FILE", "a vocabulary whose words are counted: JSON, or one a line",
+                         &Options::vocab_file),
+         size_option("kv_channels", "N", "rows of one attention head", &MegatronSizeOptions::kv_channels),
+         size_option("num_attention_heads", "N", "where args do not state them",
+                     &MegatronSizeOptions::num_attention_heads),
+         size_option("num_query_groups", "N", "key/value heads, where args do not state them",
+                     &MegatronSizeOptions::num_query_groups),
+         size_option("checkpoint_version", "0|1|2|3", "the order of qkv rows, where the files do not state it",
+                     &MegatronSizeOptions::checkpoint_version),
+         option<Options>("position_embedding_type", "T", "overrides what the files tell",
+                         &Options::position_embedding_type),
+         option<Options>("ignore", "ARG,…", "arguments to be taken as not stated, where the target cannot say them",
+                         &Options::ignore),
+         option<Options>("megatron_path", "DIR", "accepted, has no effect", &Options::megatron_path)},
+        override_options(&Options::overrides));
+}
 
-    explicit MegatronLoaderBase(const Options& options) : TableLoader(open_megatron(options)) {}
-
-    /// Whether the directory is laid out as Megatron's checkpoints are. Folders of steps may stand in others' too: what
-    /// transformers trains with DeepSpeed has a config.json beside them.
-    static bool recognises(const std::filesystem::path& directory) {
-        if (std::filesystem::exists(directory / detail::tracker_name) || detail::is_iteration_directory(directory) ||
-            detail::weights_in(directory))
-            return true;
-        return !std::filesystem::exists(directory / "config.json") &&
-               (!detail::iteration_folders(directory).empty() || detail::other_formats(directory).any());
-    }
-    static std::vector<OptionSpec<Options>> options() { return detail::megatron_loader_options(); }
-};
-
-class MegatronLoader final : public MegatronLoaderBase {
-public:
-    using MegatronLoaderBase::MegatronLoaderBase;
-    static std::string name() { return "megatron"; }
-    static std::string summary() { return "reads Megatron-LLM and Megatron-LM checkpoints, at any TP and PP size"; }
-};
-
-class MegatronCoreLoader final : public MegatronLoaderBase {
-public:
-    using MegatronLoaderBase::MegatronLoaderBase;
-    static std::string name() { return "mcore"; }
-    static std::string summary() {
-        return "reads Megatron-Core checkpoints, torch and torch_dist, at any TP and PP size";
-    }
-};
+}  // namespace detail
 
 }  // namespace crossdock

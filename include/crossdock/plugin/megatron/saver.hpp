@@ -12,11 +12,13 @@
 #include <vector>
 
 #include "crossdock/container/text_file.hpp"
+#include "crossdock/core/compiled.hpp"
 #include "crossdock/family/megatron/dialects.hpp"
 #include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
 #include "crossdock/plugin/megatron/bridge.hpp"
 #include "crossdock/plugin/megatron/dist_target.hpp"
+#include "crossdock/plugin/megatron/entry_points.hpp"
 #include "crossdock/plugin/megatron/flags.hpp"
 #include "crossdock/plugin/megatron/iteration.hpp"
 #include "crossdock/plugin/megatron/kept_args.hpp"
@@ -62,6 +64,7 @@ protected:
         pad_vocabulary();
         require_divisible(header_, ranks_, "target_tensor_parallel_size");
         choose_iteration();
+        if (asked_.bridge) detail::require_bridge(header_, iteration_);
         choose_tokenizer();
         flags_ = megatron_flags(*dialect_, header_);
         for (std::string& line : megatron_losses(*dialect_, header_)) notice(std::move(line));
@@ -93,6 +96,10 @@ protected:
         if (asked_.bridge) detail::write_bridge_files(directory, iteration_, header_, ranks_, pipeline_.stages());
         write_text(directory / detail::tracker_name, iteration_.text());
         write_sidecar(directory, header_, flags_);
+        if (torch_dist_)
+            notice(
+                "there is neither optimizer nor random state: give Megatron --no-load-optim --no-load-rng, or "
+                "--finetune");
         if (!flags_.empty())
             notice(to_text("give Megatron these options, which it does not read from the checkpoint: ",
                            joined_list(flags_, " ")));
@@ -180,23 +187,16 @@ private:
     std::vector<std::string> flags_;
 };
 
-/// Megatron-LLM and Megatron-LM.
-class MegatronSaver final : public MegatronSaverBase {
-public:
-    using Options = MegatronSaverOptions;
+namespace detail {
 
-    explicit MegatronSaver(const Options& options) : MegatronSaverBase(options), asked_(options.dialect) {
+/// Megatron-LLM and Megatron-LM.
+class OlderTableSaver final : public MegatronSaverBase {
+public:
+    explicit OlderTableSaver(const MegatronSaverOptions& options)
+        : MegatronSaverBase(options),
+          asked_(options.dialect) {
         if (!asked_.empty() && asked_ != megatron_llm().name && asked_ != megatron_lm().name)
             throw UsageError(to_text("dialect is '", asked_, "', expected llm or lm"));
-    }
-
-    static std::string name() { return "megatron"; }
-    static std::string summary() { return "writes Megatron-LLM and Megatron-LM checkpoints, at any TP and PP size"; }
-    static std::vector<OptionSpec<Options>> options() {
-        auto specs = detail::megatron_saver_options<Options>();
-        specs.push_back(
-            option<Options>("dialect", "llm|lm", "the source's if it is one of these, else llm", &Options::dialect));
-        return specs;
     }
 
 private:
@@ -209,11 +209,9 @@ private:
 };
 
 /// Megatron-Core, distributed (torch_dist) or in rank files (torch).
-class MegatronCoreSaver final : public MegatronSaverBase {
+class CoreTableSaver final : public MegatronSaverBase {
 public:
-    using Options = MegatronCoreSaverOptions;
-
-    explicit MegatronCoreSaver(const Options& options)
+    explicit CoreTableSaver(const MegatronCoreSaverOptions& options)
         : MegatronSaverBase(options),
           is_local_(options.transformer_impl == "local") {
         if (!is_local_ && options.transformer_impl != "transformer_engine")
@@ -222,38 +220,53 @@ public:
         if (options.num_files == 0U) throw UsageError("num_files is 0, expected at least 1");
     }
 
-    static std::string name() { return "mcore"; }
-    static std::string summary() {
-        return "writes Megatron-Core checkpoints, distributed (torch_dist) or in torch format at any TP and PP size";
-    }
-    static std::vector<OptionSpec<Options>> options() {
-        auto specs = detail::megatron_saver_options<Options>();
-        specs.push_back(option<Options>("transformer_impl", "transformer_engine|local",
-                                        "whose names; transformer_engine unless given", &Options::transformer_impl));
-        specs.push_back(option<Options>("ckpt_format", "torch_dist|torch",
-                                        "the source's if it is Megatron-Core's; else torch if a target size is given, "
-                                        "torch_dist if none is",
-                                        &Options::ckpt_format));
-        specs.push_back(option<Options>("num_files", "N",
-                                        "of a torch_dist checkpoint; unless given, the largest of 2, TP x PP, and one "
-                                        "per 4 GB",
-                                        &Options::num_files));
-        specs.push_back(option<Options>("bridge", "", "add the files that Megatron-Bridge reads beside torch_dist",
-                                        &Options::bridge));
-        specs.push_back(option<Options>("num_layers_in_first_pipeline_stage", "N", "the others share the rest evenly",
-                                        &Options::num_layers_in_first_pipeline_stage));
-        specs.push_back(option<Options>("num_layers_in_last_pipeline_stage", "N", "the others share the rest evenly",
-                                        &Options::num_layers_in_last_pipeline_stage));
-        return specs;
-    }
-
 private:
     const MegatronDialect& choose_dialect(const ModelHeader& header) const override {
-        const bool is_bert = detail::is_bert(header);
-        return is_local_ ? megatron_core_local(is_bert) : megatron_core_te(is_bert);
+        const bool bert = is_bert(header);
+        return is_local_ ? megatron_core_local(bert) : megatron_core_te(bert);
     }
 
     bool is_local_;
 };
+
+CROSSDOCK_ENTRY_POINT std::unique_ptr<AnySaver> older_megatron_saver(const MegatronSaverOptions& options) {
+    return make_any_saver<OlderTableSaver>(options);
+}
+
+CROSSDOCK_ENTRY_POINT std::unique_ptr<AnySaver> megatron_core_saver(const MegatronCoreSaverOptions& options) {
+    return make_any_saver<CoreTableSaver>(options);
+}
+
+CROSSDOCK_ENTRY_POINT std::vector<OptionSpec<MegatronSaverOptions>> older_megatron_saver_options() {
+    using Options = MegatronSaverOptions;
+    auto specs = megatron_saver_options<Options>();
+    specs.push_back(
+        option<Options>("dialect", "llm|lm", "the source's if it is one of these, else llm", &Options::dialect));
+    return specs;
+}
+
+CROSSDOCK_ENTRY_POINT std::vector<OptionSpec<MegatronCoreSaverOptions>> megatron_core_saver_options() {
+    using Options = MegatronCoreSaverOptions;
+    auto specs = megatron_saver_options<Options>();
+    specs.push_back(option<Options>("transformer_impl", "transformer_engine|local",
+                                    "whose names; transformer_engine unless given", &Options::transformer_impl));
+    specs.push_back(option<Options>("ckpt_format", "torch_dist|torch",
+                                    "the source's if it is Megatron-Core's; else torch if a target size is given, "
+                                    "torch_dist if none is",
+                                    &Options::ckpt_format));
+    specs.push_back(option<Options>("num_files", "N",
+                                    "of a torch_dist checkpoint; unless given, the largest of 2, TP x PP, and one "
+                                    "per 4 GB",
+                                    &Options::num_files));
+    specs.push_back(
+        option<Options>("bridge", "", "add the files that Megatron-Bridge reads beside torch_dist", &Options::bridge));
+    specs.push_back(option<Options>("num_layers_in_first_pipeline_stage", "N", "the others share the rest evenly",
+                                    &Options::num_layers_in_first_pipeline_stage));
+    specs.push_back(option<Options>("num_layers_in_last_pipeline_stage", "N", "the others share the rest evenly",
+                                    &Options::num_layers_in_last_pipeline_stage));
+    return specs;
+}
+
+}  // namespace detail
 
 }  // namespace crossdock

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "crossdock/pipeline/reports.hpp"
+#include "crossdock/plugin/any_loader.hpp"
+#include "crossdock/plugin/any_saver.hpp"
+
+namespace crossdock::detail {
+
+// The pipeline is compiled once, for any loaders and savers: entry points (core/compiled.hpp).
+
+Report run_conversion(AnyLoader& loader, AnySaver& saver, const ConvertOptions& options);
+VerifyReport run_comparison(AnyLoader& a, AnyLoader& b, const VerifyOptions& options);
+Inspection run_inspection(AnyLoader& loader);
+
+}  // namespace crossdock::detail

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "crossdock/core/dtype.hpp"
+#include "crossdock/core/shape.hpp"
+#include "crossdock/pipeline/progress.hpp"
+#include "crossdock/plugin/storage.hpp"
+#include "crossdock/protocol/model_header.hpp"
+
+namespace crossdock {
+
+// What convert(), verify() and inspect() are asked, and what they say.
+
+struct ConvertOptions {
+    std::size_t max_queue_size = 50;  ///< messages; these hold recipes, so the bound matters to loaders that own memory
+    bool no_checking = false;         ///< does not compare the tensors with the header: presence and shape
+    std::optional<DType> dtype{};     ///< casts floating tensors; each keeps its own otherwise
+    std::size_t threads = 0;          ///< that evaluate and write tensors; 0: one for each processor
+    ProgressCallback progress{};      ///< hears of each message and each written block
+    std::stop_token stop{};           ///< ends the conversion with Cancelled
+};
+
+/// What a conversion did.
+struct Report {
+    std::uint64_t tensors = 0;  ///< of the canonical model
+    std::uint64_t bytes = 0;    ///< written
+    double seconds = 0;
+    std::vector<std::string> warnings;
+};
+
+struct VerifyOptions {
+    std::size_t threads = 0;      ///< that read and compare; 0: one for each processor
+    ProgressCallback progress{};  ///< hears of each message and each compared block
+    std::stop_token stop{};       ///< ends the comparison with Cancelled
+};
+
+/// One thing in which two checkpoints differ; they are called A and B.
+struct Difference {
+    std::string place;  ///< "header / rope_theta", "transformer layer 3 / qkv weight"
+    std::string text;
+};
+
+/// What a comparison found.
+struct VerifyReport {
+    std::uint64_t header_fields = 0;  ///< stated by both and compared
+    std::uint64_t tensors = 0;        ///< on both sides and compared
+    std::uint64_t bytes = 0;          ///< compared, of one side
+    double seconds = 0;
+    std::vector<Difference> differences;
+    std::vector<std::string> notices;
+
+    bool equal() const noexcept { return differences.empty(); }
+};
+
+/// One canonical tensor of a model.
+struct InspectedTensor {
+    std::string message;  ///< "transformer layer 3"
+    std::string name;     ///< "qkv weight"
+    DType dtype = DType::f32;
+    Shape shape;
+
+    std::uint64_t bytes() const { return shape.element_count() * item_size(dtype); }
+};
+
+/// The tensors of one element type.
+struct DTypeShare {
+    std::uint64_t tensors = 0;
+    std::uint64_t bytes = 0;
+};
+
+/// What a checkpoint is, from its headers alone.
+struct Inspection {
+    ModelHeader header;
+    std::vector<InspectedTensor> tensors;  ///< in protocol order
+    Storage storage;
+    std::vector<std::string> notices;
+
+    std::uint64_t parameters() const {
+        std::uint64_t count = 0;
+        for (const InspectedTensor& tensor : tensors) count += tensor.shape.element_count();
+        return count;
+    }
+    std::uint64_t bytes() const {
+        std::uint64_t count = 0;
+        for (const InspectedTensor& tensor : tensors) count += tensor.bytes();
+        return count;
+    }
+    std::map<DType, DTypeShare> dtypes() const {
+        std::map<DType, DTypeShare> shares;
+        for (const InspectedTensor& tensor : tensors) {
+            ++shares[tensor.dtype].tensors;
+            shares[tensor.dtype].bytes += tensor.bytes();
+        }
+        return shares;
+    }
+};
+
+}  // namespace crossdock

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "crossdock/container/transfer.hpp"
+#include "crossdock/container/transfer_pool.hpp"
+#include "crossdock/core/compiled.hpp"
+#include "crossdock/family/header_json.hpp"
+#include "crossdock/layout/tensor_parallel.hpp"
+#include "crossdock/pipeline/compare_tensors.hpp"
+#include "crossdock/pipeline/entry_points.hpp"
+#include "crossdock/pipeline/progress_reporter.hpp"
+#include "crossdock/protocol/header_fields.hpp"
+#include "crossdock/protocol/message_list.hpp"
+
+namespace crossdock::detail {
+
+/// Compares two headers, then the messages of two models, pair by pair.
+class Verifier {
+public:
+    Verifier(AnyLoader& a, AnyLoader& b, ProgressReporter& reporter, Transfers& transfers)
+        : a_(a),
+          b_(b),
+          reporter_(reporter),
+          transfers_(transfers) {}
+
+    VerifyReport run() {
+        for (AnyLoader* side : {&a_, &b_}) side->will_cast(DType::f32);  // only what differs in type within one tensor
+        a_.begin();
+        b_.begin();
+        header_a_ = a_.header();
+        header_b_ = b_.header();
+        reporter_.took(header_a_, header_a_.params_dtype);
+        compare_headers();
+        agree_on_vocabulary();
+        compare_messages();
+        transfers_.wait();
+        report_.bytes = reporter_.bytes();
+        collect();
+        return std::move(report_);
+    }
+
+private:
+    /// A tensor that both sides have and that is being compared.
+    struct Pair {
+        std::string place;
+        std::shared_ptr<Mismatch> mismatch;
+    };
+
+    void differ(std::string place, std::string text) {
+        report_.differences.push_back({std::move(place), std::move(text)});
+    }
+
+    void compare_headers() {
+        const Json a = header_to_json(header_a_), b = header_to_json(header_b_);  // what is not stated is not there
+        for (const auto& [name, value] : a.items()) {
+            const auto other = b.find(name);
+            if (other == b.end()) continue;
+            ++report_.header_fields;
+            if (value != *other)
+                differ(to_text("header / ", name), to_text(json_shown(value), " in A, ", json_shown(*other), " in B"));
+        }
+        const bool in_a = !header_a_.other_layers.empty(), in_b = !header_b_.other_layers.empty();
+        if (in_a != in_b)
+            differ("header / other_layers", to_text("layers differ from each other only in ", in_a ? "A" : "B"));
+    }
+
+    /// Rows beyond the true vocabulary, as either side states it, are padding and not compared.
+    void agree_on_vocabulary() {
+        const std::optional<std::uint64_t>&in_a = header_a_.true_vocab_size, &in_b = header_b_.true_vocab_size;
+        rows_a_ = leave_padding("A", header_a_.vocab_rows, in_a ? in_a : in_b);
+        rows_b_ = leave_padding("B", header_b_.vocab_rows, in_b ? in_b : in_a);
+    }
+
+    std::uint64_t leave_padding(std::string_view side, std::uint64_t rows, std::optional<std::uint64_t> words) {
+        if (!words || *words >= rows) return rows;
+        report_.notices.push_back(
+            to_text(rows - *words, " padded rows of ", side, "'s vocabulary are left out, it has ", *words, " words"));
+        return *words;
+    }
+
+    void compare_messages() {
+        for_each_message_type([this]<class M>() {
+            const std::uint64_t in_a = message_count<M>(header_a_), in_b = message_count<M>(header_b_);
+            for (Key<M> key; key.index < std::max(in_a, in_b); ++key.index)
+                compare(key, key.index < in_a, key.index < in_b);
+        });
+    }
+
+    template <class M>
+    void compare(Key<M> key, bool in_a, bool in_b) {
+        if (comes_in_numbers<M> && in_a != in_b)
+            return differ(message_name(key), to_text("is missing in ", in_a ? "B" : "A"));
+        compare(in_a ? pull(key, a_) : M{}, in_b ? pull(key, b_) : M{});
+    }
+
+    template <class M>
+    void compare(const M& a, const M& b) {
+        for (const auto& field : tensor_fields<M>) {
+            const std::optional<Tensor>&left = a.*field.tensor, &right = b.*field.tensor;
+            const std::string place = to_text(message_name(a), " / ", field.name);
+            if (left && right)
+                compare(place, field.vocabulary ? without_padding(*left, rows_a_) : *left,
+                        field.vocabulary ? without_padding(*right, rows_b_) : *right, field.vocabulary);
+            else if (left || right)
+                differ(place, to_text("is missing in ", left ? "B" : "A", "; it has shape ",
+                                      (left ? left : right)->shape(), " in ", left ? "A" : "B"));
+        }
+        reporter_.took(a);
+    }
+
+    static Tensor without_padding(const Tensor& tensor, std::uint64_t rows) {
+        return tensor.shape().rank() > 0 && tensor.shape()[0] > rows ? with_vocab_rows(tensor, rows) : tensor;
+    }
+
+    void compare(const std::string& place, const Tensor& a, const Tensor& b, bool is_vocabulary) {
+        ++report_.tensors;
+        if (a.shape() != b.shape()) {
+            const bool may_be_padded = is_vocabulary && !header_a_.true_vocab_size && !header_b_.true_vocab_size;
+            return differ(place,
+                          to_text("has shape ", a.shape(), " in A, ", b.shape(), " in B",
+                                  may_be_padded ? "; if rows are padding, give the option true_vocab_size" : ""));
+        }
+        if (a.dtype() != b.dtype())
+            return differ(place, to_text("is ", dtype_name(a.dtype()), " in A, ", dtype_name(b.dtype()), " in B"));
+        pairs_.push_back({place, std::make_shared<Mismatch>(a.dtype(), a.shape())});
+        transfers_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch), place}});
+    }
+
+    /// What the comparisons found, in the order of the model, after what was seen from the headers alone.
+    void collect() {
+        for (const Pair& pair : pairs_)
+            if (!pair.mismatch->empty()) differ(pair.place, pair.mismatch->describe());
+    }
+
+    AnyLoader &a_, &b_;
+    ProgressReporter& reporter_;
+    Transfers& transfers_;
+    ModelHeader header_a_, header_b_;
+    std::uint64_t rows_a_ = 0, rows_b_ = 0;  // of the vocabulary, that are compared
+    VerifyReport report_;
+    std::vector<Pair> pairs_;
+};
+
+/// The one comparison behind verify().
+CROSSDOCK_ENTRY_POINT VerifyReport run_comparison(AnyLoader& a, AnyLoader& b, const VerifyOptions& options) {
+    const auto begin = std::chrono::steady_clock::now();
+    ProgressReporter reporter;
+    const ProgressReporter::Listening listening(reporter, options.progress);
+    TransferPool pool(
+        thread_count(options.threads), [&](std::uint64_t bytes) { reporter.done(bytes); }, options.stop);
+    VerifyReport report = Verifier(a, b, reporter, pool).run();
+    for (AnyLoader* side : {&a, &b})
+        for (std::string& line : side->notices()) report.notices.push_back(to_text(side == &a ? "A: " : "B: ", line));
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return report;
+}
+
+}  // namespace crossdock::detail

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A GPTModel of Megatron-Core as the args in a checkpoint describe it, and what it computes."""
+import torch
+import torch.nn.functional as F
+from megatron.core import parallel_state
+from megatron.core.models.gpt import GPTModel
+from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
+from megatron.core.transformer import TransformerConfig
+
+
+class ZeroCentredNorm(torch.nn.RMSNorm):
+    """Gemma's; Transformer Engine has it, Megatron-Core's local norm does not."""
+
+    def forward(self, x):
+        return F.rms_norm(x, self.normalized_shape, 1 + self.weight, self.eps)
+
+
+def gelu_tanh(x):
+    return F.gelu(x, approximate="tanh")
+
+
+def make_config(args, is_gemma=False, **parallel):
+    """From the args in the checkpoint, as Megatron's core_transformer_config_from_args makes it."""
+    fused_gelu = args.bias_gelu_fusion and not args.swiglu and not is_gemma  # a kernel that computes the tanh form
+    return TransformerConfig(
+        num_layers=args.num_layers, hidden_size=args.hidden_size, num_attention_heads=args.num_attention_heads,
+        num_query_groups=args.num_query_groups if args.group_query_attention else args.num_attention_heads,
+        kv_channels=args.kv_channels, ffn_hidden_size=args.ffn_hidden_size, normalization=args.normalization,
+        layernorm_epsilon=args.norm_epsilon, add_bias_linear=args.add_bias_linear, add_qkv_bias=args.add_qkv_bias,
+        activation_func=F.silu if args.swiglu else gelu_tanh if is_gemma or args.openai_gelu else F.gelu,
+        gated_linear_unit=args.swiglu or is_gemma, bias_activation_fusion=fused_gelu, hidden_dropout=0.0,
+        attention_dropout=0.0, bias_dropout_fusion=False, masked_softmax_fusion=False, persist_layer_norm=False,
+        apply_rope_fusion=False, gradient_accumulation_fusion=False, use_cpu_initialization=True,
+        rotary_interleaved=args.rotary_interleaved, **parallel)
+
+
+def make_gpt(args, is_gemma=False, embedding_scale=1.0, **parallel):
+    """As pretrain_gpt.py makes it, with local layers. What args cannot say of Gemma is said by the caller."""
+    model = GPTModel(
+        make_config(args, is_gemma, **parallel), get_gpt_layer_local_spec(normalization=args.normalization),
+        vocab_size=args.padded_vocab_size, max_sequence_length=args.max_position_embeddings,
+        pre_process=parallel_state.is_pipeline_first_stage(), post_process=parallel_state.is_pipeline_last_stage(),
+        position_embedding_type=args.position_embedding_type, rotary_percent=args.rotary_percent,
+        rotary_base=args.rotary_base, rope_scaling=args.use_rope_scaling, rope_scaling_factor=args.rope_scaling_factor,
+        seq_len_interpolation_factor=args.rotary_seq_len_interpolation_factor,
+        share_embeddings_and_output_weights=not args.untie_embeddings_and_output_weights)
+    if args.apply_layernorm_1p:
+        for parent in list(model.modules()):
+            for name, norm in list(parent.named_children()):
+                if isinstance(norm, torch.nn.RMSNorm):
+                    setattr(parent, name, ZeroCentredNorm(args.hidden_size, args.norm_epsilon))
+    if embedding_scale != 1.0:
+        model.embedding.register_forward_hook(lambda _module, _inputs, output: output * embedding_scale)
+    return model.eval()
+
+
+def logits(model, ids, window):
+    """The mask is the caller's: Megatron-Core makes its own for a window, but on an accelerator only."""
+    length = ids.shape[1]
+    positions = torch.arange(length).expand(ids.shape)
+    hidden_from = torch.ones(1, 1, length, length, dtype=torch.bool).triu(1)
+    if window:
+        hidden_from |= torch.ones(1, 1, length, length, dtype=torch.bool).tril(-window[0] - 1)
+    with torch.no_grad():
+        return model(ids, positions, hidden_from)
