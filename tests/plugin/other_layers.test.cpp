@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "crossdock/family/family.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/pipeline/verify.hpp"
 #include "crossdock/plugin/llama.hpp"
