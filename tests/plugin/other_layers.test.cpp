@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "crossdock/family/family.hpp"
 #include "crossdock/family/llama/hub.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/pipeline/verify.hpp"
