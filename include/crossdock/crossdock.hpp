@@ -47,6 +47,7 @@
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/pipeline/inspect.hpp"
 #include "crossdock/pipeline/progress.hpp"
+#include "crossdock/pipeline/reports.hpp"
 #include "crossdock/pipeline/send_model.hpp"
 #include "crossdock/pipeline/verify.hpp"
 #include "crossdock/plugin/any_loader.hpp"

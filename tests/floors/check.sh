@@ -67,7 +67,7 @@ public=(
     plugin/{bert,falcon,gemma,gpt2,hf,llama,megatron,mistral,qwen,builtin}.hpp
     plugin/{any_loader,any_saver,concepts,options,plugin_list,saver_context,storage}.hpp
     plugin/family/{loader,saver}.hpp
-    pipeline/{convert,inspect,progress,send_model,verify}.hpp
+    pipeline/{convert,inspect,progress,reports,send_model,verify}.hpp
 )
 umbrella=include/crossdock/crossdock.hpp
 promised=$(

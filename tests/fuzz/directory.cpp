@@ -35,10 +35,8 @@
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/pipeline/inspect.hpp"
 #include "crossdock/pipeline/verify.hpp"
-#include "crossdock/plugin/family/loader.hpp"
-#include "crossdock/plugin/family/saver.hpp"
-#include "crossdock/plugin/megatron/loader.hpp"
-#include "crossdock/plugin/megatron/saver.hpp"
+#include "crossdock/plugin/llama.hpp"
+#include "crossdock/plugin/megatron.hpp"
 
 using namespace crossdock;
 namespace fs = std::filesystem;

@@ -137,7 +137,7 @@ TEST_CASE("require_tiling agrees with counting", "[dcp][tiling]") {
     for (int round = 0; round < 3000; ++round) {
         std::vector<Box> boxes;
         cut_at_random({{0, 0}, {3, 4}}, random, boxes);
-        for (unsigned changes = random() % 3; changes > 0; --changes) {  // moves, grows or shrinks a side
+        for (auto changes = random() % 3; changes > 0; --changes) {  // moves, grows or shrinks a side
             Box& box = boxes[random() % boxes.size()];
             const std::size_t axis = random() % 2;
             box.offsets[axis] = random() % shape[axis];

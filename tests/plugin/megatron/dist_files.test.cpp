@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "crossdock/plugin/megatron/loader.hpp"
+#include "crossdock/plugin/megatron.hpp"
 #include "golden/checkpoint_files.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"

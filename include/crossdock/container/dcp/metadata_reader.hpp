@@ -42,6 +42,15 @@ inline std::string_view text(const PackedValue& value, std::string_view what) {
     return *found;
 }
 
+/// An item's name. A hostile file may mention a long one often.
+inline std::string_view item_name(const PackedValue& value) {
+    constexpr std::size_t most_bytes = 4096;
+    const std::string_view name = text(value, "the name of an item");
+    if (name.size() > most_bytes)
+        throw Error(to_text("item '", shortened(name), "' has a name of more than ", most_bytes, " bytes"));
+    return name;
+}
+
 inline std::uint64_t size_number(const PackedValue& value, std::string_view what) {
     const auto number = value.as_integer();
     if (!number || *number < 0)
@@ -90,7 +99,10 @@ struct ItemKey {
 /// are passed over.
 class MetadataValues {
 public:
-    explicit MetadataValues(const PackedValue& root) : root_(root) {}
+    /// `file_bytes`: of the whole pickle.
+    MetadataValues(const PackedValue& root, std::uint64_t file_bytes)
+        : root_(root),
+          chunks_left_(file_bytes / chunk_bytes) {}
 
     Metadata read() {
         const PackedValue items = dict("state_dict_metadata");
@@ -98,7 +110,7 @@ public:
         index_places(dict("storage_data"));
         for (std::size_t index = 0; index < *items.entry_count(); ++index) {
             const PackedValue key = items.entry(index).first, value = items.entry(index).second;
-            const std::string_view name = text(key, "the name of an item");
+            const std::string_view name = item_name(key);
             if (!names_.insert(name).second) throw Error(to_text("item '", shortened(name), "' is listed twice"));
             in_context(to_text("item '", shortened(name), "'"), [&] { add(name, value); });
         }
@@ -129,7 +141,7 @@ private:
         places_.reserve(*stored.entry_count());
         for (std::size_t index = 0; index < *stored.entry_count(); ++index) {
             const PackedValue key = stored.entry(index).first, info = stored.entry(index).second;
-            ItemKey item{text(attribute(key, "fqn"), "the name of a stored item"), {}};
+            ItemKey item{item_name(attribute(key, "fqn")), {}};
             if (const auto offset = key.attribute("offset"); offset && !offset->is_none())
                 item.offsets = size_numbers(*offset, "an item's offset");
             if (!places_.emplace(std::move(item), info).second)
@@ -161,7 +173,9 @@ private:
 
     /// torch writes all files into the checkpoint's own directory.
     static void require_file_name(std::string_view name) {
-        if (name.empty() || name == "." || name == ".." || name.find_first_of(std::string_view("/\0", 2)) != name.npos)
+        constexpr std::size_t most_bytes = 255;  // as Linux has it
+        if (name.empty() || name.size() > most_bytes || name == "." || name == ".." ||
+            name.find_first_of(std::string_view("/\0", 2)) != name.npos)
             throw Error(to_text("it should lie in '", shortened(name.substr(0, name.find('\0'))),
                                 "', expected the name of a file in the checkpoint's own directory"));
     }
@@ -182,6 +196,9 @@ private:
         const PackedValue chunks = attribute(value, "chunks");
         if (!chunks.size())
             throw Error(to_text("its chunks are ", chunks.describe(), ", expected a list; the file is damaged"));
+        if (*chunks.size() > chunks_left_)
+            throw Error(to_text("it has ", *chunks.size(), " chunks, more than the file has room for; it is damaged"));
+        chunks_left_ -= *chunks.size();
         tensor.chunks.reserve(*chunks.size());
         for (std::size_t index = 0; index < *chunks.size(); ++index) {
             const PackedValue chunk = chunks.item(index);
@@ -206,7 +223,11 @@ private:
         return module == "torch" ? torch::dtype_of_torch_name(name) : std::nullopt;
     }
 
+    // A chunk takes some forty bytes of the file at least; a hostile one may mention one chunk often.
+    static constexpr std::uint64_t chunk_bytes = 16;
+
     PackedValue root_;
+    std::uint64_t chunks_left_;
     Metadata metadata_;
     std::unordered_map<ItemKey, PackedValue, ItemKey::Hash> places_;
     std::unordered_set<std::string_view> names_;
@@ -219,7 +240,7 @@ private:
 /// it, and files are named without a path. Whether the files are there is not looked at.
 inline Metadata read_metadata(const Source& file) {
     const pickle::PackedPickle pickle(file);
-    return in_context(file.name(), [&] { return detail::MetadataValues(pickle.root()).read(); });
+    return in_context(file.name(), [&] { return detail::MetadataValues(pickle.root(), file.size()).read(); });
 }
 
 inline Metadata read_metadata(const std::filesystem::path& file) { return read_metadata(FileSource(file)); }

@@ -51,7 +51,7 @@ inline std::vector<std::size_t> cut_axes(const TensorItem& tensor) {
 class Corners {
 public:
     Corners(const Shape& shape, std::vector<std::size_t> axes) : axes_(std::move(axes)) {
-        constexpr std::size_t most_axes = 8;
+        constexpr std::size_t most_axes = 6;
         if (axes_.size() > most_axes)
             throw Error(to_text("its chunks are cut along ", axes_.size(), " axes, at most ", most_axes, " are read"));
         std::uint64_t step = 1;

@@ -88,9 +88,12 @@ public:
         return std::nullopt;
     }
 
-    /// An object's attribute; nothing when this is not an object or lacks it.
+    /// An object's attribute; nothing when this is not an object or lacks it. Nor where it has more than any class would:
+    /// a hostile pickle may mention one such object often.
     std::optional<PackedValue> attribute(std::string_view name) const {
-        return is_object() ? state().find(name) : std::nullopt;
+        constexpr std::size_t most_attributes = 256;
+        if (!is_object() || state().entry_count().value_or(0) > most_attributes) return std::nullopt;
+        return state().find(name);
     }
 
     /// Of an object: what __setstate__ would get, None where there is nothing; and the arguments of its call.
