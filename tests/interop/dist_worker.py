@@ -1,18 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """One process of several that load distributed checkpoints with Megatron-Core and save them again.
 
-usage: dist_worker.py JOBS.json     RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT say which process it is
-
+main(JOBS.json) runs the jobs in that file; RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT say which process it is.
 A job is {"directory": an iteration's folder, "ids": a file with tokens, "tensor": N, "pipeline": N, "logits": the file
 to write} and may have "save": the folder to write.
 """
+import builtins
 import contextlib
+import importlib.util
 import json
-import sys
 import types
 import warnings
+from pathlib import Path
 
 import torch
+
+
+class Triton(types.ModuleType):
+    """Stands for triton, which PyTorch's builds without CUDA leave out: the newest release decorates kernels with it."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *given, **options: given[0] if given and callable(given[0]) and not options else lambda f: f
+
+
+def stand_in_for_triton():
+    """For Megatron-Core's modules alone: PyTorch's shall see that it is not there."""
+    triton, real_import = Triton("triton"), builtins.__import__
+    triton.language, triton.__version__ = Triton("triton.language"), "0.0"
+
+    def import_module(name, namespace=None, *others, **more):
+        is_megatrons = str((namespace or {}).get("__name__")).startswith("megatron.")
+        if is_megatrons and name.partition(".")[0] == "triton":
+            return triton
+        return real_import(name, namespace, *others, **more)
+
+    builtins.__import__ = import_module
+
+
+if not importlib.util.find_spec("triton"):
+    stand_in_for_triton()
 from gpt_model import logits, make_gpt
 from megatron.core import dist_checkpointing, parallel_state
 from megatron.core.dist_checkpointing.validation import StrictHandling
@@ -77,15 +105,11 @@ def run(job):
     parallel_state.destroy_model_parallel()
 
 
-def main():
+def main(jobs):
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     do_without_accelerator()
     torch.distributed.init_process_group("gloo")
-    for job in json.load(open(sys.argv[1])):
+    for job in json.loads(Path(jobs).read_text()):
         run(job)
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":  # processes that write import it again
-    main()

@@ -50,7 +50,8 @@ def run_processes(jobs_file, release):
     path = os.pathsep.join(str(p) for p in (release, Path(__file__).parent, os.environ.get("PYTHONPATH")) if p)
     environment = {**os.environ, "PYTHONPATH": path, "WORLD_SIZE": str(PROCESSES), "MASTER_ADDR": "127.0.0.1",
                    "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "CUDA_DEVICE_MAX_CONNECTIONS": "1"}
-    command = [sys.executable, str(Path(__file__).with_name("dist_worker.py")), str(jobs_file)]
+    # No script: the processes that Megatron-Core starts would run it again.
+    command = [sys.executable, "-c", "import sys, dist_worker; dist_worker.main(sys.argv[1])", str(jobs_file)]
     logs = [jobs_file.with_suffix(f".{rank}.log") for rank in range(PROCESSES)]
     ranks = [subprocess.Popen(command, env={**environment, "RANK": str(rank)}, stdout=log.open("w"),
                               stderr=subprocess.STDOUT) for rank, log in enumerate(logs)]

@@ -6,10 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/plugin/builtin.hpp"
 #include "golden/golden_cases.hpp"
 #include "support/altered_loader.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
+#include "support/megatron_rank_file.hpp"
 
 using namespace crossdock;
 using namespace crossdock::test;
@@ -59,13 +61,13 @@ TEST_CASE("hf reads and writes each golden folder of Hugging Face as its family 
     for (const auto& folder : golden_folders("hf")) {
         INFO(folder.string());
         const std::string type = type_of(folder);
-        if (cli::CompiledLoaders::recognise(folder).empty()) {
+        if (BuiltinLoaders::recognise(folder).empty()) {
             CHECK_THAT(refusal([&] { load("hf", folder); }),
                        ContainsSubstring("model_type is '" + type + "', a family that is not read; read are llama, "));
             continue;
         }
         const TemporaryDirectory scratch;
-        const auto loader = load("hf", folder), own = load(cli::CompiledLoaders::recognise(folder), folder);
+        const auto loader = load("hf", folder), own = load(BuiltinLoaders::recognise(folder), folder);
         CHECK(loader->header().family == own->header().family);
         CHECK(differences(*own, *loader) == none);
         save(*loader, "hf", scratch / "target");
@@ -78,15 +80,17 @@ TEST_CASE("hf reads and writes each golden folder of Hugging Face as its family 
 }
 
 TEST_CASE("hf writes a Megatron checkpoint as the family that its model is of", "[plugin][hf]") {
-    const std::vector<std::pair<std::string, std::string>> cases{{"megatron-core/gpt-tp2", "gpt2"},
-                                                                 {"megatron-core/llama2-gqa-te-tp2pp2", "llama"},
-                                                                 {"megatron-core/llama3.2-tied-local-pp2", "llama"},
-                                                                 {"megatron-core/qwen2-local-tp2", "qwen2"},
-                                                                 {"megatron-core/qwen3-local-pp2", "qwen3"},
-                                                                 {"megatron-lm/bert", "megatron-bert"},
-                                                                 {"megatron-llm/codellama-tp2", "llama"},
-                                                                 {"megatron-llm/falcon-40b-tp2", "falcon"},
-                                                                 {"megatron-llm/mistral-gqa-tp2", "mistral"}};
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {"megatron-core/gpt-tp2", "gpt2"},
+        {"megatron-core/llama2-gqa-te-tp2pp2", "llama"},
+        {"megatron-core/llama3.2-tied-local-pp2", "llama"},
+        {"megatron-core/qwen2-local-tp2", "qwen2"},
+        {"megatron-core/qwen3-local-pp2", "qwen3"},
+        {"megatron-dist/mistral-gqa-mcore0.16-tp2-fpsave", "llama"},
+        {"megatron-lm/bert", "megatron-bert"},
+        {"megatron-llm/codellama-tp2", "llama"},
+        {"megatron-llm/falcon-40b-tp2", "falcon"},
+        {"megatron-llm/mistral-gqa-tp2", "mistral"}};
     for (const auto& each : cases) {
         INFO(each.first);
         const TemporaryDirectory scratch;
@@ -184,6 +188,23 @@ TEST_CASE("hf does not guess between families that compute otherwise", "[plugin]
     AlteredLoader model = nameless(open);
     save(model, "hf", scratch / "target", {{"model_type", "gemma"}});
     CHECK(type_of(scratch / "target") == "gemma");
+}
+
+TEST_CASE("args without apply_layernorm_1p say that the norms are plain, no args say nothing", "[plugin][hf]") {
+    const TemporaryDirectory scratch;
+    const auto copy = copied("megatron-core/llama2-gqa-local-tp1", scratch);
+    edit_rank(rank_file(copy, "mp_rank_00"), [](RankFile& file) {
+        auto& entries = file.args.edit<pickle::Object>()->state.edit<pickle::Dict>()->entries;
+        CHECK(std::erase_if(entries, [](const auto& e) { return *e.key.as_string() == "apply_layernorm_1p"; }) == 1);
+    });
+    to_hub(copy, scratch / "older");
+    CHECK(type_of(scratch / "older") == "llama");
+    edit_rank(rank_file(copy, "mp_rank_00"), [](RankFile& file) { file.args = {}; });
+    const OptionValues heads{{"num_attention_heads", "8"}};
+    CHECK_THAT(refusal([&] { to_hub(copy, scratch / "none", {}, heads); }),
+               ContainsSubstring("the model may be a llama or a gemma: its source does not state "));
+    to_hub(copy, scratch / "none", {{"model_type", "llama"}}, heads);
+    CHECK(type_of(scratch / "none") == "llama");
 }
 
 TEST_CASE("the loader hf reads nothing but Hugging Face's layout", "[plugin][hf]") {
