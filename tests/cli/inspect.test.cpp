@@ -55,6 +55,28 @@ TEST_CASE("inspect speaks JSON", "[cli]") {
     CHECK(json["unused"].empty());
 }
 
+TEST_CASE("inspect tells what a distributed checkpoint is made of", "[cli]") {
+    const std::string tied = CROSSDOCK_TEST_DATA "/megatron-dist/llama3.2-tied-mcore0.19-tp2";
+    const ProgramResult result = crossdock_program({"inspect", tied});
+    CHECK(result.exit_code == 0);
+    CHECK(result.err.empty());
+    for (const std::string line :
+         {"  format     Megatron (mcore, torch_dist)\n", "  parallel   TP 2 x PP 1\n", "  iteration  release\n",
+          "\nstored in 4 .distcp files\n", "  model         8 items in ", "  rng state     2 items ",
+          "  common state  1 items ",
+          "  decoder.layers.mlp.linear_fc1.weight                        [2, 320, 64]  2 x "
+          "4 x 1 chunks\n"})
+        CHECK_THAT(result.out, ContainsSubstring(line));
+    const auto json = nlohmann::json::parse(crossdock_program({"inspect", tied, "--json"}).out);
+    CHECK(json["ranks"].empty());
+    CHECK(json["distributed"]["files"] == 4);
+    CHECK(json["distributed"]["kinds"][0]["kind"] == "model");
+    CHECK(json["distributed"]["kinds"][0]["items"] == 8);
+    CHECK(json["distributed"]["tensors"].size() == 8);
+    for (const auto& tensor : json["distributed"]["tensors"])
+        if (tensor["name"] == "decoder.layers.mlp.linear_fc1.weight") CHECK(tensor["grid"] == nlohmann::json{2, 4, 1});
+}
+
 TEST_CASE("tensors that no message carries are listed by inspect and refused by the others", "[cli]") {
     const crossdock::test::TemporaryDirectory directory;
     const auto source = directory / "source", target = directory / "out";

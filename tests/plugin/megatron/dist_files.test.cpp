@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/family/tensor_table.hpp"
 #include "crossdock/plugin/megatron.hpp"
 #include "golden/checkpoint_files.hpp"
 #include "support/catch.hpp"
