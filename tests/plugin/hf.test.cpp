@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossdock/plugin/hf.hpp"
 
+#include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "crossdock/plugin/builtin.hpp"
 #include "golden/golden_cases.hpp"
 #include "support/altered_loader.hpp"
 #include "support/catch.hpp"
@@ -60,13 +63,13 @@ TEST_CASE("hf reads and writes each golden folder of Hugging Face as its family 
     for (const auto& folder : golden_folders("hf")) {
         INFO(folder.string());
         const std::string type = type_of(folder);
-        if (cli::CompiledLoaders::recognise(folder).empty()) {
+        if (BuiltinLoaders::recognise(folder).empty()) {
             CHECK_THAT(refusal([&] { load("hf", folder); }),
                        ContainsSubstring("model_type is '" + type + "', a family that is not read; read are llama, "));
             continue;
         }
         const TemporaryDirectory scratch;
-        const auto loader = load("hf", folder), own = load(cli::CompiledLoaders::recognise(folder), folder);
+        const auto loader = load("hf", folder), own = load(BuiltinLoaders::recognise(folder), folder);
         CHECK(loader->header().family == own->header().family);
         CHECK(differences(*own, *loader) == none);
         save(*loader, "hf", scratch / "target");
