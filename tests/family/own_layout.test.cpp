@@ -7,6 +7,7 @@
 
 #include "crossdock/container/safetensors/reader.hpp"
 #include "crossdock/container/safetensors/writer.hpp"
+#include "crossdock/family/llama/hub.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/pipeline/verify.hpp"
 #include "crossdock/plugin/llama.hpp"

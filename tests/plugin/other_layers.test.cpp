@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "crossdock/family/family.hpp"
+#include "crossdock/family/llama/hub.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/pipeline/verify.hpp"
 #include "crossdock/plugin/llama.hpp"

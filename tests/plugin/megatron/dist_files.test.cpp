@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "crossdock/plugin/megatron.hpp"
-#include "crossdock/plugin/megatron/loader.hpp"
 #include "golden/checkpoint_files.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"

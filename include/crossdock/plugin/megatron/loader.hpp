@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -27,6 +25,7 @@
 #include "crossdock/plugin/megatron/evidence.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
 #include "crossdock/plugin/megatron/ignored_arguments.hpp"
+#include "crossdock/plugin/megatron/model_type.hpp"
 #include "crossdock/plugin/megatron/rank_files.hpp"
 #include "crossdock/plugin/megatron/ranks.hpp"
 #include "crossdock/plugin/megatron/sizes.hpp"
@@ -73,30 +72,6 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     // Args without the option are of a Megatron that did not have it yet.
     if (content.args.stated && !header.norm_zero_centered) header.norm_zero_centered = false;
     return header;
-}
-
-/// Throws Error when model_type is unknown, or speaks of a model that the tensors are not of.
-inline void check_megatron_type(const ModelHeader& header, const std::string& type) {
-    const auto contradict = [&](std::string_view what) {
-        throw Error(to_text("model_type ", type, " contradicts the checkpoint, which has ", what));
-    };
-    if (type.empty()) return;
-    if (type == "BERT") return is_bert(header) ? void() : contradict("none of BERT's heads and no token types");
-    if (is_bert(header)) contradict("BERT's heads or token types");
-    if (type == "GPT") return;
-    if (header.positions == PositionKind::learned) contradict("learned positions");
-    if (type == "falcon") {
-        if (header.norm != NormKind::layer) contradict("RMS norms");
-        if (header.mlp.gated) contradict("a gated MLP");
-        return;
-    }
-    constexpr std::array llamas{"llama", "llama2", "llama3", "codellama", "mistral", "gemma", "qwen2", "qwen3"};
-    if (std::find(llamas.begin(), llamas.end(), type) == llamas.end())
-        throw UsageError(
-            to_text("model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined_list(llamas)));
-    if (header.norm != NormKind::rms) contradict("layer norms");
-    if (!header.mlp.gated) contradict("an MLP without a gate");
-    if (header.parallel_attention) contradict("parallel attention");
 }
 
 /// Which order of q, k and v rows the files have; what states none is of version 0.
