@@ -17,12 +17,11 @@ from torch.distributed import checkpoint
 # The two differ in the order of their sums; one wrong tensor moves these logits (of size 1 to 10) by more than 0.5.
 TOLERANCE = 1e-4
 NAMES = ["llama-gqa", "llama-tied", "gpt2"]
-GRIDS = [(1, 1), (2, 1), (1, 2), (2, 2)]  # tensor, pipeline
-PROCESSES = 4  # what the grid leaves over is data-parallel
+GRIDS = [(1, 1), (2, 1), (1, 2), (2, 2)]  # tensor, pipeline; what they leave over of the processes is data-parallel
 
 # The newest release stands beside the environment's own, which is the last that Python 3.11 may have.
 NEWEST = Path(os.environ.get("CROSSDOCK_NEWEST_MEGATRON_CORE", Path(sys.prefix) / "newest-megatron-core"))
-RELEASES = {"0.16": None, "newest": NEWEST}
+RELEASES = {"0.16": (None, GRIDS), "newest": (NEWEST, GRIDS[:3])}
 
 
 def iteration(directory):
@@ -42,17 +41,17 @@ def written(tmp_path_factory):
     return models
 
 
-def run_processes(jobs_file, release):
+def run_processes(count, jobs_file, release):
     """Megatron-Core at work; its own path comes first."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     path = os.pathsep.join(str(p) for p in (release, Path(__file__).parent, os.environ.get("PYTHONPATH")) if p)
-    environment = {**os.environ, "PYTHONPATH": path, "WORLD_SIZE": str(PROCESSES), "MASTER_ADDR": "127.0.0.1",
+    environment = {**os.environ, "PYTHONPATH": path, "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1",
                    "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "CUDA_DEVICE_MAX_CONNECTIONS": "1"}
     # No script: the processes that Megatron-Core starts would run it again.
     command = [sys.executable, "-c", "import sys, dist_worker; dist_worker.main(sys.argv[1])", str(jobs_file)]
-    logs = [jobs_file.with_suffix(f".{rank}.log") for rank in range(PROCESSES)]
+    logs = [jobs_file.with_suffix(f".{rank}.log") for rank in range(count)]
     ranks = [subprocess.Popen(command, env={**environment, "RANK": str(rank)}, stdout=log.open("w"),
                               stderr=subprocess.STDOUT) for rank, log in enumerate(logs)]
     deadline = time.monotonic() + 300
@@ -71,14 +70,15 @@ def run_processes(jobs_file, release):
 
 @pytest.fixture(scope="module", params=RELEASES)
 def megatron(request, written, tmp_path_factory):
-    """The folder in which a release has left the logits of all models at all grids, and what it saved at the last."""
-    release = RELEASES[request.param]
+    """The grids, and the folder in which a release has left the logits of all models at these, and what it saved at the
+    last."""
+    release, grids = RELEASES[request.param]
     assert release is None or release.is_dir(), f"{release} is not there: tests/run.sh --interop makes it"
     directory = tmp_path_factory.mktemp(f"megatron-{request.param}")
     torch.save(torch.randint(0, 250, (2, 24), generator=torch.Generator().manual_seed(3)), directory / "ids.pt")
     jobs = []
     for name in NAMES:
-        for tensor, pipeline in GRIDS:
+        for tensor, pipeline in grids:
             jobs.append({"directory": str(iteration(written[name][1] / "dist")), "ids": str(directory / "ids.pt"),
                          "tensor": tensor, "pipeline": pipeline, "logits": str(directory / f"{name}-{tensor}-{pipeline}.pt")})
         saved = directory / name / "iter_0000007"
@@ -86,17 +86,18 @@ def megatron(request, written, tmp_path_factory):
         (directory / name / "latest_checkpointed_iteration.txt").write_text("7")
         jobs[-1]["save"] = str(saved)
     (directory / "jobs.json").write_text(json.dumps(jobs))
-    run_processes(directory / "jobs.json", release)
-    return directory
+    run_processes(max(tensor * pipeline for tensor, pipeline in grids), directory / "jobs.json", release)
+    return grids, directory
 
 
 def test_megatron_core_loads_it_at_every_grid_and_computes_the_same_logits(megatron, written):
-    ids, largest = torch.load(megatron / "ids.pt"), 0
+    grids, directory = megatron
+    ids, largest = torch.load(directory / "ids.pt"), 0
     for name in NAMES:
         with torch.no_grad():
             want = written[name][0](ids).logits
-        for tensor, pipeline in GRIDS:
-            got = torch.load(megatron / f"{name}-{tensor}-{pipeline}.pt")[..., :250]
+        for tensor, pipeline in grids:
+            got = torch.load(directory / f"{name}-{tensor}-{pipeline}.pt")[..., :250]
             difference = (got - want).abs().max().item()
             assert difference < TOLERANCE, (name, tensor, pipeline)
             largest = max(largest, difference)
@@ -106,7 +107,7 @@ def test_megatron_core_loads_it_at_every_grid_and_computes_the_same_logits(megat
 @pytest.mark.parametrize("name", NAMES)
 def test_what_megatron_core_saves_comes_back(name, megatron, written, tmp_path):
     original = written[name][0]
-    convert("mcore", megatron / name, "hf", tmp_path / "back", true_vocab_size=250)
+    convert("mcore", megatron[1] / name, "hf", tmp_path / "back", true_vocab_size=250)
     back = load(MODELS[name].architecture, tmp_path / "back")
     assert_same_tensors(original.state_dict(), back.state_dict())
     assert_same_outputs(original, back)

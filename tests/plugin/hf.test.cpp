@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossdock/plugin/hf.hpp"
 
+#include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
