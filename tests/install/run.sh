@@ -40,11 +40,11 @@ if cmake -S tests/install -B "$work/missing" -DCMAKE_PREFIX_PATH="$prefix" -DCOM
 fi
 grep "the component 'xtensor' needs what is not installed" "$work/missing.log"
 say "the compiled form, where headers alone are installed"
-if cmake -S tests/install/compiled_program -B "$work/missing" -DCMAKE_PREFIX_PATH="$prefix" \
-    > "$work/missing.log" 2>&1; then
+if cmake -S tests/install/compiled_program -B "$work/missing_compiled" -DCMAKE_PREFIX_PATH="$prefix" \
+    > "$work/missing_compiled.log" 2>&1; then
     echo "found the component compiled without the library"; exit 1
 fi
-grep "the component 'compiled' needs what is not installed" "$work/missing.log"
+grep "the component 'compiled' needs what is not installed" "$work/missing_compiled.log"
 
 consume subfolder -DCROSSDOCK_SOURCE_DIR="$PWD"
 cmake --install "$work/subfolder" --prefix "$work/nothing"
