@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "crossdock/plugin/megatron.hpp"
+#include "crossdock/plugin/megatron/saver.hpp"
 
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/family/llama/hub.hpp"
-#include "crossdock/plugin/megatron/saver.hpp"
+#include "crossdock/plugin/megatron.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 #include "support/synthetic_model.hpp"
