@@ -84,6 +84,7 @@ inline Tensor assemble(Pieces pieces, std::size_t depth);
 
 inline Tensor join(std::vector<Pieces> parts, std::size_t axis, std::size_t depth) {
     std::vector<Tensor> tensors;
+    tensors.reserve(parts.size());
     for (Pieces& pieces : parts) tensors.push_back(assemble(std::move(pieces), depth));
     return concatenate(tensors, axis);
 }
