@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "crossdock/container/json.hpp"
+#include "crossdock/layout/tensor_parallel.hpp"
 #include "golden/checkpoint_files.hpp"
 #include "support/plugins.hpp"
 
@@ -143,7 +144,12 @@ private:
         for (const GoldenFolder& source : megatron_) add_reshard(source, folder, rows, dtype);
     }
 
-    static std::string divisor(std::uint64_t rows, std::uint64_t vocab) { return rows == vocab ? "1" : "128"; }
+    /// What the tool that made the folder padded the vocabulary to a multiple of, for each rank.
+    static std::string divisor(const GoldenFolder& folder, std::uint64_t rows, std::uint64_t vocab) {
+        for (const std::uint64_t multiple : {1, 32, 128})
+            if (padded_vocab_rows(vocab, multiple, folder.ranks) == rows) return std::to_string(multiple);
+        return "none";
+    }
 
     void add_hub_pair(const GoldenFolder& folder, std::uint64_t rows, DType dtype) {
         const std::filesystem::path& hub = hub_.at(folder.base);
@@ -152,7 +158,7 @@ private:
         const DType hub_dtype = golden_embeddings(hub).second;
         if (folder.kind != "megatron-llm" || folder.named_sizes) {
             OptionValues target = target_options(folder);
-            target["make_vocab_size_divisible_by"] = divisor(rows, vocab);
+            target["make_vocab_size_divisible_by"] = divisor(folder, rows, vocab);
             add({"hf/" + folder.base + " -> " + folder.place(),
                  family,
                  family,
@@ -179,7 +185,7 @@ private:
         OptionValues from = source_options(source), to = target_options(target);
         const std::uint64_t vocab = has_hub(target.base) ? golden_vocab(hub_.at(target.base)) : 500;
         from["true_vocab_size"] = std::to_string(vocab);
-        if (has_hub(target.base)) to["make_vocab_size_divisible_by"] = divisor(rows, vocab);
+        if (has_hub(target.base)) to["make_vocab_size_divisible_by"] = divisor(target, rows, vocab);
         add({source.place() + " -> " + target.place(),
              golden_family(target.base),
              plugin(source),
