@@ -205,6 +205,13 @@ TEST_CASE("options of distributed checkpoints are refused where there is none", 
     CHECK_THAT(why({{"bridge", ""}, {"iteration", "release"}}), ContainsSubstring("iteration"));
     CHECK_THAT(why({{"bridge", ""}, {"rope_scaling", R"({"rope_type": "dynamic", "factor": 2.0})"}}),
                ContainsSubstring("the rotary scaling is dynamic"));
+    CHECK_THAT(why({{"bridge", ""},
+                    {"rope_scaling",
+                     R"({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 2.0, "high_freq_factor": 4.0,
+                         "original_max_position_embeddings": 8192})"}}),
+               ContainsSubstring("the constants of its llama3 rope_scaling"));
+    CHECK_THAT(why({{"bridge", ""}, {"iteration", "4000000000"}}),
+               ContainsSubstring("the training has counted to 4000000000"));
     CHECK(!std::filesystem::exists(scratch / "out"));
     save(source, "mcore", scratch / "out");
     CHECK_THAT(why({}), ContainsSubstring("overwrite"));

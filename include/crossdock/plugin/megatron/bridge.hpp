@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +20,7 @@
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/megatron/args.hpp"
+#include "crossdock/family/megatron/flags.hpp"
 #include "crossdock/plugin/megatron/iteration.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
@@ -76,6 +78,11 @@ inline void require_bridge(const ModelHeader& header, const Iteration& iteration
     const auto& scaling = header.attention.rope_scaling;
     if (scaling && scaling->type != "default" && scaling->type != "llama3" && scaling->type != "linear")
         refuse(to_text("the rotary scaling is ", scaling->type));
+    if (const auto constants = unsaid::llama3_constants(header)) refuse(to_text("the model has ", *constants));
+    constexpr std::uint64_t most = std::numeric_limits<std::int32_t>::max();  // its counters are of this type
+    for (const std::uint64_t count : {header.training.consumed_train_samples.value_or(0),
+                                      header.training.consumed_valid_samples.value_or(0), iteration.number})
+        if (count > most) refuse(to_text("the training has counted to ", count));
 }
 
 inline void add_sizes(const ModelHeader& h, YamlFields& fields) {
