@@ -146,7 +146,7 @@ private:
 
     /// What the tool that made the folder padded the vocabulary to a multiple of, for each rank.
     static std::string divisor(const GoldenFolder& folder, std::uint64_t rows, std::uint64_t vocab) {
-        for (const std::uint64_t multiple : {1, 32, 128})
+        for (const std::uint64_t multiple : {1U, 32U, 128U})
             if (padded_vocab_rows(vocab, multiple, folder.ranks) == rows) return std::to_string(multiple);
         return "none";
     }
