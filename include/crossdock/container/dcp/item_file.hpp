@@ -4,13 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <system_error>
 
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/once.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -32,14 +32,14 @@ public:
     std::uint64_t size() const noexcept override { return size_; }
 
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
-        std::call_once(once_, [this] { file_.emplace(name_); });
+        once_.run([this] { file_.emplace(name_); });
         file_->read(offset, buffers);
     }
 
 private:
     std::string name_;
     std::uint64_t size_ = 0;
-    mutable std::once_flag once_;
+    mutable Once once_;
     mutable std::optional<FileSource> file_;
 };
 

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -16,6 +15,7 @@
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/once.hpp"
 #include "crossdock/core/read_plan.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/tensor.hpp"
@@ -48,7 +48,7 @@ public:
     std::uint64_t size() const noexcept override { return chunk_.sizes.element_count() * item_size(*item_->dtype); }
 
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
-        std::call_once(once_, [this] { open(); });
+        once_.run([this] { open(); });
         const std::size_t element = item_size(*item_->dtype);
         ReadPlan reads;
         for (const iovec& buffer : buffers) {
@@ -93,7 +93,7 @@ private:
     std::shared_ptr<const Source> file_;
     std::shared_ptr<const TensorItem> item_;
     const Chunk& chunk_;
-    mutable std::once_flag once_;
+    mutable Once once_;
     mutable Tensor stored_;
 };
 
