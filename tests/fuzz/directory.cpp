@@ -17,11 +17,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -37,8 +34,10 @@
 #include "crossdock/pipeline/verify.hpp"
 #include "crossdock/plugin/llama.hpp"
 #include "crossdock/plugin/megatron.hpp"
+#include "inputs.hpp"
 
 using namespace crossdock;
+using namespace crossdock::test;
 namespace fs = std::filesystem;
 
 namespace {
@@ -75,20 +74,6 @@ constexpr std::array ways{
     Way{"megatron-core/llama2-gqa-local-tp2", load_megatron, save_megatron, load_megatron},
     Way{"megatron-lm/llama2-gqa-tp1", load_megatron, save_hub, load_hub},
 };
-
-std::string read_all(const fs::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void write_all(const fs::path& file, std::string_view content) {
-    std::ofstream(file, std::ios::binary).write(content.data(), static_cast<std::streamsize>(content.size()));
-}
-
-[[noreturn]] void fail(std::string_view what) {
-    std::fprintf(stderr, "%.*s\n", static_cast<int>(what.size()), what.data());
-    std::abort();
-}
 
 /// Copies of the folders, and room for an input; in memory where that can be.
 class Workplace {
@@ -231,11 +216,7 @@ void write_seeds(const fs::path& directory) {
 }  // namespace
 
 extern "C" int LLVMFuzzerInitialize(int* count, char*** arguments) {
-    constexpr std::string_view option = "--seeds=";
-    if (*count == 2 && std::string_view((*arguments)[1]).starts_with(option)) {
-        write_seeds((*arguments)[1] + option.size());
-        std::exit(0);
-    }
+    write_seeds_if_asked(*count, *arguments, write_seeds);
     return 0;
 }
 

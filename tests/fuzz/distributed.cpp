@@ -15,11 +15,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,27 +25,13 @@
 
 #include "crossdock/container/dcp/reader.hpp"
 #include "crossdock/core/recipe.hpp"
+#include "inputs.hpp"
 
 using namespace crossdock;
+using namespace crossdock::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-[[noreturn]] void fail(std::string_view what) {
-    std::fprintf(stderr, "%.*s\n", static_cast<int>(what.size()), what.data());
-    std::abort();
-}
-
-std::string read_all(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void write_all(const fs::path& path, std::string_view content) {
-    std::ofstream out(path, std::ios::binary);
-    out.write(content.data(), static_cast<std::streamsize>(content.size()));
-    if (!out.flush()) fail("no input can be written");
-}
 
 /// A copy of a folder, gone with the program.
 class Folder {
@@ -125,11 +108,7 @@ void write_seeds(const fs::path& directory) {
 }  // namespace
 
 extern "C" int LLVMFuzzerInitialize(int* count, char*** arguments) {
-    constexpr std::string_view option = "--seeds=";
-    if (*count == 2 && std::string_view((*arguments)[1]).starts_with(option)) {
-        write_seeds((*arguments)[1] + option.size());
-        std::exit(0);
-    }
+    write_seeds_if_asked(*count, *arguments, write_seeds);
     return 0;
 }
 
