@@ -192,7 +192,8 @@ private:
         context().transfers.submit(std::move(moved));
     }
 
-    /// The tensor's place in its rank's file, which several layers share where they are stacked.
+    /// The tensor's place in its rank's file, which several layers share where they are stacked; null where another rank
+    /// has it.
     std::shared_ptr<TensorSlot> slot_for(const StoredTensor& stored) {
         const Tensor& tensor = stored.tensor;
         TensorWriter& writer = *target_.writers.at(stored.at);
@@ -200,6 +201,7 @@ private:
         std::shared_ptr<TensorSlot>& whole = stacked_[{stored.at, stored.name}];
         if (!whole)
             whole = writer.add(stored.name, tensor.dtype(), stacked_shape(tensor.shape(), stored.element->count));
+        if (!whole) return nullptr;
         return std::make_shared<PartOfSlot>(whole, stored.element->index * tensor.byte_count());
     }
 
