@@ -15,6 +15,14 @@
 
 namespace crossdock {
 
+class OutputFile;
+
+/// A byte of a file that is being written.
+struct FilePlace {
+    const OutputFile* file = nullptr;  ///< null where it is in no file, or nobody knows in which
+    std::uint64_t offset = 0;
+};
+
 /// The place of one tensor in a file that is being written. Each byte is written once; blocks come in any order and
 /// from any thread.
 class TensorSlot {
@@ -23,6 +31,10 @@ public:
 
     /// Puts the bytes at `at` from the start of the tensor. Throws Error when the disk refuses.
     virtual void write(std::uint64_t at, std::span<const std::byte> bytes) = 0;
+
+    /// Where the byte `at` of the tensor goes. Writers of one file wait for each other in the kernel, so whoever moves
+    /// tensors wants to know.
+    virtual FilePlace place(std::uint64_t /*at*/) const { return {}; }
 };
 
 /// A part of another place, from its byte `begin` on.
@@ -31,6 +43,7 @@ public:
     PartOfSlot(std::shared_ptr<TensorSlot> whole, std::uint64_t begin) : whole_(std::move(whole)), begin_(begin) {}
 
     void write(std::uint64_t at, std::span<const std::byte> bytes) override { whole_->write(begin_ + at, bytes); }
+    FilePlace place(std::uint64_t at) const override { return whole_->place(begin_ + at); }
 
 private:
     std::shared_ptr<TensorSlot> whole_;
@@ -54,6 +67,8 @@ public:
             bytes = bytes.subspan(count);
         }
     }
+
+    FilePlace place(std::uint64_t at) const override { return slots_.at(at / slot_bytes_)->place(at % slot_bytes_); }
 
 private:
     std::vector<std::shared_ptr<TensorSlot>> slots_;

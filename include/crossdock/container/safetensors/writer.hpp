@@ -37,6 +37,8 @@ public:
         written_.fetch_add(bytes.size(), std::memory_order_relaxed);
     }
 
+    FilePlace place(std::uint64_t at) const override { return {file_.get(), offset_ + at}; }
+
     void check_filled() const {
         const std::uint64_t written = written_.load(std::memory_order_relaxed);
         if (written != bytes_)

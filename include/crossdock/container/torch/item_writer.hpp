@@ -40,6 +40,7 @@ public:
           zip_(std::in_place, std::move(file), begin) {
         detail::add_records(*zip_, detail::item_prefix, detail::TensorValue()("0", dtype, shape));
         entry_ = zip_->add(to_text(detail::item_prefix, "data/0"), bytes_);
+        payload_ = {entry_->file(), entry_->offset()};
         length_ = zip_->length();
         if (bytes_ == 0) complete();
     }
@@ -55,6 +56,8 @@ public:
         if (left_.fetch_sub(bytes.size()) == bytes.size()) complete();
     }
 
+    FilePlace place(std::uint64_t at) const override { return {payload_.file, payload_.offset + at}; }
+
 private:
     void complete() {
         zip_->close();
@@ -63,6 +66,7 @@ private:
     }
 
     std::uint64_t bytes_, length_ = 0;
+    FilePlace payload_;
     std::atomic<std::uint64_t> left_;
     std::optional<zip::Writer> zip_;
     std::shared_ptr<zip::EntryWriter> entry_;

@@ -31,6 +31,7 @@ public:
     explicit StorageSlot(std::shared_ptr<zip::EntryWriter> entry) : entry_(std::move(entry)) {}
 
     void write(std::uint64_t at, std::span<const std::byte> bytes) override { entry_->write(at, bytes); }
+    FilePlace place(std::uint64_t at) const override { return {entry_->file(), entry_->offset() + at}; }
 
 private:
     std::shared_ptr<zip::EntryWriter> entry_;

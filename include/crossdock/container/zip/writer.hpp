@@ -79,7 +79,8 @@ public:
           entry_(std::move(entry)),
           offset_(offset) {}
 
-    std::uint64_t offset() const noexcept { return offset_; }  ///< of the payload; a multiple of 64
+    const OutputFile* file() const noexcept { return file_.get(); }
+    std::uint64_t offset() const noexcept { return offset_; }  ///< of the payload in the file; a multiple of 64
 
     /// Puts `bytes` at `at` from the start of the entry. Throws Error when the disk refuses or a byte is written twice.
     void write(std::uint64_t at, std::span<const std::byte> bytes) {
