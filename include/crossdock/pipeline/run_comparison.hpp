@@ -157,7 +157,8 @@ CROSSDOCK_ENTRY_POINT VerifyReport run_comparison(AnyLoader& a, AnyLoader& b, co
     ProgressReporter reporter;
     const ProgressReporter::Listening listening(reporter, options.progress);
     TransferPool pool(
-        thread_count(options.threads), [&](std::uint64_t bytes) { reporter.done(bytes); }, options.stop);
+        thread_count(options.threads, options.memory), [&](std::uint64_t bytes) { reporter.done(bytes); }, options.stop,
+        options.memory);
     VerifyReport report = Verifier(a, b, reporter, pool).run();
     for (AnyLoader* side : {&a, &b})
         for (std::string& line : side->notices()) report.notices.push_back(to_text(side == &a ? "A: " : "B: ", line));

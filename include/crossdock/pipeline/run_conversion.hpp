@@ -42,7 +42,7 @@ CROSSDOCK_ENTRY_POINT Report run_conversion(AnyLoader& loader, AnySaver& saver, 
     const std::stop_callback cancel(options.stop, [&channel] { channel.cancel(); });
     ModelReceiver receiver(saver, *reporter, !options.no_checking, options.dtype);
     const auto written = [reporter](std::uint64_t bytes) { reporter->done(bytes); };
-    TransferPool pool(thread_count(options.threads), written, options.stop);
+    TransferPool pool(thread_count(options.threads, options.memory), written, options.stop, options.memory);
     saver.begin({.transfers = pool,
                  .planned = [reporter](std::uint64_t bytes) { reporter->planned(bytes); },
                  .written = written,

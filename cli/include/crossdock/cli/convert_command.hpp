@@ -39,13 +39,14 @@ inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& m
             {"no_checking", "", "does not compare tensors with the header"},
             {"max_queue_size", "N", "messages between loader and saver, 50 unless given"},
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
+            {"memory", "MIB", "that it may take, 256 unless given"},
             {"quiet", "", "prints nothing but warnings and errors"}};
 }
 
 /// Options that are the program's own; all others go to the plugins.
 inline bool is_own_option(std::string_view name) {
-    constexpr std::array own{"loader",     "saver",       "dtype",          "bf16",    "fp16", "params_dtype",
-                             "save_dtype", "no_checking", "max_queue_size", "threads", "quiet"};
+    constexpr std::array own{"loader",     "saver",       "dtype",          "bf16",    "fp16",   "params_dtype",
+                             "save_dtype", "no_checking", "max_queue_size", "threads", "memory", "quiet"};
     return std::find(own.begin(), own.end(), name) != own.end();
 }
 
@@ -238,7 +239,8 @@ int convert_command(const Arguments& arguments) {
     ConvertOptions options{.max_queue_size = number_or(arguments, "max_queue_size", 50),
                            .no_checking = arguments.has("no_checking"),
                            .dtype = detail::asked_dtype(arguments),
-                           .threads = number_or(arguments, "threads", 0)};
+                           .threads = number_or(arguments, "threads", 0),
+                           .memory = memory_asked(arguments)};
     const detail::PluginPair pair = detail::choose_plugins<Loaders, Savers>(arguments);
     if (arguments.has("load_dir") && arguments.has("save_dir"))
         require_separate(arguments.value("load_dir"), arguments.value("save_dir"));
