@@ -11,6 +11,7 @@
 
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
+#include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/progress.hpp"
 #include "crossdock/plugin/storage.hpp"
 #include "crossdock/protocol/model_header.hpp"
@@ -26,6 +27,7 @@ struct ConvertOptions {
     std::size_t threads = 0;          ///< that evaluate and write tensors; 0: one for each processor
     ProgressCallback progress{};      ///< hears of each message and each written block
     std::stop_token stop{};           ///< ends the conversion with Cancelled
+    World* world = nullptr;           ///< who else makes the same conversion, on one target; null: nobody
 };
 
 /// What a conversion did.
@@ -40,6 +42,7 @@ struct VerifyOptions {
     std::size_t threads = 0;      ///< that read and compare; 0: one for each processor
     ProgressCallback progress{};  ///< hears of each message and each compared block
     std::stop_token stop{};       ///< ends the comparison with Cancelled
+    World* world = nullptr;       ///< who else makes the same comparison; null: nobody
 };
 
 /// One thing in which two checkpoints differ; they are called A and B.
