@@ -69,7 +69,7 @@ private:
     FilePlace payload_;
     std::atomic<std::uint64_t> left_;
     std::optional<zip::Writer> zip_;
-    std::shared_ptr<zip::EntryWriter> entry_;
+    std::optional<zip::EntryWriter> entry_;
 };
 
 /// Writes a value without tensors as torch.save does, as a zip from byte `begin` of the file on. Returns its length.

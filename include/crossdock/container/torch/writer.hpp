@@ -28,13 +28,13 @@ namespace detail {
 /// One storage being written.
 class StorageSlot final : public TensorSlot {
 public:
-    explicit StorageSlot(std::shared_ptr<zip::EntryWriter> entry) : entry_(std::move(entry)) {}
+    explicit StorageSlot(zip::EntryWriter entry) : entry_(std::move(entry)) {}
 
-    void write(std::uint64_t at, std::span<const std::byte> bytes) override { entry_->write(at, bytes); }
-    FilePlace place(std::uint64_t at) const override { return {entry_->file(), entry_->offset() + at}; }
+    void write(std::uint64_t at, std::span<const std::byte> bytes) override { entry_.write(at, bytes); }
+    FilePlace place(std::uint64_t at) const override { return {entry_.file(), entry_.offset() + at}; }
 
 private:
-    std::shared_ptr<zip::EntryWriter> entry_;
+    zip::EntryWriter entry_;
 };
 
 inline pickle::Value tuple_of(const std::vector<std::uint64_t>& numbers) {
@@ -86,7 +86,7 @@ private:
 /// Adds the records that stand beside the storages.
 inline void add_records(zip::Writer& zip, const std::string& prefix, const pickle::Value& root) {
     const auto add = [&](std::string_view name, std::string_view content) {
-        zip.add(to_text(prefix, name), content.size())->write(0, std::as_bytes(std::span(content)));
+        zip.add(to_text(prefix, name), content.size()).write(0, std::as_bytes(std::span(content)));
     };
     add("data.pkl", in_context(zip.name(), [&] { return pickle::write(root); }));
     add("version", "3\n");
