@@ -25,6 +25,7 @@ declare -A edges=(
     [xtensor]="crossdock/core/tensor_view\.hpp"
     [xtl]="crossdock/core/tensor_view\.hpp"
     [cxxopts]="crossdock/cli/"
+    [mpi]="crossdock/pipeline/mpi/"
 )
 
 # file:#include "crossdock/…" and file:#include <…>, over both include folders

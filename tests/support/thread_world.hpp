@@ -53,8 +53,10 @@ private:
 class ThreadWorld final : public World {
 public:
     ThreadWorld(Meeting& meeting, std::size_t rank, std::uint64_t region_bytes = 4096)
-        : World(rank, meeting.ranks(), region_bytes),
-          meeting_(meeting) {}
+        : World(rank, meeting.ranks()),
+          meeting_(meeting) {
+        set_region_bytes(region_bytes);
+    }
 
 protected:
     void reduce(std::span<std::uint64_t> values, Operation operation) override {

@@ -107,7 +107,8 @@ private:
         std::array<std::uint64_t, 1> fewest{plans_.size()};
         world_.minimum(fewest);
         if (world_.is_same(plan_.value())) return;
-        std::size_t same = 0, other = static_cast<std::size_t>(fewest[0]);  // [same, other) holds the first that differs
+        std::size_t same = 0,
+                    other = static_cast<std::size_t>(fewest[0]);  // [same, other) holds the first that differs
         while (same < other) {
             const std::size_t middle = same + (other - same) / 2;
             if (world_.is_same(plans_[middle]))
@@ -123,7 +124,8 @@ private:
     std::string name_of(std::size_t number) const {
         std::size_t begin = 0;
         for (; number > 0 && begin < names_.size(); --number) begin = names_.find('\0', begin) + 1;
-        return begin < names_.size() ? to_text(" ('", names_.substr(begin, names_.find('\0', begin) - begin), "')") : "";
+        return begin < names_.size() ? to_text(" ('", names_.substr(begin, names_.find('\0', begin) - begin), "')")
+                                     : "";
     }
 
     World& world_;

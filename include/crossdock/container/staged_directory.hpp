@@ -19,7 +19,9 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/descriptor.hpp"
 #include "crossdock/container/output_path.hpp"
+#include "crossdock/container/require_usable.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
@@ -28,29 +30,6 @@
 namespace crossdock {
 
 namespace detail {
-
-/// A file descriptor that is closed with its owner.
-class Descriptor {
-public:
-    explicit Descriptor(int file = -1) noexcept : file_(file) {}
-    Descriptor(Descriptor&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
-    Descriptor& operator=(Descriptor&& other) noexcept {
-        std::swap(file_, other.file_);
-        return *this;
-    }
-    ~Descriptor() {
-        if (file_ >= 0) ::close(file_);
-    }
-
-    int get() const noexcept { return file_; }
-
-private:
-    int file_;
-};
-
-inline Error file_error(const std::filesystem::path& path, std::string_view problem, int reason) {
-    return Error(to_text(path.string(), ": ", problem, ": ", std::string_view(std::strerror(reason))));
-}
 
 /// Returns when a file, or a directory's list of names, is on the disk. File systems that cannot flush directories say
 /// EINVAL; they keep names safe in their own way or not at all.
@@ -162,6 +141,7 @@ private:
         lock();
         clean();
         make_directory(path());
+        detail::require_usable(path());
     }
 
     /// Ranks that do not share the target's file system would each write a part of it somewhere else.

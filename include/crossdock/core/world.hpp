@@ -28,11 +28,6 @@ namespace crossdock {
 /// For one thread at a time. What throws an error once has ended: make another one.
 class World {
 public:
-    /// How many bytes of a file are one rank's in one piece. No two ranks write into the same multiple of it, since
-    /// those who write one page or stripe of a network file system from two machines wait for each other or, on NFS,
-    /// lose what the other wrote.
-    static constexpr std::uint64_t default_region_bytes = std::uint64_t{16} << 20;
-
     World() = default;
     World(const World&) = delete;
     World& operator=(const World&) = delete;
@@ -49,7 +44,16 @@ public:
     bool is_shared() const noexcept { return size_ > 1; }
     bool leads() const noexcept { return rank_ == 0; }
 
+    /// How many bytes of a file are one rank's in one piece. No two ranks write into the same multiple of it: who writes
+    /// one page or stripe of a network file system from two machines waits for the other or, on NFS, loses its bytes.
     std::uint64_t region_bytes() const noexcept { return region_bytes_; }
+    /// The same number at all ranks, and before anything is shared. Throws UsageError unless it is whole pages.
+    void set_region_bytes(std::uint64_t bytes) {
+        constexpr std::uint64_t page = 4096;
+        if (bytes == 0 || bytes % page != 0)
+            throw UsageError(to_text("region_size is ", bytes, " bytes, expected a multiple of ", page));
+        region_bytes_ = bytes;
+    }
     /// Whether a region is this rank's; they go round.
     bool owns(std::uint64_t region) const noexcept { return region % size_ == rank_; }
 
@@ -80,6 +84,9 @@ public:
         return is_shared() ? broadcast_text(std::move(text), 0) : text;
     }
 
+    /// Whether a rank has failed: nothing but end() makes sense any more.
+    bool has_ended() const noexcept { return failure_ != nullptr; }
+
     /// Tells the others of a failure, waits until none of them works any more, and throws: all ranks the same error,
     /// which names the rank that failed, or their own where all have failed.
     [[noreturn]] void end(std::exception_ptr failure) {
@@ -95,14 +102,7 @@ public:
 protected:
     enum class Operation { sum, minimum, exclusive_or };
 
-    World(std::size_t rank, std::size_t size, std::uint64_t region_bytes)
-        : rank_(rank),
-          size_(size),
-          region_bytes_(region_bytes) {
-        constexpr std::uint64_t page = 4096;
-        if (region_bytes == 0 || region_bytes % page != 0)
-            throw UsageError(to_text("region_bytes is ", region_bytes, ", expected a multiple of ", page));
-    }
+    World(std::size_t rank, std::size_t size) : rank_(rank), size_(size) {}
 
     /// Each value becomes that of all ranks, combined. Only called where there are several.
     virtual void reduce(std::span<std::uint64_t> /*values*/, Operation /*operation*/) {}
@@ -169,7 +169,7 @@ private:
     }
 
     std::size_t rank_ = 0, size_ = 1;
-    std::uint64_t region_bytes_ = default_region_bytes;
+    std::uint64_t region_bytes_ = std::uint64_t{16} << 20;
     std::exception_ptr failure_;
     bool has_left_ = false;
 };

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "crossdock/container/output_file.hpp"
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/safetensors/format.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 
@@ -33,14 +34,15 @@ public:
     void write(std::uint64_t at, std::span<const std::byte> bytes) override {
         if (at > bytes_ || bytes.size() > bytes_ - at)
             throw Error(to_text(file_->name(), ": tensor '", name_, "' is given more than its ", bytes_, " bytes"));
-        file_->write(offset_ + at, bytes);
-        written_.fetch_add(bytes.size(), std::memory_order_relaxed);
+        written_.fetch_add(file_->write(offset_ + at, bytes), std::memory_order_relaxed);
     }
 
     FilePlace place(std::uint64_t at) const override { return {file_.get(), offset_ + at}; }
 
-    void check_filled() const {
-        const std::uint64_t written = written_.load(std::memory_order_relaxed);
+    std::uint64_t written() const noexcept { return written_.load(std::memory_order_relaxed); }
+
+    /// `written` is what has come of it, at all ranks.
+    void check_filled(std::uint64_t written) const {
         if (written != bytes_)
             throw Error(
                 to_text(file_->name(), ": tensor '", name_, "' was given ", written, " bytes, expected ", bytes_));
@@ -66,7 +68,7 @@ constexpr std::uint64_t aligned_header_bytes(std::uint64_t bytes) { return (byte
 class Writer final : public TensorWriter {
 public:
     /// Creates the file. `header_capacity` is the room for the header; the function of that name gives enough.
-    Writer(const std::filesystem::path& path, std::uint64_t header_capacity)
+    Writer(const OutputPath& path, std::uint64_t header_capacity)
         : file_(std::make_shared<OutputFile>(path)),
           header_bytes_(detail::aligned_header_bytes(header_capacity)) {
         if (header_capacity > max_header_bytes)
@@ -90,7 +92,7 @@ public:
     }
 
     void finish() override {
-        for (const auto& slot : slots_) slot->check_filled();
+        check_filled();
         std::string head;
         for (std::uint64_t i = 0; i < length_bytes; ++i) head += static_cast<char>(header_bytes_ >> 8 * i & 0xFF);
         head += header_ + '}';
@@ -100,6 +102,13 @@ public:
     }
 
 private:
+    void check_filled() const {
+        std::vector<std::uint64_t> written;
+        for (const auto& slot : slots_) written.push_back(slot->written());
+        file_->world().sum(written);
+        for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i]->check_filled(written[i]);
+    }
+
     void check_name(const std::string& name) {
         if (name == metadata_key) throw Error(to_text("a tensor cannot be called '", name, "'"));
         if (!names_.insert(name).second) throw Error(to_text("tensor '", name, "' is written twice"));

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/pickle/writer.hpp"
 #include "crossdock/container/tensor_writer.hpp"
@@ -86,7 +87,7 @@ private:
 /// Adds the records that stand beside the storages.
 inline void add_records(zip::Writer& zip, const std::string& prefix, const pickle::Value& root) {
     const auto add = [&](std::string_view name, std::string_view content) {
-        zip.add(to_text(prefix, name), content.size()).write(0, std::as_bytes(std::span(content)));
+        zip.add(to_text(prefix, name), content.size()).write_whole(std::as_bytes(std::span(content)));
     };
     add("data.pkl", in_context(zip.name(), [&] { return pickle::write(root); }));
     add("version", "3\n");
@@ -102,7 +103,7 @@ inline void add_records(zip::Writer& zip, const std::string& prefix, const pickl
 class Writer final : public TensorWriter {
 public:
     /// Creates the file; throws Error when that fails or it exists.
-    explicit Writer(const std::filesystem::path& path) : zip_(path), prefix_(path.stem().string() + "/") {}
+    explicit Writer(const OutputPath& path) : zip_(path), prefix_(path.path().stem().string() + "/") {}
 
     /// Throws Error when the name is taken, or one of its levels is a value.
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override;

@@ -40,17 +40,14 @@ public:
 /// itself cannot do ends the program.
 class MpiWorld final : public World {
 public:
-    explicit MpiWorld(MPI_Comm communicator = MPI_COMM_WORLD, std::uint64_t region_bytes = default_region_bytes)
-        : World(rank_in(communicator), size_of(communicator), region_bytes) {
+    explicit MpiWorld(MPI_Comm communicator = MPI_COMM_WORLD) : World(rank_in(communicator), size_of(communicator)) {
         MPI_Comm_dup(communicator, &communicator_);
     }
     ~MpiWorld() override { MPI_Comm_free(&communicator_); }
 
 protected:
     void reduce(std::span<std::uint64_t> values, Operation operation) override {
-        const MPI_Op op = operation == Operation::sum       ? MPI_SUM
-                          : operation == Operation::minimum ? MPI_MIN
-                                                            : MPI_BXOR;
+        const MPI_Op op = operation == Operation::sum ? MPI_SUM : operation == Operation::minimum ? MPI_MIN : MPI_BXOR;
         for_each_piece(values, [&](std::span<std::uint64_t> piece) {
             MPI_Request request = MPI_REQUEST_NULL;
             MPI_Iallreduce(MPI_IN_PLACE, piece.data(), static_cast<int>(piece.size()), MPI_UINT64_T, op, communicator_,

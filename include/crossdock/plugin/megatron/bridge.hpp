@@ -163,8 +163,7 @@ inline std::string bridge_run_config(const ModelHeader& header, std::uint64_t ra
 }
 
 /// Writes a TrainState: each counter is a tensor of no axes.
-inline void write_train_state(const OutputPath& file, const ModelHeader& header,
-                              const Iteration& iteration) {
+inline void write_train_state(const OutputPath& file, const ModelHeader& header, const Iteration& iteration) {
     torch::Writer writer(file);
     const auto put = [&]<class T>(const std::string& name, DType dtype, T value) {
         writer.add(name, dtype, Shape{})->write(0, std::as_bytes(std::span(&value, 1)));

@@ -147,7 +147,7 @@ public:
         files_->finish();
         write_common();
         write_text(*folder_ / "metadata.json", R"({"sharded_backend": "torch_dist", "sharded_backend_version": 1, )"
-                                              R"("common_backend": "torch", "common_backend_version": 1})");
+                                               R"("common_backend": "torch", "common_backend_version": 1})");
     }
 
 private:
