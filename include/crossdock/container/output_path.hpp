@@ -20,6 +20,7 @@ public:
     OutputPath(std::filesystem::path path, World& world) : path_(std::move(path)), world_(&world) {}
 
     const std::filesystem::path& path() const noexcept { return path_; }
+    operator const std::filesystem::path&() const noexcept { return path_; }  // NOLINT(google-explicit-constructor)
     std::string string() const { return path_.string(); }
     World& world() const noexcept { return *world_; }
 
