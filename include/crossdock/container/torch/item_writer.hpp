@@ -12,7 +12,9 @@
 
 #include "crossdock/container/output_file.hpp"
 #include "crossdock/container/pickle/value.hpp"
+#include "crossdock/container/pickle/writer.hpp"
 #include "crossdock/container/tensor_writer.hpp"
+#include "crossdock/container/torch/tensor_pickler.hpp"
 #include "crossdock/container/torch/writer.hpp"
 #include "crossdock/container/zip/writer.hpp"
 #include "crossdock/core/checked.hpp"
@@ -41,7 +43,8 @@ public:
         : bytes_(checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes")),
           left_(bytes_),
           zip_(std::in_place, std::move(file), begin) {
-        detail::add_records(*zip_, detail::item_prefix, detail::TensorValue()("0", dtype, shape));
+        detail::add_records(*zip_, detail::item_prefix,
+                            [&](pickle::Writer& out) { TensorPickler(out).write("0", dtype, shape); });
         entry_ = zip_->add(to_text(detail::item_prefix, "data/0"), bytes_);
         payload_ = {entry_->file(), entry_->offset()};
         length_ = zip_->length();
@@ -102,7 +105,7 @@ inline void complete_items(World& world, std::span<const std::shared_ptr<ItemWri
 /// Throws Error when the disk refuses.
 inline std::uint64_t write_item(std::shared_ptr<OutputFile> file, std::uint64_t begin, const pickle::Value& value) {
     zip::Writer zip(std::move(file), begin);
-    detail::add_records(zip, detail::item_prefix, value);
+    detail::add_records(zip, detail::item_prefix, [&](pickle::Writer& out) { out.value(value); });
     zip.close();
     return zip.length();
 }

@@ -22,6 +22,7 @@
 #include "crossdock/container/torch/rebuild.hpp"
 #include "crossdock/container/zip/reader.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -258,7 +259,7 @@ private:
         budget_ -= bytes;
     }
 
-    std::string file_;
+    SharedText file_;
     TensorDict& out_;
     std::size_t budget_ = std::size_t{1} << 28;
 };

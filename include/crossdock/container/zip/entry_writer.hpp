@@ -31,7 +31,7 @@ struct PendingEntries {
         Line(std::uint64_t offset, std::uint64_t bytes) : header_offset(offset), size(bytes) {}
 
         std::uint64_t header_offset, size;
-        bool is_whole = false;  ///< every rank has received all of it
+        bool is_whole = false;  ///< every rank receives all of it
         Received received{};
     };
 
@@ -58,23 +58,19 @@ public:
     /// the entry has: a byte that is written twice is noticed by their number.
     void write(std::uint64_t at, std::span<const std::byte> bytes) const {
         if (at > line_->size || bytes.size() > line_->size - at) refuse("is given more than");
+        if (line_->is_whole) {
+            entries_->file->write(offset_ + at, bytes);
+            return receive(at, bytes);
+        }
         entries_->file->for_each_own(offset_ + at, bytes, [&](std::uint64_t place, std::span<const std::byte> piece) {
             entries_->file->write(place, piece);
             receive(place - offset_, piece);
         });
     }
 
-    /// Writes all of an entry that every rank has. Each knows its checksum, so the ranks need not tell each other.
-    void write_whole(std::span<const std::byte> bytes) const {
-        if (bytes.size() != line_->size) refuse("is given other than");
-        entries_->file->write(offset_, bytes);
-        line_->is_whole = true;
-        receive(0, bytes);
-    }
-
     /// What has come here; of an entry that the ranks of a world share, what this one has received.
     Received& received() const noexcept { return line_->received; }
-    /// What has come is that of all ranks: they have told each other.
+    /// Every rank is given all bytes, or knows what all have received: it need not be told.
     void mark_whole() const noexcept { line_->is_whole = true; }
 
 private:
