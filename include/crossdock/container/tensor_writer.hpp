@@ -17,6 +17,7 @@
 namespace crossdock {
 
 class OutputFile;
+class Tensor;
 
 /// A byte of a file that is being written.
 struct FilePlace {
@@ -38,6 +39,10 @@ public:
     /// Where the byte `at` of the tensor goes. Writers of one file wait for each other in the kernel, so whoever moves
     /// tensors wants to know.
     virtual FilePlace place(std::uint64_t /*at*/) const { return {}; }
+
+    /// A tensor of the same shape that write() evaluates at the same elements, to be counted in when bands are chosen;
+    /// null where there is none.
+    virtual const Tensor* reads_beside() const { return nullptr; }
 };
 
 /// A part of another place, from its byte `begin` on.

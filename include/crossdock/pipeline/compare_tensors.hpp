@@ -122,6 +122,7 @@ public:
         other_.evaluate(begin, block);
         mismatch_->compare(begin, bytes, block);
     }
+    const Tensor* reads_beside() const override { return &other_; }
 
 private:
     Tensor other_;

@@ -179,7 +179,8 @@ inline VerifyReport compare_in(World& world, AnyLoader& a, AnyLoader& b, const V
     ProgressReporter reporter;
     const ProgressReporter::Listening listening(reporter, options.progress);
     TransferPool pool(
-        thread_count(options.threads), [&](std::uint64_t bytes) { reporter.done(bytes * world.size()); }, options.stop);
+        thread_count(options.threads, options.memory),
+        [&](std::uint64_t bytes) { reporter.done(bytes * world.size()); }, options.stop, options.memory);
     SharedTransfers share(world, pool);
     Transfers& transfers = world.is_shared() ? static_cast<Transfers&>(share) : pool;
     VerifyReport report = Verifier(a, b, reporter, transfers, world).run();

@@ -47,7 +47,7 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
     ModelReceiver receiver(saver, *reporter, !options.no_checking, options.dtype);
     // Of a world's ranks each knows its own progress only, and takes the others to be about as far.
     const auto written = [reporter, ranks = world.size()](std::uint64_t bytes) { reporter->done(bytes * ranks); };
-    TransferPool pool(thread_count(options.threads), written, options.stop);
+    TransferPool pool(thread_count(options.threads, options.memory), written, options.stop, options.memory);
     SharedTransfers share(world, pool);
     saver.begin({.transfers = world.is_shared() ? static_cast<Transfers&>(share) : pool,
                  .planned = [reporter](std::uint64_t bytes) { reporter->planned(bytes); },

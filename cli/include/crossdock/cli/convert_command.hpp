@@ -41,6 +41,7 @@ inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& m
             {"no_checking", "", "does not compare tensors with the header"},
             {"max_queue_size", "N", "messages between loader and saver, 50 unless given"},
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
+            {"memory", "MIB", "that it may take, 256 unless given"},
             {"region_size", "SIZE",
              "with several MPI ranks: no two write into the same SIZE of a file, 16MiB unless given"},
             {"quiet", "", "prints nothing but warnings and errors"}};
@@ -48,8 +49,9 @@ inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& m
 
 /// Options that are the program's own; all others go to the plugins.
 inline bool is_own_option(std::string_view name) {
-    constexpr std::array own{"loader",     "saver",       "dtype",          "bf16",    "fp16",        "params_dtype",
-                             "save_dtype", "no_checking", "max_queue_size", "threads", "region_size", "quiet"};
+    constexpr std::array own{"loader",       "saver",       "dtype",       "bf16",           "fp16",
+                             "params_dtype", "save_dtype",  "no_checking", "max_queue_size", "threads",
+                             "memory",       "region_size", "quiet"};
     return std::find(own.begin(), own.end(), name) != own.end();
 }
 
@@ -243,6 +245,7 @@ int convert_command(const Arguments& arguments, World& world) {
                            .no_checking = arguments.has("no_checking"),
                            .dtype = detail::asked_dtype(arguments),
                            .threads = number_or(arguments, "threads", 0),
+                           .memory = memory_asked(arguments),
                            .world = &world};
     if (arguments.has("region_size")) world.set_region_bytes(sharded::parse_size(arguments.value("region_size")));
     const detail::PluginPair pair = detail::choose_plugins<Loaders, Savers>(arguments);

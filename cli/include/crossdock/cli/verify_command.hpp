@@ -20,6 +20,7 @@ namespace detail {
 
 inline std::vector<OptionInfo> verify_options() {
     return {{"threads", "N", "that read and compare; one for each processor unless given"},
+            {"memory", "MIB", "that it may take, 256 unless given"},
             {"quiet", "", "prints nothing but differences and errors"}};
 }
 
@@ -52,7 +53,8 @@ Syntax verify_syntax() {
 
 template <class Loaders>
 int verify_command(const Arguments& arguments, World& world) {
-    VerifyOptions options{.threads = number_or(arguments, "threads", 0), .world = &world};
+    VerifyOptions options{
+        .threads = number_or(arguments, "threads", 0), .memory = memory_asked(arguments), .world = &world};
     const StopOnSignal signals;
     options.stop = signals.token();
     VerifyReport report;
