@@ -11,14 +11,17 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "crossdock/container/output_file.hpp"
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/safetensors/format.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/name_table.hpp"
 #include "crossdock/core/text.hpp"
+#include "crossdock/core/world.hpp"
 
 namespace crossdock::safetensors {
 
@@ -52,8 +55,7 @@ public:
         if (at > line_->bytes || bytes.size() > line_->bytes - at)
             throw Error(to_text(tensors_->file->name(), ": tensor '", name_, "' is given more than its ", line_->bytes,
                                 " bytes"));
-        tensors_->file->write(offset_ + at, bytes);
-        line_->written.fetch_add(bytes.size(), std::memory_order_relaxed);
+        line_->written.fetch_add(tensors_->file->write(offset_ + at, bytes), std::memory_order_relaxed);
     }
 
     FilePlace place(std::uint64_t at) const override { return {tensors_->file.get(), offset_ + at}; }
@@ -78,7 +80,7 @@ constexpr std::uint64_t aligned_header_bytes(std::uint64_t bytes) { return (byte
 class Writer final : public TensorWriter {
 public:
     /// Creates the file. `header_capacity` is the room for the header; the function of that name gives enough.
-    Writer(const std::filesystem::path& path, std::uint64_t header_capacity)
+    Writer(const OutputPath& path, std::uint64_t header_capacity)
         : tensors_(std::make_shared<detail::PendingTensors>(
               detail::PendingTensors{.file = std::make_shared<OutputFile>(path)})),
           header_bytes_(detail::aligned_header_bytes(header_capacity)) {
@@ -136,7 +138,8 @@ private:
         head_.clear();
     }
 
-    void check_filled() const {
+    void check_filled() {
+        gather();
         for (std::size_t number = 0; number < tensors_->lines.size(); ++number) {
             const detail::PendingTensors::Line& line = tensors_->lines[number];
             const std::uint64_t written = line.written.load(std::memory_order_relaxed);
@@ -144,6 +147,17 @@ private:
                 throw Error(to_text(name(), ": tensor '", tensors_->names[number], "' was given ", written,
                                     " bytes, expected ", line.bytes));
         }
+    }
+
+    /// Adds up what the ranks have written.
+    void gather() {
+        World& world = tensors_->file->world();
+        if (!world.is_shared()) return;
+        std::vector<std::uint64_t> written;
+        for (const detail::PendingTensors::Line& line : tensors_->lines) written.push_back(line.written);
+        world.sum(written);
+        for (std::size_t number = 0; number < written.size(); ++number)
+            tensors_->lines[number].written = written[number];
     }
 
     std::shared_ptr<detail::PendingTensors> tensors_;

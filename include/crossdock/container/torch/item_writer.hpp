@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "crossdock/container/output_file.hpp"
 #include "crossdock/container/pickle/value.hpp"
@@ -21,6 +22,7 @@
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/shape.hpp"
 #include "crossdock/core/text.hpp"
+#include "crossdock/core/world.hpp"
 
 namespace crossdock::torch {
 
@@ -32,7 +34,8 @@ inline constexpr const char* item_prefix = "archive/";
 }  // namespace detail
 
 /// One tensor as torch.save writes it by itself: a zip of its own, which is a part of a file. Its length is known at
-/// once. The last block of the tensor completes the zip, and lets go of all that was kept for it.
+/// once. The last block of the tensor completes the zip, and lets go of all that was kept for it; where the ranks of a
+/// world share the file, complete_items() does that.
 class ItemWriter final : public TensorSlot {
 public:
     /// The zip begins at byte `begin` of the file. Throws Error when the disk refuses.
@@ -56,13 +59,17 @@ public:
         if (bytes.empty()) return;
         if (left_ == 0) throw Error(to_text("a tensor of ", bytes_, " bytes is given more after its last"));
         entry_->write(at, bytes);
+        if (payload_.file->world().is_shared()) return;
         if (left_.fetch_sub(bytes.size()) == bytes.size()) complete();
     }
 
     FilePlace place(std::uint64_t at) const override { return {payload_.file, payload_.offset + at}; }
 
 private:
+    friend void complete_items(World& world, std::span<const std::shared_ptr<ItemWriter>> items);
+
     void complete() {
+        entry_->mark_whole();
         zip_->close();
         entry_.reset();
         zip_.reset();
@@ -74,6 +81,25 @@ private:
     std::optional<zip::Writer> zip_;
     std::optional<zip::EntryWriter> entry_;
 };
+
+/// Completes the items that all bytes have come of, of those that the ranks of a world have written together.
+inline void complete_items(World& world, std::span<const std::shared_ptr<ItemWriter>> items) {
+    std::vector<std::uint64_t> bytes, crcs;
+    for (const auto& item : items) {
+        bytes.push_back(item->entry_ ? item->entry_->received().bytes.load() : 0);
+        crcs.push_back(item->entry_ ? item->entry_->received().crc.load() : 0);
+    }
+    world.sum(bytes);
+    world.exclusive_or(crcs);
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        ItemWriter& item = *items[i];
+        if (!item.entry_) continue;  // it is empty
+        item.entry_->received().bytes = bytes[i];
+        item.entry_->received().crc = static_cast<std::uint32_t>(crcs[i]);
+        item.left_ = item.bytes_ - bytes[i];
+        if (item.left_ == 0) item.complete();
+    }
+}
 
 /// Writes a value without tensors as torch.save does, as a zip from byte `begin` of the file on. Returns its length.
 /// Throws Error when the disk refuses.

@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/pickle/format.hpp"
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/pickle/writer.hpp"
@@ -54,12 +55,15 @@ void add_records(zip::Writer& zip, const std::string& prefix, Content&& write_co
     std::uint64_t length = 0, at = 0;
     pickled([&](std::string_view piece) { length += piece.size(); });
     const zip::EntryWriter content = zip.add(prefix + "data.pkl", length);
+    content.mark_whole();
     pickled([&](std::string_view piece) {
         content.write(at, std::as_bytes(std::span(piece)));
         at += piece.size();
     });
     const auto add = [&](std::string_view name, std::string_view text) {
-        zip.add(to_text(prefix, name), text.size()).write(0, std::as_bytes(std::span(text)));
+        const zip::EntryWriter record = zip.add(to_text(prefix, name), text.size());
+        record.mark_whole();
+        record.write(0, std::as_bytes(std::span(text)));
     };
     add("version", "3\n");
     add("byteorder", "little");
@@ -74,7 +78,7 @@ void add_records(zip::Writer& zip, const std::string& prefix, Content&& write_co
 class Writer final : public TensorWriter {
 public:
     /// Creates the file; throws Error when that fails or it exists.
-    explicit Writer(const std::filesystem::path& path) : zip_(path), prefix_(path.stem().string() + "/") {
+    explicit Writer(const OutputPath& path) : zip_(path), prefix_(path.path().stem().string() + "/") {
         names_.add("");
         items_.push_back({.kind = Kind::level});
         levels_.emplace_back();

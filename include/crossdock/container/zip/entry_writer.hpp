@@ -31,6 +31,7 @@ struct PendingEntries {
         Line(std::uint64_t offset, std::uint64_t bytes) : header_offset(offset), size(bytes) {}
 
         std::uint64_t header_offset, size;
+        bool is_whole = false;  ///< every rank receives all of it
         Received received{};
     };
 
@@ -57,13 +58,28 @@ public:
     /// the entry has: a byte that is written twice is noticed by their number.
     void write(std::uint64_t at, std::span<const std::byte> bytes) const {
         if (at > line_->size || bytes.size() > line_->size - at) refuse("is given more than");
-        entries_->file->write(offset_ + at, bytes);
+        if (line_->is_whole) {
+            entries_->file->write(offset_ + at, bytes);
+            return receive(at, bytes);
+        }
+        entries_->file->for_each_own(offset_ + at, bytes, [&](std::uint64_t place, std::span<const std::byte> piece) {
+            entries_->file->write(place, piece);
+            receive(place - offset_, piece);
+        });
+    }
+
+    /// What has come here; of an entry that the ranks of a world share, what this one has received.
+    Received& received() const noexcept { return line_->received; }
+    /// Every rank is given all bytes, or knows what all have received: it need not be told.
+    void mark_whole() const noexcept { line_->is_whole = true; }
+
+private:
+    void receive(std::uint64_t at, std::span<const std::byte> bytes) const {
         line_->received.crc ^= crc32_share(crc32(bytes), line_->size - at - bytes.size());
         const std::uint64_t before = line_->received.bytes.fetch_add(bytes.size());
         if (before > line_->size - bytes.size()) refuse("is written twice: it has received more than");
     }
 
-private:
     [[noreturn, gnu::cold]] void refuse(std::string_view what) const {
         throw Error(
             to_text(entries_->file->name(), ": zip entry '", name_, "' ", what, " its ", line_->size, " bytes"));

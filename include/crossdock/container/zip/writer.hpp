@@ -9,14 +9,17 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "crossdock/container/little_endian.hpp"
 #include "crossdock/container/output_file.hpp"
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/zip/entry_writer.hpp"
 #include "crossdock/container/zip/format.hpp"
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
+#include "crossdock/core/world.hpp"
 
 namespace crossdock::zip {
 
@@ -26,7 +29,7 @@ namespace crossdock::zip {
 class Writer {
 public:
     /// Creates the file; throws Error when that fails or it exists.
-    explicit Writer(const std::filesystem::path& path) : Writer(std::make_shared<OutputFile>(path), 0) {}
+    explicit Writer(const OutputPath& path) : Writer(std::make_shared<OutputFile>(path), 0) {}
 
     /// A zip that is a part of a file, from byte `begin` on.
     Writer(std::shared_ptr<OutputFile> file, std::uint64_t begin)
@@ -51,6 +54,7 @@ public:
     }
 
 private:
+    void gather();
     static std::string end_of_directory(std::uint64_t offset, std::uint64_t bytes, std::uint64_t count);
 
     std::shared_ptr<PendingEntries> entries_;
@@ -164,7 +168,29 @@ inline std::uint64_t Writer::length() const {
     return end_ + directory_bytes_ + end_of_directory(end_, directory_bytes_, entries_->lines.size()).size();
 }
 
+/// Adds up what the ranks have received.
+inline void Writer::gather() {
+    World& world = entries_->file->world();
+    if (!world.is_shared()) return;
+    std::vector<std::uint64_t> bytes, crcs;
+    for (const PendingEntries::Line& line : entries_->lines) {
+        if (line.is_whole) continue;
+        bytes.push_back(line.received.bytes);
+        crcs.push_back(line.received.crc);
+    }
+    if (bytes.empty()) return;
+    world.sum(bytes);
+    world.exclusive_or(crcs);
+    std::size_t next = 0;
+    for (PendingEntries::Line& line : entries_->lines) {
+        if (line.is_whole) continue;
+        line.received.bytes = bytes[next];
+        line.received.crc = static_cast<std::uint32_t>(crcs[next++]);
+    }
+}
+
 inline void Writer::close() {
+    gather();
     constexpr std::size_t piece = std::size_t{1}
                                   << 18;  // of the directory, which has a line for each of a million entries
     std::string local, directory;

@@ -128,11 +128,9 @@ inline std::pair<TensorTable, Notices> hub_target(const Family& family, const La
 inline std::vector<std::unique_ptr<TensorWriter>> open_hub_writers(const TargetFiles& files) {
     const std::size_t capacity = files.header_capacity;
     std::vector<std::unique_ptr<TensorWriter>> writers;
-    writers.push_back(
-        std::make_unique<sharded::Writer>(files.directory, sharded::safetensors_names, files.max_shard_bytes,
-                                          [capacity](const std::filesystem::path& path) {
-                                              return std::make_unique<safetensors::Writer>(path, capacity);
-                                          }));
+    writers.push_back(std::make_unique<sharded::Writer>(
+        files.directory, sharded::safetensors_names, files.max_shard_bytes,
+        [capacity](const OutputPath& path) { return std::make_unique<safetensors::Writer>(path, capacity); }));
     return writers;
 }
 
