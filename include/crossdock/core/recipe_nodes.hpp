@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/cast_elements.hpp"
 #include "crossdock/core/error.hpp"
-#include "crossdock/core/float_formats.hpp"
 #include "crossdock/core/tensor.hpp"
 #include "crossdock/core/transpose_block.hpp"
 
