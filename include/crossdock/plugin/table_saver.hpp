@@ -172,7 +172,7 @@ private:
 
     template <class M>
     void save(M message) {
-        const LayerPlace place = in_context(to_text("message '", message_name(message), "'"),
+        const LayerPlace place = in_context([&] { return to_text("message '", message_name(message), "'"); },
                                             [&] { return place_of(key_of(message), target_, stages_.size()); });
         for (const auto& field : tensor_fields<M>)
             if (auto& tensor = message.*field.tensor; tensor && field.vocabulary)

@@ -66,7 +66,7 @@ private:
     /// A value that others refer to is written once and then called by its number in the memo.
     void shared(const std::shared_ptr<Node>& node) {
         if (memo_.contains(node.get())) return known(*node);
-        std::visit([&](const auto& content) { write_node(content, node); }, node->content);
+        node->visit([&](const auto& content) { write_node(content, node); });
     }
 
     void known(const Node& node) {

@@ -10,8 +10,10 @@
 
 namespace crossdock::zip {
 
-/// The checksum that zip files use: polynomial 0x04C11DB7, bits reflected.
-inline std::uint32_t crc32(std::span<const std::byte> bytes) { return libdeflate_crc32(0, bytes.data(), bytes.size()); }
+/// The checksum that zip files use: polynomial 0x04C11DB7, bits reflected. `before` is that of what comes before.
+inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t before = 0) {
+    return libdeflate_crc32(before, bytes.data(), bytes.size());
+}
 
 namespace detail {
 
