@@ -304,7 +304,7 @@ TEST_CASE("pickle reader lets a shortcut say what a call stands for", "[containe
     const std::string bytes(
         "cm\nf\n(K\x01(K\x02tK\x03tRq\x05"
         "h\x05\x86.",
-        24);
+        22);
     Cursor cursor(memory_source(bytes), 0, bytes.size());
     std::string seen;
     const auto shortcut = [&](const Object& call) -> std::optional<Tensor> {
