@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "crossdock/container/tensor_writer.hpp"
-#include "crossdock/core/float_formats.hpp"
+#include "crossdock/core/cast_elements.hpp"
 #include "crossdock/core/tensor.hpp"
 
 namespace crossdock::detail {
