@@ -25,7 +25,7 @@ public:
           layers_(pipeline.layers()),
           common_(std::move(common)) {}
 
-    TargetCheckpoint open(const std::filesystem::path& folder) override {
+    TargetCheckpoint open(const OutputPath& folder) override {
         TargetCheckpoint target;
         target.first.prefix = pipeline_.chunk_prefix(0);
         target.last.prefix = pipeline_.chunk_prefix(pipeline_.chunks() - 1);
@@ -33,7 +33,7 @@ public:
         writers_.resize(pipeline_.stages());
         for (std::uint64_t stage = 0; stage < pipeline_.stages(); ++stage)
             for (std::uint64_t rank = 0; rank < ranks_; ++rank) {
-                auto writer = open_rank(folder / rank_folder(rank, stage, pipeline_.stages()));
+                auto writer = open_rank(folder.in_turn(stage) / rank_folder(rank, stage, pipeline_.stages()));
                 writers_[stage].push_back(writer.get());
                 target.writers[{.pipeline = stage, .tensor = rank}] = std::move(writer);
             }
@@ -48,8 +48,8 @@ public:
     }
 
 private:
-    std::unique_ptr<torch::Writer> open_rank(const std::filesystem::path& folder) const {
-        std::filesystem::create_directories(folder);
+    std::unique_ptr<torch::Writer> open_rank(const OutputPath& folder) const {
+        std::filesystem::create_directories(folder.path());
         auto writer = std::make_unique<torch::Writer>(folder / "model_optim_rng.pt");
         writer->put("args", common_.args);
         writer->put("checkpoint_version", common_.checkpoint_version);
