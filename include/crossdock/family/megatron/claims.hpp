@@ -65,6 +65,10 @@ inline bool no_qk_norms_if_false(const Json& value, const Json&, const ModelHead
     return !is_false(value) || !h.attention.qk_norm;
 }
 
+inline bool as_many_experts(const Json& value, const Json&, const ModelHeader& h) {
+    return is_off(value) == !has_experts(h.mlp) && (is_off(value) || value == Json(h.mlp.experts.num_experts));
+}
+
 inline bool layer_norm_unless_rms(const Json& value, const Json&, const ModelHeader& h) {
     return !is_text(value, {"RMSNorm"}) || h.norm != NormKind::layer;
 }
@@ -106,7 +110,8 @@ inline std::vector<Claim> megatron_core_claims() {
     namespace claim = detail::claim;
     return join_lists(megatron_nvidia_claims(),
                       {{"qk_layernorm", claim::qk_norms_if_true, "no norms of queries and keys"},
-                       {"qk_layernorm", claim::no_qk_norms_if_false, "norms of queries and keys"}});
+                       {"qk_layernorm", claim::no_qk_norms_if_false, "norms of queries and keys"},
+                       {"num_experts", claim::as_many_experts, "another number of experts"}});
 }
 
 }  // namespace crossdock

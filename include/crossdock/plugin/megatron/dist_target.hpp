@@ -37,6 +37,14 @@ struct RankShare {
     std::uint64_t fields = 1;
 };
 
+/// Along which axis of a stored tensor the ranks that it is written for have parts. An expert's lacks the axis on which
+/// the message has all of them.
+inline std::optional<std::size_t> shared_axis(const Cuts& cuts, std::string_view pattern) {
+    if (!numbers_elements(pattern)) return cuts.of(Group::tensor).axis;
+    const auto axis = cuts.of(Group::expert_tensor).axis;
+    return axis ? std::optional(*axis - 1) : std::nullopt;
+}
+
 /// By the names in the distributed checkpoint, what a model of this header stores.
 inline std::unordered_map<std::string, RankShare> rank_shares(const TensorTable& table, const ModelHeader& header) {
     std::unordered_map<std::string, RankShare> shares;
@@ -45,7 +53,7 @@ inline std::unordered_map<std::string, RankShare> rank_shares(const TensorTable&
             if (blank_fields(row, header, 0).empty()) continue;
             const std::uint64_t fields = row.names.size() == 1 ? row.fields.size() : 1;
             for (const std::string& pattern : row.names)
-                shares[dist_name(stored_name(pattern, 0)).name] = {row.cuts.of(Group::tensor).axis, fields};
+                shares[dist_name(stored_name(pattern, 0)).name] = {shared_axis(row.cuts, pattern), fields};
         }
     });
     return shares;
@@ -67,7 +75,7 @@ inline std::uint64_t weight_bytes(const TensorTable& table, const ModelHeader& h
 class DistRank final : public TensorWriter {
 public:
     struct Grid {
-        std::uint64_t ranks, layers;
+        std::uint64_t ranks, layers, experts;
         std::unordered_map<std::string, RankShare> shares;
     };
 
@@ -107,11 +115,14 @@ private:
             offsets[0] += field * whole[0];
             whole[0] *= share.fields;
         }
-        if (name.layer) {
+        const auto stack = [&](const std::optional<std::uint64_t>& index, std::uint64_t count) {
+            if (!index) return;
             sizes.insert(sizes.begin(), 1);
-            whole.insert(whole.begin(), grid_.layers);
-            offsets.insert(offsets.begin(), *name.layer);
-        }
+            whole.insert(whole.begin(), count);
+            offsets.insert(offsets.begin(), *index);
+        };
+        stack(name.expert, grid_.experts);
+        stack(name.layer, grid_.layers);
         return files_.add_chunk(name.name, dtype, Shape(std::move(whole)), std::move(offsets), Shape(std::move(sizes)));
     }
 
@@ -126,7 +137,8 @@ class DistTarget final : public IterationFiles {
 public:
     DistTarget(const MegatronDialect& dialect, const ModelHeader& header, std::uint64_t ranks, std::uint64_t files,
                SavedState common)
-        : grid_{ranks, header.num_layers, rank_shares(dialect.table, header)},
+        : grid_{ranks, header.num_layers, header.mlp.experts.num_experts, rank_shares(dialect.table, header)},
+          header_(header),
           placeholders_(megatron_core_te(is_bert(header)).layer_placeholders),
           file_count_(files),
           common_(std::move(common)) {}
@@ -137,7 +149,7 @@ public:
         TargetCheckpoint target;
         for (std::uint64_t layer = 0; layer < grid_.layers; ++layer) target.layers.push_back({0, {.layer = layer}});
         for (std::uint64_t rank = 0; rank < grid_.ranks; ++rank)
-            target.writers[{.tensor = rank}] = std::make_unique<DistRank>(*files_, grid_, rank);
+            target.writers[{.tensor = rank, .expert_tensor = rank}] = std::make_unique<DistRank>(*files_, grid_, rank);
         return target;
     }
 
@@ -156,9 +168,13 @@ private:
     void add_placeholders() {
         const pickle::Value none = pickle::List{{pickle::Value()}};
         for (std::uint64_t layer = 0; layer < grid_.layers; ++layer)
-            for (const std::string& pattern : placeholders_)
-                files_->put(to_text(dist_name(stored_name(pattern, layer)).name, "/shard_", layer, '_', grid_.layers),
+            for (const std::string& pattern : placeholders_of(placeholders_, header_, layer, grid_.experts)) {
+                const DistName name = dist_name(stored_name(pattern, layer));
+                files_->put(name.expert ? to_text(name.name, "/shard_", layer, '.', *name.expert, '_', grid_.layers,
+                                                  '.', grid_.experts)
+                                        : to_text(name.name, "/shard_", layer, '_', grid_.layers),
                             none);
+            }
     }
 
     /// What Megatron-Core saves beside the shards. content_metadata says how the tensors are named.
@@ -173,7 +189,8 @@ private:
     }
 
     DistRank::Grid grid_;
-    std::vector<std::string> placeholders_;
+    ModelHeader header_;
+    std::vector<LayerPlaceholder> placeholders_;
     std::uint64_t file_count_;
     SavedState common_;
     std::filesystem::path folder_;
