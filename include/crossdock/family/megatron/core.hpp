@@ -174,6 +174,7 @@ inline MegatronDialect core_te(ExpertLayout layout) {
                     "decoder.layers.{}.mlp.linear_fc1.layer_norm_", "decoder.layers.{}.pre_mlp_layernorm."},
                    layout),
         "transformer_engine");
+    dialect.expert_layout = layout;
     dialect.layer_placeholders = core_placeholders(layout);
     dialect.marks.name_parts = {"linear_qkv.layer_norm_weight"};
     return dialect;

@@ -218,6 +218,7 @@ inline ConfigTable megatron_core_args(std::string_view transformer_impl) {
     return join_lists(
         detail::megatron_nvidia_args(transformer_impl, true), detail::megatron_expert_args(),
         ConfigTable{entry_or({"rotary_interleaved"}, field::rotary_interleaved, false),
+                    fixed("multi_latent_attention", false),
                     written("qk_layernorm", [](const ModelHeader& h) { return Json(h.attention.qk_norm); })});
 }
 

@@ -82,8 +82,8 @@ protected:
     TargetCheckpoint open(const std::filesystem::path& directory) override {
         detail::SavedState common{detail::namespace_of_kept(target_args()), detail::plain_of_json(iteration_value())};
         if (torch_dist_)
-            files_ =
-                std::make_unique<detail::DistTarget>(*dialect_, header_, grid_.tensor, file_count(), std::move(common));
+            files_ = std::make_unique<detail::DistTarget>(*dialect_, header_, grid_.tensor, file_count(),
+                                                          asked_.keeps_norms.value_or(false), std::move(common));
         else
             files_ = std::make_unique<detail::RankTarget>(*dialect_, header_, grid_, pipeline_, std::move(common));
         const std::filesystem::path folder = directory / iteration_.directory();
@@ -96,6 +96,10 @@ protected:
         if (asked_.bridge) detail::write_bridge_files(directory, iteration_, header_, grid_.tensor, pipeline_.stages());
         write_text(directory / detail::tracker_name, iteration_.text());
         write_sidecar(directory, header_, flags_);
+        if (torch_dist_ && has_experts(header_.mlp) && !asked_.keeps_norms)
+            notice(
+                "the norms in front of experts are named as Megatron-Core's own layers name them; for Transformer "
+                "Engine's give the option transformer_impl transformer_engine");
         if (torch_dist_)
             notice(
                 "there is neither optimizer nor random state: give Megatron --no-load-optim --no-load-rng, or "
@@ -115,6 +119,9 @@ private:
         const bool with_experts = has_experts(header_.mlp) && !torch_dist_;
         grid_.expert = with_experts ? size(asked_.expert_parallel_size, previous.previous_expert_parallel_size) : 1;
         grid_.expert_tensor = with_experts ? asked_.expert_tensor_parallel_size.value_or(grid_.tensor) : grid_.tensor;
+        if (!has_experts(header_.mlp) && asked_.expert_parallel_size.value_or(1) != 1)
+            throw UsageError(to_text("target_expert_parallel_size is ", *asked_.expert_parallel_size,
+                                     ", and the model has no experts; leave the option out"));
         if (grid_.tensor == 0 || grid_.pipeline == 0 || grid_.expert == 0 || grid_.expert_tensor == 0)
             throw UsageError("parallel sizes are at least 1");
     }
@@ -199,16 +206,23 @@ private:
         args["num_layers_per_virtual_pipeline_stage"] = has_chunks ? Json(pipeline_.layers_per_chunk()) : Json(nullptr);
         args["decoder_first_pipeline_num_layers"] = detail::or_null(asked_.layers_in_first_stage);
         args["decoder_last_pipeline_num_layers"] = detail::or_null(asked_.layers_in_last_stage);
-        if (has_experts(header_.mlp)) {
-            args["expert_model_parallel_size"] = grid_.expert;
-            args["expert_tensor_parallel_size"] = grid_.expert_tensor;
-            args["sequence_parallel"] = grid_.tensor > 1;  // Megatron insists
-            args["moe_grouped_gemm"] = dialect_->expert_layout != ExpertLayout::sequential;
-            args["moe_use_legacy_grouped_gemm"] = dialect_->expert_layout == ExpertLayout::grouped;
-        }
+        if (dialect_->code == MegatronCode::core) add_expert_args(args);
         args["iteration"] = iteration_value();
         if (torch_dist_) args["ckpt_format"] = "torch_dist";
         return args;
+    }
+
+    void add_expert_args(Json& args) const {
+        const bool with_experts = has_experts(header_.mlp);
+        args["expert_model_parallel_size"] = grid_.expert;
+        args["expert_tensor_parallel_size"] = grid_.expert_tensor;
+        args["moe_grouped_gemm"] = with_experts && dialect_->expert_layout != ExpertLayout::sequential;
+        args["moe_use_legacy_grouped_gemm"] = with_experts && dialect_->expert_layout == ExpertLayout::grouped;
+        if (!with_experts) return;
+        args["sequence_parallel"] = grid_.tensor > 1;  // Megatron insists
+        Json& frequency = args["moe_layer_freq"];
+        if (frequency.is_object() && frequency.contains("tuple"))  // Megatron takes a list for it
+            frequency = Json(frequency.at("tuple"));
     }
 
     detail::MegatronTarget asked_;
@@ -258,7 +272,7 @@ public:
         : MegatronSaverBase(options),
           is_local_(options.transformer_impl == "local"),
           asked_layout_(expert_layout_called(options.expert_layout)) {
-        if (!is_local_ && options.transformer_impl != "transformer_engine")
+        if (!is_local_ && !options.transformer_impl.empty() && options.transformer_impl != "transformer_engine")
             throw UsageError(
                 to_text("transformer_impl is '", options.transformer_impl, "', expected transformer_engine or local"));
         if (options.num_files == 0U) throw UsageError("num_files is 0, expected at least 1");

@@ -44,7 +44,7 @@ struct MegatronCoreSaverOptions {
     std::string iteration{};                                            ///< a number or release; empty: the source's
     std::optional<std::uint64_t> num_layers_in_first_pipeline_stage{};  ///< the others share the rest evenly
     std::optional<std::uint64_t> num_layers_in_last_pipeline_stage{};
-    std::string transformer_impl = "transformer_engine";  ///< whose names: transformer_engine or local
+    std::string transformer_impl{};  ///< whose names: transformer_engine or local; empty: transformer_engine
     std::string ckpt_format{};  ///< torch_dist or torch; empty: the source's if it is Megatron-Core, else by the sizes
     std::optional<std::uint64_t> num_files{};  ///< of a torch_dist checkpoint
     bool bridge = false;                       ///< add what Megatron-Bridge reads beside a torch_dist checkpoint

@@ -25,6 +25,8 @@ struct MegatronTarget {
     std::string ckpt_format = "torch";
     std::optional<std::uint64_t> num_files{};
     bool bridge = false;
+    /// Of torch_dist: norms in front of experts keep names of their own, as with Transformer Engine; none: nobody said.
+    std::optional<bool> keeps_norms{};
 
     bool has_sizes() const {
         return tensor_parallel_size || pipeline_parallel_size || virtual_pipeline_parallel_size ||
@@ -45,6 +47,7 @@ MegatronTarget megatron_target(const Options& options) {
         target.expert_parallel_size = options.target_expert_parallel_size;
         target.expert_tensor_parallel_size = options.target_expert_tensor_parallel_size;
         target.ckpt_format = options.ckpt_format;
+        if (!options.transformer_impl.empty()) target.keeps_norms = options.transformer_impl == "transformer_engine";
         target.num_files = options.num_files;
         target.bridge = options.bridge;
     }
