@@ -91,9 +91,14 @@ inline void require_all_ranks(const MegatronFiles& files, const MegatronContent&
     const auto is_there = [&](const RankCoordinates& at) {
         return at.pipeline < content.grid.pipeline && at.tensor < content.grid.tensor;
     };
-    throw Error(to_text(files.directory.string(), ": ", missing_ranks(stated, is_there),
-                        "; args say tensor_model_parallel_size ", stated.tensor, " and pipeline_model_parallel_size ",
-                        stated.pipeline));
+    const bool leaves_out =
+        stated_size(args, "num_experts") > 0 && stated.tensor > stated.expert * stated.expert_tensor;
+    throw Error(to_text(
+        files.directory.string(), ": ", missing_ranks(stated, is_there), "; args say tensor_model_parallel_size ",
+        stated.tensor, " and pipeline_model_parallel_size ", stated.pipeline,
+        leaves_out ? "; Megatron-Core before 0.18 does not save tensor-parallel ranks beyond those that "
+                     "share the experts: save it with a larger expert_tensor_parallel_size"
+                   : ""));
 }
 
 }  // namespace crossdock::detail
