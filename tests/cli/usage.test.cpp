@@ -67,8 +67,9 @@ TEST_CASE("the help of convert shows its own options and those of all plugins", 
     const std::string help = crossdock_program({"convert", "--help"}).out;
     for (const std::string option :
          {"--model_type T ", "--loader NAME ", "--saver NAME ", "--load_dir DIR ", "--save_dir DIR ",
-          "--max_queue_size N ", "--no_checking ", "--bf16 ", "--dtype f32|bf16|f16 ", "--threads N ", "--quiet ",
-          "--load_iters N ", "--true_vocab_size N ", "--target_tensor_parallel_size N", "--dialect llm|lm "})
+          "--max_queue_size N ", "--no_checking ", "--bf16 ", "--dtype f32|bf16|f16 ", "--threads N ", "--memory MIB ",
+          "--quiet ", "--load_iters N ", "--true_vocab_size N ", "--target_tensor_parallel_size N",
+          "--dialect llm|lm "})
         CHECK_THAT(help, ContainsSubstring(option));
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -14,8 +15,10 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/output_file.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "support/catch.hpp"
+#include "support/temporary_directory.hpp"
 
 using namespace crossdock;
 
@@ -30,9 +33,11 @@ public:
         const std::lock_guard lock(mutex_);
         std::ranges::copy(bytes, bytes_.begin() + static_cast<std::ptrdiff_t>(at));
         for (std::size_t i = 0; i < bytes.size(); ++i) ++times_[at + i];
+        smallest_ = std::min(smallest_, bytes.size());
     }
 
     const std::vector<std::byte>& bytes() const { return bytes_; }
+    std::size_t smallest_write() const { return smallest_; }
     bool is_written_once() const {
         return std::ranges::all_of(times_, [](std::uint8_t times) { return times == 1; });
     }
@@ -41,6 +46,7 @@ private:
     std::mutex mutex_;
     std::vector<std::byte> bytes_;
     std::vector<std::uint8_t> times_;
+    std::size_t smallest_ = std::size_t(-1);
 };
 
 /// A place on a full disk.
@@ -49,7 +55,7 @@ public:
     void write(std::uint64_t, std::span<const std::byte>) override { throw Error("disk: is full"); }
 };
 
-/// Counts what is read of it, and notes reads that go back.
+/// Counts what is read of it, and notes reads that go back. Like a file, it keeps nothing in memory.
 class CountingSource final : public Source {
 public:
     explicit CountingSource(std::uint64_t size) : size_(size) {}
@@ -57,9 +63,11 @@ public:
     using Source::read;
     const std::string& name() const noexcept override { return name_; }
     std::uint64_t size() const noexcept override { return size_; }
+    bool keeps_memory() const noexcept override { return false; }
 
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
         if (offset < next_) ++backward_;
+        ++reads_;
         for (const iovec& buffer : buffers) {
             auto* out = static_cast<std::uint8_t*>(buffer.iov_base);
             for (std::size_t i = 0; i < buffer.iov_len; ++i) out[i] = value(offset + i);
@@ -72,13 +80,20 @@ public:
     static std::uint8_t value(std::uint64_t at) { return static_cast<std::uint8_t>(at * 31 + at / 509); }
 
     std::uint64_t bytes_read() const { return read_; }
+    std::uint64_t reads() const { return reads_; }
     std::uint64_t reads_backward() const { return backward_; }
 
 private:
     std::string name_ = "counted";
     std::uint64_t size_;
-    mutable std::atomic<std::uint64_t> read_ = 0, next_ = 0, backward_ = 0;
+    mutable std::atomic<std::uint64_t> read_ = 0, reads_ = 0, next_ = 0, backward_ = 0;
 };
+
+/// Tensors that keep their bytes in memory; few of them wait at a time.
+Tensor tensor_in_memory(std::uint64_t bytes) {
+    const auto memory = std::make_shared<std::vector<std::byte>>(bytes, std::byte{7});
+    return region(std::make_shared<MemorySource>(*memory, memory), 0, DType::u8, Shape{bytes});
+}
 
 Tensor tensor_of(DType dtype, Shape shape) {
     const std::uint64_t bytes = shape.element_count() * item_size(dtype);
@@ -154,6 +169,118 @@ TEST_CASE("transfer pool evaluates casts and transpositions", "[container][trans
     for (const Moved& one : all) one.check();
 }
 
+TEST_CASE("transfer pool writes tensors that are cut by rows in whole bands", "[container][transfer]") {
+    const auto source = std::make_shared<CountingSource>(4096 * 1024 * 2);
+    const Tensor whole = region(source, 0, DType::bf16, Shape{4096, 1024});
+    std::vector<Moved> shards;
+    for (std::uint64_t rank = 0; rank < 8; ++rank) shards.emplace_back(slice(whole, 0, rank * 512, rank * 512 + 512));
+    {
+        TransferPool pool(2);
+        pool.submit({shards.begin(), shards.end()});
+        pool.wait();
+    }
+    CHECK(source->reads() == 8);
+    for (const Moved& shard : shards) {
+        CHECK(shard.slot->smallest_write() == shard.tensor.byte_count());
+        shard.check();
+    }
+}
+
+TEST_CASE("transfer pool takes larger bands of what would be moved in small pieces", "[container][transfer]") {
+    const auto source = std::make_shared<CountingSource>(4096 * 1024 * 2);
+    const Tensor whole = region(source, 0, DType::bf16, Shape{4096, 1024});
+    std::vector<Moved> moved;
+    SECTION("shards of columns") {
+        for (std::uint64_t rank = 0; rank < 16; ++rank) moved.emplace_back(slice(whole, 1, rank * 64, rank * 64 + 64));
+    }
+    SECTION("a transposed tensor") { moved.emplace_back(transpose(whole)); }
+    {
+        TransferPool pool(2);
+        pool.submit({moved.begin(), moved.end()});
+        pool.wait();
+    }
+    CHECK(source->bytes_read() == whole.byte_count());
+    CHECK(source->reads() <= 64);
+    for (const Moved& one : moved) {
+        CHECK(one.slot->smallest_write() >= 256 << 10);
+        one.check();
+    }
+}
+
+TEST_CASE("transfer pool joins the reads of small tensors", "[container][transfer]") {
+    const std::uint64_t count = 3000, bytes = 50;
+    const auto source = std::make_shared<CountingSource>(count * bytes);
+    std::vector<Moved> all;
+    for (std::uint64_t i = 0; i < count; ++i) all.emplace_back(region(source, i * bytes, DType::u8, Shape{bytes}));
+    {
+        TransferPool pool(2);
+        for (const Moved& one : all) pool.submit({one});
+        pool.wait();
+    }
+    CHECK(source->reads() < 20);
+    for (const Moved& one : all) one.check();
+}
+
+TEST_CASE("transfer pool lets one thread at a time write to a file, and others to other files",
+          "[container][transfer]") {
+    /// Its first write waits until that of the other file has begun.
+    struct File {
+        explicit File(const std::filesystem::path& path) : output(path) {}
+        OutputFile output;
+        std::atomic<int> writers = 0, most_writers = 0;
+        std::atomic<bool> has_begun = false;
+    };
+    class FileSlot final : public TensorSlot {
+    public:
+        FileSlot(File& own, const File& other) : own_(own), other_(other) {}
+        void write(std::uint64_t, std::span<const std::byte>) override {
+            own_.most_writers = std::max<int>(own_.most_writers, ++own_.writers);
+            own_.has_begun = true;
+            own_.has_begun.notify_all();
+            other_.has_begun.wait(false);
+            --own_.writers;
+        }
+        FilePlace place(std::uint64_t at) const override { return {&own_.output, at}; }
+
+    private:
+        File& own_;
+        const File& other_;
+    };
+    const test::TemporaryDirectory directory;
+    File a(directory / "a"), b(directory / "b");
+    TransferPool pool(4);
+    const Tensor tensor = tensor_of(DType::u8, Shape{20'000'000});
+    pool.submit({{tensor, std::make_shared<FileSlot>(a, b), "a"}});
+    pool.submit({{tensor, std::make_shared<FileSlot>(b, a), "b"}});
+    pool.wait();
+    CHECK(a.most_writers == 1);
+    CHECK(b.most_writers == 1);
+}
+
+TEST_CASE("transfer pool refuses too little memory and says how much would do", "[container][transfer]") {
+    const std::uint64_t mebibyte = 1 << 20;
+    CHECK_THROWS_WITH(
+        TransferPool(8, {}, {}, 10 * mebibyte),
+        "memory 10 MiB is too little for 8 threads; give the option memory at least 18 MiB, or the option "
+        "threads a smaller number");
+    CHECK_THROWS_WITH(TransferPool(1, {}, {}, 1),
+                      "memory 1 MiB is too little for 1 thread; give the option memory at least 17 MiB");
+    TransferPool(8, {}, {}, 18 * mebibyte).wait();
+
+    const Moved tall(transpose(tensor_of(DType::f32, Shape{1'900'000, 2})));  // both columns must be read for one
+
+    TransferPool little(2, {}, {}, 20 * mebibyte);
+    const std::string refusal =
+        "tensor 'moved': moving a part of it takes 16 MiB of memory, 2 threads have 20 MiB; give the option memory at "
+        "least 47 MiB, or the option threads a smaller number";
+    CHECK_THROWS_WITH(little.submit({tall}), refusal);
+    CHECK_THROWS_WITH(little.wait(), refusal);
+    TransferPool enough(2, {}, {}, 47 * mebibyte);
+    enough.submit({tall});
+    enough.wait();
+    tall.check();
+}
+
 TEST_CASE("transfer pool can be filled again after waiting", "[container][transfer]") {
     TransferPool pool(2);
     pool.wait();
@@ -167,7 +294,7 @@ TEST_CASE("transfer pool can be filled again after waiting", "[container][transf
 
 TEST_CASE("transfer pool takes more groups than it keeps pending", "[container][transfer]") {
     std::vector<Moved> all;
-    for (std::uint64_t i = 0; i < 500; ++i) all.emplace_back(tensor_of(DType::u8, Shape{1 + i * 37}));
+    for (std::uint64_t i = 0; i < 500; ++i) all.emplace_back(tensor_in_memory(1 + i * 37));
     TransferPool pool(2);
     for (const Moved& one : all) pool.submit({one});
     pool.wait();
@@ -199,14 +326,13 @@ TEST_CASE("transfer pool hands on the error of a source, with the tensors' names
     one.submit({{tensor, slot, "a"}});
     CHECK_THROWS_WITH(one.wait(), "tensor 'a': broken: shrank");
     two.submit({{tensor, slot, "a"}, {tensor, slot, "b"}, {tensor, slot, "c"}});
-    CHECK_THROWS_WITH(two.wait(), "tensor 'a' and 2 more: broken: shrank");
+    CHECK_THROWS_WITH(two.wait(), "tensor 'a': broken: shrank");
 }
 
 TEST_CASE("transfer pool wakes a submitter when it fails", "[container][transfer]") {
     TransferPool pool(1);
     const auto submit_all = [&] {
-        for (int i = 0; i < 1000; ++i)
-            pool.submit({{tensor_of(DType::u8, Shape{1000}), std::make_shared<FullSlot>(), "a"}});
+        for (int i = 0; i < 1000; ++i) pool.submit({{tensor_in_memory(1000), std::make_shared<FullSlot>(), "a"}});
     };
     CHECK_THROWS_WITH(submit_all(), "tensor 'a': disk: is full");
 }

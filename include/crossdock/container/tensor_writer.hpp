@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -16,11 +17,14 @@
 namespace crossdock {
 
 class OutputFile;
+class Tensor;
 
 /// A byte of a file that is being written.
 struct FilePlace {
     const OutputFile* file = nullptr;  ///< null where it is in no file, or nobody knows in which
     std::uint64_t offset = 0;
+    /// How many bytes of the tensor follow each other in the file from there on; no less than it has left where all do.
+    std::uint64_t bytes = std::numeric_limits<std::uint64_t>::max();
 };
 
 /// The place of one tensor in a file that is being written. Each byte is written once; blocks come in any order and
@@ -35,6 +39,10 @@ public:
     /// Where the byte `at` of the tensor goes. Writers of one file wait for each other in the kernel, so whoever moves
     /// tensors wants to know.
     virtual FilePlace place(std::uint64_t /*at*/) const { return {}; }
+
+    /// A tensor of the same shape that write() evaluates at the same elements, to be counted in when bands are chosen;
+    /// null where there is none.
+    virtual const Tensor* reads_beside() const { return nullptr; }
 };
 
 /// A part of another place, from its byte `begin` on.
@@ -68,7 +76,11 @@ public:
         }
     }
 
-    FilePlace place(std::uint64_t at) const override { return slots_.at(at / slot_bytes_)->place(at % slot_bytes_); }
+    FilePlace place(std::uint64_t at) const override {
+        FilePlace place = slots_.at(at / slot_bytes_)->place(at % slot_bytes_);
+        place.bytes = std::min(place.bytes, slot_bytes_ - at % slot_bytes_);
+        return place;
+    }
 
 private:
     std::vector<std::shared_ptr<TensorSlot>> slots_;

@@ -2,168 +2,50 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <new>
-#include <span>
 #include <stop_token>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "crossdock/container/transfer.hpp"
-#include "crossdock/core/checked.hpp"
+#include "crossdock/container/transfer/band_cutter.hpp"
+#include "crossdock/container/transfer/memory_budget.hpp"
+#include "crossdock/container/transfer/schedule.hpp"
 #include "crossdock/core/error.hpp"
-#include "crossdock/core/tensor.hpp"
+#include "crossdock/core/processors.hpp"
+#include "crossdock/core/read_plan.hpp"
 
 namespace crossdock {
 
-/// As many threads as are asked for; one for each processor where that is 0.
-inline std::size_t thread_count(std::size_t asked) {
-    return asked > 0 ? asked : std::max(1U, std::thread::hardware_concurrency());
+/// As many threads as are asked for. Where that is 0: as many as can run at once, and as `memory` (bytes) suffices for.
+inline std::size_t thread_count(std::size_t asked, std::uint64_t memory = usual_memory) {
+    return asked > 0 ? asked : std::min(available_processors(), detail::MemoryBudget::most_threads(memory));
 }
 
-namespace detail {
-
-/// Some transfers cut into bands: band b holds the b-th part of every tensor. Shards that were cut by columns from one
-/// source tensor thus read the same rows in the same band, and the file is read once, from start to end.
-class TransferGroup {
-public:
-    /// The bytes of a band. On tmpfs, 256 KiB to 4 MiB differed little; 1 MiB was never far from the best.
-    static constexpr std::uint64_t band_bytes = std::uint64_t{1} << 20;
-
-    explicit TransferGroup(std::vector<Transfer> transfers) : transfers_(std::move(transfers)) {
-        std::uint64_t bytes = 0;
-        for (const Transfer& transfer : transfers_)
-            bytes = checked_add(bytes, transfer.tensor.byte_count(), "tensors that are moved together");
-        bands_ = bytes / band_bytes + (bytes % band_bytes != 0);
-    }
-
-    std::uint64_t bands() const noexcept { return bands_; }
-    const std::vector<Transfer>& transfers() const noexcept { return transfers_; }
-
-    /// The elements [begin, end) of a tensor that belong to a band: whole rows where there are enough of them.
-    std::pair<std::uint64_t, std::uint64_t> range(const Tensor& tensor, std::uint64_t band) const {
-        const Shape& shape = tensor.shape();
-        const std::uint64_t row = shape.rank() < 2 ? 1 : shape[shape.rank() - 1];
-        const std::uint64_t elements = tensor.element_count();
-        const std::uint64_t unit = row > 0 && elements / row >= bands_ ? row : 1;
-        return {share(elements / unit, band) * unit, share(elements / unit, band + 1) * unit};
-    }
-
-private:
-    /// The first of `units` that belongs to a band; what does not divide evenly goes to the first bands.
-    std::uint64_t share(std::uint64_t units, std::uint64_t band) const {
-        return units / bands_ * band + std::min(units % bands_, band);
-    }
-
-    std::vector<Transfer> transfers_;
-    std::uint64_t bands_ = 0;
-};
-
-/// Moves bands; keeps its memory from one band to the next.
-class BandMover {
-public:
-    /// Returns the number of bytes moved.
-    std::uint64_t move(const TransferGroup& group, std::uint64_t band) {
-        plan(group, band);
-        in_context(source_place(group), [&] { reads_.execute(); });
-        // Neighbouring bands begin with different tensors, so that their threads seldom wait for the same file.
-        for (std::size_t i = 0; i < blocks_.size(); ++i) write(blocks_[(band + i) % blocks_.size()]);
-        return bytes_;
-    }
-
-private:
-    struct Block {
-        const Transfer* transfer;
-        std::uint64_t at;  ///< from the start of the tensor
-        std::span<std::byte> bytes;
-    };
-
-    static constexpr std::size_t alignment = 4096;  // whole pages move fastest between kernel and user
-
-    struct Free {
-        void operator()(std::byte* memory) const { ::operator delete(memory, std::align_val_t(alignment)); }
-    };
-
-    void plan(const TransferGroup& group, std::uint64_t band) {
-        lay_out(group, band);
-        for (const Block& block : blocks_) {
-            const Tensor& tensor = block.transfer->tensor;
-            const std::size_t item = item_size(tensor.dtype());
-            tensor.plan(block.at / item, block.bytes.size() / item, block.bytes.data(), reads_);
-        }
-    }
-
-    static void write(const Block& block) {
-        in_context(to_text("tensor '", block.transfer->name, "'"),
-                   [&] { block.transfer->slot->write(block.at, block.bytes); });
-    }
-
-    /// Gives each tensor's part of the band its place in the memory.
-    void lay_out(const TransferGroup& group, std::uint64_t band) {
-        blocks_.clear();
-        bytes_ = 0;
-        std::size_t needed = 0;
-        for (const Transfer& transfer : group.transfers()) {
-            const auto [begin, end] = group.range(transfer.tensor, band);
-            const std::size_t item = item_size(transfer.tensor.dtype()), bytes = (end - begin) * item;
-            if (bytes == 0) continue;
-            blocks_.push_back({&transfer, begin * item, {static_cast<std::byte*>(nullptr), bytes}});
-            bytes_ += bytes;
-            needed += (bytes + alignment - 1) / alignment * alignment;
-        }
-        reserve(needed);
-        std::byte* next = memory_.get();
-        for (Block& block : blocks_) {
-            block.bytes = {next, block.bytes.size()};
-            next += (block.bytes.size() + alignment - 1) / alignment * alignment;
-        }
-    }
-
-    void reserve(std::size_t bytes) {
-        if (bytes <= capacity_) return;
-        memory_.reset();
-        memory_.reset(static_cast<std::byte*>(::operator new(bytes, std::align_val_t(alignment))));
-        capacity_ = bytes;
-    }
-
-    /// Reads are joined, so an error about them can only name the group.
-    static std::string source_place(const TransferGroup& group) {
-        const std::size_t others = group.transfers().size() - 1;
-        const std::string first = to_text("tensor '", group.transfers().front().name, "'");
-        return others == 0 ? first : to_text(first, " and ", others, " more");
-    }
-
-    ReadPlan reads_;
-    std::vector<Block> blocks_;
-    std::uint64_t bytes_ = 0;
-    std::unique_ptr<std::byte, Free> memory_;
-    std::size_t capacity_ = 0;
-};
-
-}  // namespace detail
-
-/// Threads that evaluate tensors straight into their places. Memory: a few MiB a thread, however large the tensors;
-/// recipes that transpose or cast need as much again.
+/// Threads that evaluate tensors straight into their places. BandCutter says in which pieces, Schedule in which order
+/// and by whom; what is written depends on neither, nor on the number of threads.
 class TransferPool final : public Transfers {
 public:
     /// Hears of bytes that were moved; called from the pool's threads, one call at a time. What it throws ends the
     /// work.
     using Progress = std::function<void(std::uint64_t bytes)>;
 
-    /// Starts `threads` threads, at least one. `stop` ends the work with Cancelled, at the next band.
-    explicit TransferPool(std::size_t threads, Progress progress = {}, std::stop_token stop = {})
-        : max_pending_(4 * std::max<std::size_t>(threads, 1)),
+    /// Starts `threads` threads, at least one. `stop` ends the work with Cancelled, at the next band. `memory` is what
+    /// the process may take, in bytes; throws UsageError when it is too little for so many threads.
+    explicit TransferPool(std::size_t threads, Progress progress = {}, std::stop_token stop = {},
+                          std::uint64_t memory = usual_memory)
+        : cutter_(detail::MemoryBudget(memory, std::max<std::size_t>(threads, 1))),
           progress_(std::move(progress)),
-          stop_(std::move(stop)) {
+          stop_(std::move(stop)),
+          schedule_(std::max<std::size_t>(threads, 1)) {
         try {
             for (std::size_t i = 0; i < std::max<std::size_t>(threads, 1); ++i)
                 workers_.emplace_back([this] { work(); });
@@ -178,113 +60,171 @@ public:
     /// Drops what was not begun and waits for the rest; call wait() first to have it all.
     ~TransferPool() override { leave(); }
 
-    /// Moves the group's tensors band by band, all of them side by side. Waits while many groups are pending, since
-    /// recipes may own memory.
-    void submit(std::vector<Transfer> transfers) override {
-        auto group = std::make_shared<Group>(std::move(transfers));
+    /// Waits while many tensors are pending, or some that own memory. Throws Error, too, when the memory does not suffice
+    /// for one of them.
+    void submit(std::vector<Transfer> group) override {
         if (stop_.stop_requested()) throw Cancelled();
-        std::unique_lock lock(mutex_);
-        progressed_.wait(lock, [&] { return failure_ ? moving_ == 0 : pending_ < max_pending_; });
-        rethrow_failure();
-        if (group->content.bands() == 0) return;
-        ++pending_;
-        groups_.push_back(std::move(group));
-        lock.unlock();
-        work_changed_.notify_all();
+        try {
+            const bool keeps_memory = cutter_.keeps_memory(group);
+            for (detail::Bands& bands : cutter_.cut(std::move(group), keeps_memory))
+                add(std::move(bands), keeps_memory);
+        } catch (...) {
+            fail(std::current_exception());
+        }
+        wait_for(Awaited::room);
     }
 
     void wait() override {
-        std::unique_lock lock(mutex_);
-        progressed_.wait(lock, [&] { return failure_ ? moving_ == 0 : pending_ == 0; });
-        rethrow_failure();
+        for (detail::Bands& bands : cutter_.rest()) add(std::move(bands), false);
+        wait_for(Awaited::end);
     }
 
 private:
-    struct Group {
-        explicit Group(std::vector<Transfer> transfers) : content(std::move(transfers)) {}
-
-        detail::TransferGroup content;
-        std::uint64_t claimed = 0;
-        std::uint64_t finished = 0;
-    };
-
-    struct Band {
-        std::shared_ptr<Group> group;
-        std::uint64_t number = 0;
-    };
+    using Task = detail::Schedule::Task;
+    enum class Awaited { nothing, room, end };
 
     void leave() noexcept {
         {
             const std::lock_guard lock(mutex_);
-            leaving_ = true;
+            is_leaving_ = true;
         }
         work_changed_.notify_all();
         for (std::thread& worker : workers_) worker.join();
     }
 
-    void rethrow_failure() const {
+    // ---- the thread that submits
+
+    void add(detail::Bands bands, bool keeps_memory) {
+        const std::lock_guard lock(mutex_);
+        if (failure_) return;
+        schedule_.add(std::move(bands), keeps_memory);
+        share();
+    }
+
+    void wait_for(Awaited awaited) {
+        std::unique_lock lock(mutex_);
+        if (awaited == Awaited::end || schedule_.is_full() || failure_) {
+            awaited_ = awaited;
+            progressed_.wait(lock, [&] { return has_come(awaited); });
+            awaited_ = Awaited::nothing;
+        }
         if (failure_) std::rethrow_exception(failure_);
     }
 
+    bool has_come(Awaited awaited) const {
+        if (failure_) return moving_ == 0;
+        return awaited == Awaited::room ? schedule_.has_room() : schedule_.is_empty();
+    }
+
+    // ---- the threads that move
+
     void work() {
-        detail::BandMover mover;
-        for (Band band = claim(); band.group; band = claim()) {
-            try {
-                if (stop_.stop_requested()) throw Cancelled();
-                report(mover.move(band.group->content, band.number));
-            } catch (...) {
-                fail(std::current_exception());
-                return;
-            }
-            finish(*band.group);
+        ReadPlan reads;
+        std::unique_lock lock(mutex_);
+        while (const Task task = claim(lock)) {
+            lock.unlock();
+            std::exception_ptr failure = attempt(task, reads);
+            lock.lock();
+            if (failure)
+                fail_locked(std::move(failure));
+            else if (!failure_)
+                end(task, lock);
+            --moving_;
+            if (failure_ && moving_ == 0) schedule_.clear();
+            tell_submitter();
         }
     }
 
-    /// The next band of the oldest group; none when the pool ends.
-    Band claim() {
-        std::unique_lock lock(mutex_);
-        work_changed_.wait(lock, [&] { return leaving_ || failure_ || !groups_.empty(); });
-        if (leaving_ || failure_) return {};
-        Band band{groups_.front(), groups_.front()->claimed++};
-        ++moving_;
-        if (band.group->claimed == band.group->content.bands()) groups_.pop_front();
-        return band;
+    /// The next task; waits for one. None when the pool ends.
+    Task claim(std::unique_lock<std::mutex>& lock) {
+        while (!is_leaving_ && !failure_) {
+            if (const Task task = schedule_.next()) {
+                ++moving_;
+                share();
+                return task;
+            }
+            ++sleeping_;
+            work_changed_.wait(lock, [&] { return wake_ups_ > 0 || is_leaving_ || failure_; });
+            --sleeping_;
+            if (wake_ups_ > 0) --wake_ups_;
+        }
+        return {};
     }
 
-    void finish(Group& group) {
-        const std::lock_guard lock(mutex_);
-        --moving_;
-        if (++group.finished == group.content.bands()) --pending_;
-        progressed_.notify_all();
+    std::exception_ptr attempt(const Task& task, ReadPlan& reads) noexcept {
+        try {
+            if (stop_.stop_requested()) throw Cancelled();
+            detail::Schedule::Carrier& carrier = *task.carrier;
+            if (task.part)
+                report(carrier.band.write(*task.part));
+            else
+                carrier.band.load(carrier.work->bands, carrier.number, reads);
+            return nullptr;
+        } catch (...) {
+            return std::current_exception();
+        }
+    }
+
+    void end(const Task& task, std::unique_lock<std::mutex>& lock) {
+        std::shared_ptr<detail::Schedule::Work> work = schedule_.done(task);
+        if (!work) return;
+        const std::size_t tensors = work->bands.transfers().size();
+        const bool keeps_memory = work->keeps_memory;
+        lock.unlock();
+        work.reset();
+        lock.lock();
+        schedule_.forget(tensors, keeps_memory);
+    }
+
+    /// Wakes a thread that has nothing to do, if there are such and it is worth it; that one shares in its turn.
+    void share() {
+        if (sleeping_ == wake_ups_ || !schedule_.has_enough_to_share()) return;
+        ++wake_ups_;
+        work_changed_.notify_one();
+    }
+
+    void tell_submitter() {
+        if (awaited_ == Awaited::nothing || !has_come(awaited_)) return;
+        awaited_ = Awaited::nothing;
+        progressed_.notify_one();
     }
 
     void fail(std::exception_ptr failure) {
         const std::lock_guard lock(mutex_);
-        --moving_;
-        if (!failure_) failure_ = std::move(failure);
-        groups_.clear();
-        work_changed_.notify_all();
-        progressed_.notify_all();
+        fail_locked(std::move(failure));
+        if (moving_ == 0) schedule_.clear();
     }
 
+    void fail_locked(std::exception_ptr failure) {
+        if (!failure_) failure_ = std::move(failure);
+        work_changed_.notify_all();
+    }
+
+    /// One thread reports for all that come meanwhile, so that none waits for it.
     void report(std::uint64_t bytes) {
         if (!progress_) return;
-        const std::lock_guard lock(progress_mutex_);
-        progress_(bytes);
+        unreported_ += bytes;
+        while (unreported_.fetch_add(0) > 0) {  // not a load: it must see what others added while the lock was held
+            const std::unique_lock lock(progress_mutex_, std::try_to_lock);
+            if (!lock) return;
+            if (const std::uint64_t news = unreported_.exchange(0); news > 0) progress_(news);
+        }
     }
 
-    std::size_t max_pending_;
+    detail::BandCutter cutter_;  // of the thread that submits
     Progress progress_;
     std::mutex progress_mutex_;
+    std::atomic<std::uint64_t> unreported_ = 0;
     std::stop_token stop_;
 
-    std::mutex mutex_;
+    std::mutex mutex_;  // of all that follows
     std::condition_variable work_changed_, progressed_;
-    std::deque<std::shared_ptr<Group>> groups_;  // those with unclaimed bands
-    std::size_t pending_ = 0;                    // groups with unfinished bands
-    std::size_t moving_ = 0;                     // bands at work
+    detail::Schedule schedule_;
+    std::size_t moving_ = 0;                   // tasks at work
+    std::size_t sleeping_ = 0, wake_ups_ = 0;  // threads that wait for tasks; those of them that have been called
+    Awaited awaited_ = Awaited::nothing;       // by the thread that submits
     std::exception_ptr failure_;
-    bool leaving_ = false;
+    bool is_leaving_ = false;
     std::vector<std::thread> workers_;
 };
 

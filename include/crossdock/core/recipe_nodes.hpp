@@ -9,9 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/cast_elements.hpp"
 #include "crossdock/core/error.hpp"
-#include "crossdock/core/float_formats.hpp"
 #include "crossdock/core/tensor.hpp"
+#include "crossdock/core/transpose_block.hpp"
 
 namespace crossdock::detail {
 
@@ -187,15 +188,21 @@ private:
         });
     }
 
-    /// Copies `count` elements of the turned tile, from the one at `skip` on.
+    /// Copies `count` elements of the turned tile, from the one at `skip` in its first column on: what is left of that
+    /// column, then whole columns, then the beginning of the last.
     template <std::size_t item>
     static void turn(const std::byte* tile, std::uint64_t rows, std::uint64_t width, std::uint64_t skip,
                      std::uint64_t count, std::byte* out) {
-        std::uint64_t row = skip % rows, column = skip / rows;
-        for (; count > 0; --count, out += item) {
-            std::memcpy(out, tile + (row * width + column) * item, item);
-            if (++row == rows) row = 0, ++column;
-        }
+        const auto part = [&](std::uint64_t row, std::uint64_t column, std::uint64_t height, std::uint64_t columns) {
+            const std::byte* first = tile + (row * width + column) * item;
+            transpose_block<item>({first, width * item, height, columns}, out, height * item);
+            out += height * columns * item;
+        };
+        const std::uint64_t left = std::min(count, (rows - skip) % rows), begun = left > 0;
+        const std::uint64_t whole = (count - left) / rows;
+        part(skip, 0, left, begun);
+        part(0, begun, rows, whole);
+        part(0, begun + whole, (count - left) % rows, 1);
     }
 
     RecipePtr child_;

@@ -48,6 +48,10 @@ public:
     /// In bytes.
     virtual std::uint64_t size() const noexcept = 0;
 
+    /// Whether it keeps its bytes in memory for as long as a tensor is made of it. Few such tensors wait to be moved at
+    /// a time; any number of others may.
+    virtual bool keeps_memory() const noexcept { return true; }
+
     /// Fills the buffers, one after the other, with the bytes from `offset` on; may change the buffers' descriptions.
     /// The caller has checked that the range lies inside size(). Throws Error when the bytes cannot be read.
     virtual void read(std::uint64_t offset, std::span<iovec> buffers) const = 0;
@@ -86,6 +90,7 @@ public:
     using Source::read;
     const std::string& name() const noexcept override { return name_; }
     std::uint64_t size() const noexcept override { return size_; }
+    bool keeps_memory() const noexcept override { return false; }
 
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
         while (!buffers.empty()) {
@@ -136,6 +141,7 @@ public:
     using Source::read;
     const std::string& name() const noexcept override { return name_; }
     std::uint64_t size() const noexcept override { return size_; }
+    bool keeps_memory() const noexcept override { return whole_->keeps_memory(); }
 
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
         whole_->read(offset_ + offset, buffers);
@@ -159,6 +165,7 @@ public:
     using Source::read;
     const std::string& name() const noexcept override { return name_; }
     std::uint64_t size() const noexcept override { return bytes_.size(); }
+    bool keeps_memory() const noexcept override { return owner_ != nullptr; }
 
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
         for (const iovec& buffer : buffers) {

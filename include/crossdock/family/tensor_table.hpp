@@ -123,9 +123,17 @@ inline bool numbers_elements(std::string_view pattern) { return pattern.find("{e
 /// The name that stands in the files for a layer, and for an element along axis 0 where these have names of their own.
 inline std::string stored_name(std::string_view pattern, std::uint64_t layer, std::uint64_t element = 0) {
     if (stacks_layers(pattern)) pattern.remove_suffix(4);
-    std::string name(pattern);
-    if (numbers_elements(name)) name = replaced(std::move(name), "{e}", to_text(element));
-    return replaced(std::move(name), "{}", to_text(layer));
+    std::string name;
+    name.reserve(pattern.size() + 20);  // for the digits
+    while (!pattern.empty()) {
+        const bool is_layer = pattern.starts_with("{}"), is_element = pattern.starts_with("{e}");
+        if (is_layer || is_element)
+            name += std::to_string(is_layer ? layer : element);
+        else
+            name += pattern.front();
+        pattern.remove_prefix(is_layer ? 2 : is_element ? 3 : 1);
+    }
+    return name;
 }
 
 }  // namespace crossdock

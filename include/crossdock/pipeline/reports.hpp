@@ -9,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "crossdock/container/transfer/memory_budget.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
+#include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/progress.hpp"
 #include "crossdock/plugin/storage.hpp"
 #include "crossdock/protocol/model_header.hpp"
@@ -23,9 +25,12 @@ struct ConvertOptions {
     std::size_t max_queue_size = 50;  ///< messages; these hold recipes, so the bound matters to loaders that own memory
     bool no_checking = false;         ///< does not compare the tensors with the header: presence and shape
     std::optional<DType> dtype{};     ///< casts floating tensors; each keeps its own otherwise
-    std::size_t threads = 0;          ///< that evaluate and write tensors; 0: one for each processor
-    ProgressCallback progress{};      ///< hears of each message and each written block
-    std::stop_token stop{};           ///< ends the conversion with Cancelled
+    std::size_t threads = 0;          ///< that evaluate and write tensors; 0: as many as can run at once
+    std::uint64_t memory =
+        usual_memory;             ///< bytes that it may take; larger than usual helps where tensors are transposed
+    ProgressCallback progress{};  ///< hears of each message and each written block
+    std::stop_token stop{};       ///< ends the conversion with Cancelled
+    World* world = nullptr;       ///< who else makes the same conversion, on one target; null: nobody
 };
 
 /// What a conversion did.
@@ -37,9 +42,11 @@ struct Report {
 };
 
 struct VerifyOptions {
-    std::size_t threads = 0;      ///< that read and compare; 0: one for each processor
-    ProgressCallback progress{};  ///< hears of each message and each compared block
-    std::stop_token stop{};       ///< ends the comparison with Cancelled
+    std::size_t threads = 0;              ///< that read and compare; 0: as many as can run at once
+    std::uint64_t memory = usual_memory;  ///< bytes that it may take
+    ProgressCallback progress{};          ///< hears of each message and each compared block
+    std::stop_token stop{};               ///< ends the comparison with Cancelled
+    World* world = nullptr;               ///< who else makes the same comparison; null: nobody
 };
 
 /// One thing in which two checkpoints differ; they are called A and B.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cxxopts.hpp>
 #include <memory>
 #include <string>
@@ -11,6 +12,8 @@
 #include <vector>
 
 #include "crossdock/cli/messages.hpp"
+#include "crossdock/container/transfer/memory_budget.hpp"
+#include "crossdock/core/checked.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/plugin/options.hpp"
@@ -65,6 +68,12 @@ inline std::size_t number_or(const Arguments& arguments, const std::string& name
     const auto number = in_context("--" + name, [&] { return crossdock::detail::parse_number(arguments.value(name)); });
     if (number == 0) throw UsageError(to_text("--", name, " is 0, expected at least 1"));
     return number;
+}
+
+/// The option memory, in bytes; it is given in MiB.
+inline std::uint64_t memory_asked(const Arguments& arguments) {
+    const std::uint64_t asked = number_or(arguments, "memory", usual_memory >> 20);
+    return checked_multiply(asked, std::uint64_t{1} << 20, "--memory in bytes");
 }
 
 /// "; did you mean --load_dir?", or else a command that tells more.

@@ -30,6 +30,7 @@ public:
     using Source::read;
     const std::string& name() const noexcept override { return name_; }
     std::uint64_t size() const noexcept override { return size_; }
+    bool keeps_memory() const noexcept override { return false; }
 
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
         once_.run([this] { file_.emplace(name_); });

@@ -29,7 +29,7 @@ namespace detail {
 /// PyTorch 2.13 has them, less what 2.3 does not know.
 class MetadataPickle {
 public:
-    explicit MetadataPickle(const std::filesystem::path& path) : file_(path) {}
+    explicit MetadataPickle(const OutputPath& path) : file_(path) {}
 
     void write(const Metadata& metadata) {
         op(Opcode::proto), append_little<std::uint8_t>(out_, 2);
@@ -218,7 +218,7 @@ private:
 
 /// Writes an index that every PyTorch from 2.3 on reads, and returns when it is on the disk. Throws Error when the file
 /// exists or the disk refuses.
-inline void write_metadata(const std::filesystem::path& file, const Metadata& metadata) {
+inline void write_metadata(const OutputPath& file, const Metadata& metadata) {
     detail::MetadataPickle(file).write(metadata);
 }
 

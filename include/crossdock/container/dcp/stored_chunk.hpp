@@ -46,6 +46,7 @@ public:
     using Source::read;
     const std::string& name() const noexcept override { return file_->name(); }
     std::uint64_t size() const noexcept override { return chunk_.sizes.element_count() * item_size(*item_->dtype); }
+    bool keeps_memory() const noexcept override { return file_->keeps_memory(); }
 
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
         once_.run([this] { open(); });

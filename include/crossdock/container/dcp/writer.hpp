@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +16,7 @@
 #include "crossdock/container/dcp/metadata_writer.hpp"
 #include "crossdock/container/dcp/tiling.hpp"
 #include "crossdock/container/output_file.hpp"
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/torch/item_writer.hpp"
@@ -36,7 +36,7 @@ inline constexpr std::string_view metadata_name = ".metadata";
 class Writer {
 public:
     /// Creates the files in a directory that is there. Throws Error when one exists or there are to be none.
-    Writer(std::filesystem::path directory, std::size_t files);
+    Writer(OutputPath directory, std::size_t files);
 
     /// The place of the box of `sizes` at `offsets` in the tensor `name` of shape `whole`, whose chunks may come in any
     /// order. Throws Error when a chunk before stated another dtype or shape, or when the name is a value's.
@@ -67,7 +67,7 @@ private:
     static Place take_place(File& file, std::uint64_t length);
     void require_filled() const;
 
-    std::filesystem::path directory_;
+    OutputPath directory_;
     std::vector<File> files_;
     Metadata metadata_;
     std::unordered_map<std::string, std::size_t> tensors_;  ///< their numbers in metadata_
@@ -75,7 +75,7 @@ private:
     std::vector<Item> items_;
 };
 
-inline Writer::Writer(std::filesystem::path directory, std::size_t files) : directory_(std::move(directory)) {
+inline Writer::Writer(OutputPath directory, std::size_t files) : directory_(std::move(directory)) {
     if (files == 0) fail("a distributed checkpoint has at least 1 file, 0 are asked for");
     for (std::size_t number = 0; number < files; ++number) {
         std::string name = to_text("__0_", number, ".distcp");
@@ -102,6 +102,11 @@ inline void Writer::put(const std::string& name, const pickle::Value& value) {
 }
 
 inline void Writer::finish() {
+    if (directory_.world().is_shared()) {
+        std::vector<std::shared_ptr<torch::ItemWriter>> writers;
+        for (const Item& item : items_) writers.push_back(item.writer);
+        torch::complete_items(directory_.world(), writers);
+    }
     require_filled();
     for (const TensorItem& tensor : metadata_.tensors)
         in_context(to_text(directory_.string(), ": tensor '", tensor.name, "'"), [&] { require_tiling(tensor); });

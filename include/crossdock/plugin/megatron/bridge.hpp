@@ -187,8 +187,7 @@ inline std::string bridge_run_config(const ModelHeader& header, std::uint64_t ra
 }
 
 /// Writes a TrainState: each counter is a tensor of no axes.
-inline void write_train_state(const std::filesystem::path& file, const ModelHeader& header,
-                              const Iteration& iteration) {
+inline void write_train_state(const OutputPath& file, const ModelHeader& header, const Iteration& iteration) {
     torch::Writer writer(file);
     const auto put = [&]<class T>(const std::string& name, DType dtype, T value) {
         writer.add(name, dtype, Shape{})->write(0, std::as_bytes(std::span(&value, 1)));
@@ -206,9 +205,9 @@ inline void write_train_state(const std::filesystem::path& file, const ModelHead
 }
 
 /// Writes what Megatron-Bridge reads beside the tensors of an iteration below `root`.
-inline void write_bridge_files(const std::filesystem::path& root, const Iteration& iteration, const ModelHeader& header,
+inline void write_bridge_files(const OutputPath& root, const Iteration& iteration, const ModelHeader& header,
                                std::uint64_t ranks, std::uint64_t stages) {
-    const std::filesystem::path folder = root / iteration.directory();
+    const OutputPath folder = root / iteration.directory();
     write_text(folder / "run_config.yaml", bridge_run_config(header, ranks, stages));
     write_train_state(folder / "train_state.pt", header, iteration);
     write_train_state(root / "latest_train_state.pt", header, iteration);

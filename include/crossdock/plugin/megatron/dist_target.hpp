@@ -168,8 +168,8 @@ public:
           file_count_(files),
           common_(std::move(common)) {}
 
-    TargetCheckpoint open(const std::filesystem::path& folder) override {
-        folder_ = folder;
+    TargetCheckpoint open(const OutputPath& folder) override {
+        folder_.emplace(folder);
         files_.emplace(folder, file_count_);
         TargetCheckpoint target;
         for (std::uint64_t layer = 0; layer < grid_.layers; ++layer) target.layers.push_back({0, {.layer = layer}});
@@ -183,8 +183,8 @@ public:
         add_placeholders();
         files_->finish();
         write_common();
-        write_text(folder_ / "metadata.json", R"({"sharded_backend": "torch_dist", "sharded_backend_version": 1, )"
-                                              R"("common_backend": "torch", "common_backend_version": 1})");
+        write_text(*folder_ / "metadata.json", R"({"sharded_backend": "torch_dist", "sharded_backend_version": 1, )"
+                                               R"("common_backend": "torch", "common_backend_version": 1})");
     }
 
 private:
@@ -208,7 +208,7 @@ private:
 
     /// What Megatron-Core saves beside the shards. content_metadata says how the tensors are named.
     void write_common() {
-        torch::Writer common(folder_ / "common.pt");
+        torch::Writer common(*folder_ / "common.pt");
         common.put("args", common_.args);
         common.put("checkpoint_version", common_.checkpoint_version);
         common.put("iteration", common_.iteration);
@@ -223,7 +223,7 @@ private:
     std::vector<LayerPlaceholder> placeholders_;
     std::uint64_t file_count_;
     SavedState common_;
-    std::filesystem::path folder_;
+    std::optional<OutputPath> folder_;
     std::optional<dcp::Writer> files_;
 };
 

@@ -28,7 +28,7 @@ public:
           layers_(pipeline.layers()),
           common_(std::move(common)) {}
 
-    TargetCheckpoint open(const std::filesystem::path& folder) override {
+    TargetCheckpoint open(const OutputPath& folder) override {
         TargetCheckpoint target;
         target.first.prefix = pipeline_.chunk_prefix(0);
         target.last.prefix = pipeline_.chunk_prefix(pipeline_.chunks() - 1);
@@ -36,7 +36,7 @@ public:
         writers_.resize(grid_.pipeline);
         for (std::uint64_t stage = 0; stage < grid_.pipeline; ++stage)
             for (const RankCoordinates& at : grid_.ranks_of(stage)) {
-                auto writer = open_rank(folder / rank_folder(at, grid_));
+                auto writer = open_rank(folder.in_turn(stage) / rank_folder(at, grid_));
                 writers_[stage].push_back(writer.get());
                 target.writers[at] = std::move(writer);
             }
@@ -53,8 +53,8 @@ public:
     }
 
 private:
-    std::unique_ptr<torch::Writer> open_rank(const std::filesystem::path& folder) const {
-        std::filesystem::create_directories(folder);
+    std::unique_ptr<torch::Writer> open_rank(const OutputPath& folder) const {
+        std::filesystem::create_directories(folder.path());
         auto writer = std::make_unique<torch::Writer>(folder / "model_optim_rng.pt");
         writer->put("args", common_.args);
         writer->put("checkpoint_version", common_.checkpoint_version);

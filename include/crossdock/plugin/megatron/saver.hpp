@@ -79,19 +79,19 @@ protected:
                            [&](const OtherArgument& other) { return other.name == name; });
     }
 
-    TargetCheckpoint open(const std::filesystem::path& directory) override {
+    TargetCheckpoint open(const OutputPath& directory) override {
         detail::SavedState common{detail::namespace_of_kept(target_args()), detail::plain_of_json(iteration_value())};
         if (torch_dist_)
             files_ = std::make_unique<detail::DistTarget>(*dialect_, header_, grid_.tensor, file_count(),
                                                           asked_.keeps_norms.value_or(false), std::move(common));
         else
             files_ = std::make_unique<detail::RankTarget>(*dialect_, header_, grid_, pipeline_, std::move(common));
-        const std::filesystem::path folder = directory / iteration_.directory();
-        std::filesystem::create_directories(folder);
+        const OutputPath folder = directory / iteration_.directory();
+        std::filesystem::create_directories(folder.path());
         return files_->open(folder);
     }
 
-    void close(TargetCheckpoint&, const std::filesystem::path& directory) override {
+    void close(TargetCheckpoint&, const OutputPath& directory) override {
         files_->close();
         if (asked_.bridge) detail::write_bridge_files(directory, iteration_, header_, grid_.tensor, pipeline_.stages());
         write_text(directory / detail::tracker_name, iteration_.text());

@@ -76,7 +76,7 @@ public:
     virtual ~IterationFiles() = default;
 
     /// Opens them in `folder`, which is there.
-    virtual TargetCheckpoint open(const std::filesystem::path& folder) = 0;
+    virtual TargetCheckpoint open(const OutputPath& folder) = 0;
 
     /// Adds what stands beside the tensors. All tensors are written by then.
     virtual void close() = 0;
