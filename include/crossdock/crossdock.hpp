@@ -6,6 +6,7 @@
 
 #include "crossdock/container/json.hpp"
 #include "crossdock/container/json_text.hpp"
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/safetensors/reader.hpp"
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/container/sharded/reader.hpp"
@@ -25,6 +26,7 @@
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/tensor.hpp"
 #include "crossdock/core/text.hpp"
+#include "crossdock/core/world.hpp"
 #include "crossdock/core/write_blocks.hpp"
 #include "crossdock/family/arrangement.hpp"
 #include "crossdock/family/config_table.hpp"

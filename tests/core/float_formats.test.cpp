@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossdock/core/float_formats.hpp"
 
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "crossdock/core/cast_elements.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "support/catch.hpp"
 
@@ -106,6 +108,24 @@ TEST_CASE("f32 rounds as in PyTorch at halfway, overflow, subnormals and NaN", "
     check_cast(DType::f32, in, DType::bf16, column<std::uint16_t>(cases, 16, 4));
     check_cast(DType::f32, in, DType::f16, column<std::uint16_t>(cases, 16, 6));
     check_cast(DType::f32, in, DType::f64, column<std::uint64_t>(cases, 16, 8));
+}
+
+TEST_CASE("single elements of f16 have the bits that whole arrays have", "[core][float_formats]") {
+    // Arrays are converted by the processor's own instructions where it has them, single elements never.
+    const auto from_f16 = table<std::uint32_t>("f16_to_f32.bin");
+    const auto f16_as_bf16 = table<std::uint16_t>("f16_to_bf16.bin"),
+               from_bf16 = table<std::uint16_t>("bf16_to_f16.bin");
+    std::size_t wrong = 0;
+    for (const std::uint16_t bits : every_16_bits()) {
+        wrong += std::bit_cast<std::uint32_t>(f16_to_f32(bits)) != from_f16[bits];
+        wrong += f16_to_bf16(bits) != f16_as_bf16[bits];
+        wrong += f32_to_f16(bf16_to_f32(bits)) != from_bf16[bits];
+    }
+    const auto cases = file("f32_cases.bin");
+    const auto in = column<float>(cases, 16, 0);
+    const auto expected = column<std::uint16_t>(cases, 16, 6);
+    for (std::size_t i = 0; i < in.size(); ++i) wrong += f32_to_f16(in[i]) != expected[i];
+    CHECK(wrong == 0);
 }
 
 TEST_CASE("f64 rounds as in PyTorch, twice on its way to 16 bits", "[core][float_formats]") {

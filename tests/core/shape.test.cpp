@@ -2,6 +2,7 @@
 #include "crossdock/core/shape.hpp"
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -59,4 +60,22 @@ TEST_CASE("a shape is written in brackets", "[core][shape]") {
     CHECK(to_string(Shape{4096, 11008}) == "[4096, 11008]");
     CHECK(to_string(Shape{}) == "[]");
     CHECK(to_text("shape ", Shape{3}, "!") == "shape [3]!");
+}
+
+TEST_CASE("shapes of few and of many axes are copied, moved and assigned", "[core][shape]") {
+    for (const Shape& shape : {Shape{}, Shape{2}, Shape{2, 3, 4}, Shape{2, 3, 4, 5}, Shape{1, 2, 3, 4, 5, 6}}) {
+        Shape copy = shape;
+        CHECK(copy == shape);
+        CHECK(copy.element_count() == shape.element_count());
+        Shape moved = std::move(copy);
+        CHECK(moved == shape);
+        for (const Shape& other : {Shape{7}, Shape{7, 8, 9, 10}}) {
+            moved = other;
+            CHECK(moved == other);
+            moved = shape;
+            CHECK(moved == shape);
+        }
+    }
+    CHECK(Shape{2, 3, 4, 5}.with(3, 1) == Shape{2, 3, 4, 1});
+    CHECK(Shape{2, 3, 4, 5}.swapped(2) == Shape{2, 3, 5, 4});
 }

@@ -25,6 +25,7 @@ declare -A edges=(
     [xtensor]="crossdock/core/tensor_view\.hpp"
     [xtl]="crossdock/core/tensor_view\.hpp"
     [cxxopts]="crossdock/cli/"
+    [mpi]="crossdock/pipeline/mpi/"
 )
 
 # file:#include "crossdock/…" and file:#include <…>, over both include folders
@@ -57,8 +58,8 @@ done <<< "$includes"
 # internal, but for core/tensor_view.hpp, which is public and brings xtensor along, so that it is included by itself.
 public=(
     version.hpp
-    core/{dtype,element_type,error,from_memory,recipe,shape,source,tensor,text,write_blocks}.hpp
-    container/{json,json_text,staged_directory,tensor_dict,tensor_writer,transfer}.hpp
+    core/{dtype,element_type,error,from_memory,recipe,shape,source,tensor,text,world,write_blocks}.hpp
+    container/{json,json_text,output_path,staged_directory,tensor_dict,tensor_writer,transfer}.hpp
     container/{safetensors,sharded,torch}/{reader,writer}.hpp
     layout/*.hpp
     protocol/*.hpp

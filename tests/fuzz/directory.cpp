@@ -146,7 +146,7 @@ void write_changed(const fs::path& from, const fs::path& to, std::string_view co
             const auto bytes = zip.read(entry, 1U << 24);
             const bool is_pickle = entry.name.ends_with("/data.pkl");
             const auto written = is_pickle ? std::as_bytes(std::span(content)) : std::span<const std::byte>(bytes);
-            out.add(entry.name, written.size())->write(0, written);
+            out.add(entry.name, written.size()).write(0, written);
         }
         return out.finish();
     }

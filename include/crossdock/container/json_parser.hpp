@@ -172,7 +172,7 @@ private:
     void string() {
         string_.clear();
         ++at_;
-        while (!take('"')) {
+        while (plain_characters(), !take('"')) {
             if (at_ == json_.size()) fail("a string without end");
             const auto byte = static_cast<unsigned char>(json_[at_]);
             if (byte < 0x20) fail(byte == 0 ? "a NUL byte" : "a control character in a string");
@@ -185,6 +185,14 @@ private:
             string_ += json_.substr(at_, length);
             at_ += length;
         }
+    }
+
+    /// Takes what stands for itself: ASCII without quotes, backslashes and control characters.
+    void plain_characters() {
+        const auto is_plain = [](char c) { return c >= 0x20 && c <= 0x7F && c != '"' && c != '\\'; };
+        const std::size_t begin = at_;
+        while (at_ < json_.size() && is_plain(json_[at_])) ++at_;
+        string_ += json_.substr(begin, at_ - begin);
     }
 
     void escape() {

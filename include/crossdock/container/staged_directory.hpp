@@ -8,44 +8,28 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <optional>
+#include <random>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/descriptor.hpp"
+#include "crossdock/container/output_path.hpp"
+#include "crossdock/container/require_usable.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
+#include "crossdock/core/world.hpp"
 
 namespace crossdock {
 
 namespace detail {
-
-/// A file descriptor that is closed with its owner.
-class Descriptor {
-public:
-    explicit Descriptor(int file = -1) noexcept : file_(file) {}
-    Descriptor(Descriptor&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
-    Descriptor& operator=(Descriptor&& other) noexcept {
-        std::swap(file_, other.file_);
-        return *this;
-    }
-    ~Descriptor() {
-        if (file_ >= 0) ::close(file_);
-    }
-
-    int get() const noexcept { return file_; }
-
-private:
-    int file_;
-};
-
-inline Error file_error(const std::filesystem::path& path, std::string_view problem, int reason) {
-    return Error(to_text(path.string(), ": ", problem, ": ", std::string_view(std::strerror(reason))));
-}
 
 /// Returns when a file, or a directory's list of names, is on the disk. File systems that cannot flush directories say
 /// EINVAL; they keep names safe in their own way or not at all.
@@ -106,23 +90,24 @@ inline void require_separate(const std::filesystem::path& source, const std::fil
 /// A directory that appears complete or not at all. Files are written to path(); commit() moves them to the target in
 /// one step; without it the destructor removes them, and the target is as it was.
 ///
+/// In a world of several ranks all make one, and call commit(): rank 0 does the work, the others write into the same
+/// directory.
+///
 /// Beside target NAME stands, as long as a run is under way, the directory .NAME.crossdock-staging:
-///   lock      held by the run; whoever finds it free has found what a killed run left
+///   lock      held by the run (its rank 0); whoever finds it free has found what a killed run left
 ///   files     the new content, path()
 ///   replaced  the old content, for a moment, where the file system cannot exchange two directories
 class StagedDirectory {
 public:
     /// Throws Error when the target exists and is not an empty directory, unless `overwrite`; when another run is
-    /// writing it; when it cannot be written. Missing parents are made. Removes what a killed run left behind.
-    StagedDirectory(const std::filesystem::path& target, bool overwrite)
-        : target_(checked_target(target, overwrite)),
-          overwrite_(overwrite),
-          staging_(target_.parent_path() / to_text('.', target_.filename().string(), ".crossdock-staging")) {
+    /// writing it; when it cannot be written; when a rank does not see what rank 0 makes. Missing parents are made.
+    /// Removes what a killed run left behind.
+    StagedDirectory(const std::filesystem::path& target, bool overwrite, World& world = World::alone())
+        : world_(world),
+          overwrite_(overwrite) {
         try {
-            make_parents();
-            lock();
-            clean();
-            make_directory(path());
+            if (world.leads()) make(target);
+            if (world.is_shared()) find();
         } catch (...) {
             remove();
             throw;
@@ -134,13 +119,55 @@ public:
 
     /// Where to write.
     std::filesystem::path path() const { return staging_ / "files"; }
+    /// The same place, for files that the ranks write together.
+    OutputPath output() const { return {path(), world_}; }
 
     /// What the user should be told, for example that leftovers of an earlier run were removed.
     const std::vector<std::string>& notices() const noexcept { return notices_; }
 
-    /// Flushes all files and makes them the target, in one step at the end. On Error the target is as it was, unless
-    /// the text says that it is complete.
+    /// Flushes all files and makes them the target, in one step at the end, when all ranks have come here, and flushed
+    /// what they wrote. On Error the target is as it was, unless the text says that it is complete.
     void commit() {
+        world_.meet();
+        if (world_.leads()) put_in_place();
+        world_.meet();
+    }
+
+private:
+    void make(const std::filesystem::path& target) {
+        target_ = checked_target(target, overwrite_);
+        staging_ = target_.parent_path() / to_text('.', target_.filename().string(), ".crossdock-staging");
+        make_parents();
+        lock();
+        clean();
+        make_directory(path());
+        detail::require_usable(path());
+    }
+
+    /// Ranks that do not share the target's file system would each write a part of it somewhere else.
+    void find() {
+        staging_ = world_.from_leader(staging_.string());
+        const std::string mark = world_.from_leader(world_.leads() ? mark_lock() : std::string());
+        std::ifstream file(lock_path());
+        std::string found;
+        std::getline(file, found);
+        if (found != mark || !std::filesystem::is_directory(path()))
+            throw Error(to_text(path().string(), ": is not what rank 0 made under this name; all ranks need the ",
+                                "target's file system"));
+        world_.meet();
+    }
+
+    /// Writes into the lock what no other run writes there.
+    std::string mark_lock() const {
+        std::random_device random;
+        std::string mark = to_text(std::chrono::system_clock::now().time_since_epoch().count(), '-', random());
+        if (::pwrite(lock_.get(), mark.data(), mark.size(), 0) != static_cast<ssize_t>(mark.size()) ||
+            detail::uninterrupted([&] { return ::fsync(lock_.get()); }) != 0)
+            throw detail::file_error(lock_path(), "cannot be written", errno);
+        return mark;
+    }
+
+    void put_in_place() {
         detail::flush_tree(path());
         replace_target();
         const std::vector<std::filesystem::path> made = std::exchange(made_parents_, {});
@@ -153,7 +180,6 @@ public:
             notices_.push_back(to_text(staging_.string(), ": the replaced content could not be removed; remove it"));
     }
 
-private:
     static std::filesystem::path checked_target(const std::filesystem::path& target, bool overwrite) {
         auto path = detail::resolved(target);
         if (!path.has_filename()) throw Error(to_text(target.string(), ": is no name for a new directory"));
@@ -295,8 +321,9 @@ private:
     std::filesystem::path lock_path() const { return staging_ / "lock"; }
     std::filesystem::path replaced_path() const { return staging_ / "replaced"; }
 
-    std::filesystem::path target_;
+    World& world_;
     bool overwrite_;
+    std::filesystem::path target_;  // rank 0's
     std::filesystem::path staging_;
     detail::Descriptor lock_;
     std::vector<std::filesystem::path> made_parents_;  // outermost first

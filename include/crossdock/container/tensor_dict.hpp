@@ -2,15 +2,16 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/name_index.hpp"
+#include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/tensor.hpp"
+#include "crossdock/core/text.hpp"
 
 namespace crossdock {
 
@@ -18,39 +19,42 @@ namespace crossdock {
 struct NamedTensor {
     std::string name;
     Tensor tensor;
-    std::string file;
+    SharedText file;
 };
 
 /// The tensors of one file or of several, by name, in file order. What every container's reader returns.
 class TensorDict {
 public:
+    /// Makes room for so many.
+    void reserve(std::size_t tensors) { entries_.reserve(tensors); }
+
     /// Throws Error when the name is taken.
     void add(NamedTensor entry) {
-        const auto [at, inserted] = index_.try_emplace(entry.name, entries_.size());
-        if (!inserted)
+        const auto [number, is_new] = index_.add(entry.name, Names{entries_});
+        if (!is_new)
             throw Error(
-                to_text(entry.file, ": tensor '", entry.name, "' stands twice, first in ", entries_[at->second].file));
+                to_text(entry.file, ": tensor '", entry.name, "' stands twice, first in ", entries_[number].file));
         entries_.push_back(std::move(entry));
     }
 
     /// Null when there is no such tensor.
     const NamedTensor* find(std::string_view name) const {
-        const auto found = index_.find(name);
-        return found == index_.end() ? nullptr : &entries_[found->second];
+        const auto found = index_.find(name, Names{entries_});
+        return found ? &entries_[*found] : nullptr;
     }
 
     const std::vector<NamedTensor>& entries() const& noexcept { return entries_; }
     std::vector<NamedTensor> entries() && { return std::move(entries_); }
 
 private:
-    /// Lets a name be looked up without a copy.
-    struct Hash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view name) const noexcept { return std::hash<std::string_view>{}(name); }
+    struct Names {
+        const std::vector<NamedTensor>& entries;
+
+        std::string_view operator[](std::size_t number) const noexcept { return entries[number].name; }
     };
 
     std::vector<NamedTensor> entries_;
-    std::unordered_map<std::string, std::size_t, Hash, std::equal_to<>> index_;
+    NameIndex index_;
 };
 
 }  // namespace crossdock

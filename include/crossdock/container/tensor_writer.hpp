@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,6 +23,8 @@ class Tensor;
 struct FilePlace {
     const OutputFile* file = nullptr;  ///< null where it is in no file, or nobody knows in which
     std::uint64_t offset = 0;
+    /// How many bytes of the tensor follow each other in the file from there on; no less than it has left where all do.
+    std::uint64_t bytes = std::numeric_limits<std::uint64_t>::max();
 };
 
 /// The place of one tensor in a file that is being written. Each byte is written once; blocks come in any order and
@@ -73,7 +76,11 @@ public:
         }
     }
 
-    FilePlace place(std::uint64_t at) const override { return slots_.at(at / slot_bytes_)->place(at % slot_bytes_); }
+    FilePlace place(std::uint64_t at) const override {
+        FilePlace place = slots_.at(at / slot_bytes_)->place(at % slot_bytes_);
+        place.bytes = std::min(place.bytes, slot_bytes_ - at % slot_bytes_);
+        return place;
+    }
 
 private:
     std::vector<std::shared_ptr<TensorSlot>> slots_;

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "crossdock/container/output_file.hpp"
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
@@ -27,10 +28,11 @@ inline std::string read_text(const std::filesystem::path& path) {
     return content;
 }
 
-/// A new text file. Throws Error where the disk refuses.
-inline void write_text(const std::filesystem::path& path, std::string_view content) {
+/// A new text file, which is on the disk when this returns. Throws Error where the disk refuses.
+inline void write_text(const OutputPath& path, std::string_view content) {
     OutputFile file(path);
     file.write(0, content);
+    file.sync();
 }
 
 }  // namespace crossdock

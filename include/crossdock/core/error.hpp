@@ -4,6 +4,7 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace crossdock {
@@ -35,13 +36,16 @@ public:
     Cancelled() : Error("cancelled") {}
 };
 
-/// Runs `work`; an Error that leaves it says `place` first.
-template <class Work>
-decltype(auto) in_context(std::string_view place, Work&& work) {
+/// Runs `work`; an Error that leaves it says `place` first: a text, or what makes one, which is asked only then.
+template <class Place, class Work>
+decltype(auto) in_context(const Place& place, Work&& work) {
     try {
         return std::forward<Work>(work)();
     } catch (Error& error) {
-        error.within(place);
+        if constexpr (std::is_invocable_v<const Place&>)
+            error.within(place());
+        else
+            error.within(place);
         throw;
     }
 }

@@ -1,43 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "crossdock/core/checked.hpp"
 
 namespace crossdock {
 
 /// The extents of a tensor in elements, outermost first. The number of elements always fits in 64 bits. A shape of rank
-/// 0 is a scalar and has one element.
+/// 0 is a scalar and has one element. Copies of up to three axes, as nearly all tensors have, take no memory of their
+/// own.
 class Shape {
 public:
     Shape() = default;
-    Shape(std::initializer_list<std::uint64_t> extents) : Shape(std::vector<std::uint64_t>(extents)) {}
+    Shape(std::initializer_list<std::uint64_t> extents) : Shape(std::span(extents.begin(), extents.size())) {}
     /// Throws Error when the number of elements does not fit in 64 bits.
-    explicit Shape(std::vector<std::uint64_t> extents) : extents_(std::move(extents)) {
+    explicit Shape(std::span<const std::uint64_t> extents) {
         // Empty tensors are legal whatever their other extents, so those must not overflow either.
         std::uint64_t product = 1;
-        for (const std::uint64_t extent : extents_) {
+        for (const std::uint64_t extent : extents)
             product = checked_multiply(product, extent == 0 ? 1 : extent, "shape");
-            if (extent == 0) element_count_ = 0;
-        }
-        if (element_count_ != 0) element_count_ = product;
+        assign(extents);
+    }
+    Shape(const Shape& other) { assign(other); }
+    Shape(Shape&& other) noexcept { swap(other); }
+    Shape& operator=(Shape other) noexcept {
+        swap(other);
+        return *this;
+    }
+    ~Shape() {
+        if (rank_ > few) delete[] extents_.many;
     }
 
-    std::size_t rank() const noexcept { return extents_.size(); }
+    std::size_t rank() const noexcept { return rank_; }
     /// The extent of an axis, counted from 0. Throws Error when there is no such axis, as all functions below do.
     std::uint64_t operator[](std::size_t axis) const {
         require_axis(axis);
-        return extents_[axis];
+        return begin()[axis];
     }
-    std::uint64_t element_count() const noexcept { return element_count_; }
-    auto begin() const noexcept { return extents_.begin(); }
-    auto end() const noexcept { return extents_.end(); }
+    std::uint64_t element_count() const noexcept { return product(0, rank_); }
+    const std::uint64_t* begin() const noexcept { return rank_ > few ? extents_.many : extents_.few; }
+    const std::uint64_t* end() const noexcept { return begin() + rank_; }
 
     /// The product of the extents before `axis`.
     std::uint64_t outer(std::size_t axis) const {
@@ -53,9 +62,9 @@ public:
     /// The same shape with one extent replaced.
     Shape with(std::size_t axis, std::uint64_t extent) const {
         require_axis(axis);
-        std::vector<std::uint64_t> extents = extents_;
-        extents[axis] = extent;
-        return Shape(std::move(extents));
+        Shape shape = *this;
+        shape.data()[axis] = extent;
+        return Shape(std::span<const std::uint64_t>(shape));  // which checks it
     }
 
     /// The same shape with the extents of `axis` and `axis + 1` exchanged.
@@ -63,26 +72,48 @@ public:
         require_axis(axis);
         require_axis(axis + 1);
         Shape shape = *this;
-        std::swap(shape.extents_[axis], shape.extents_[axis + 1]);
+        std::swap(shape.data()[axis], shape.data()[axis + 1]);
         return shape;
     }
 
-    bool operator==(const Shape& other) const noexcept { return extents_ == other.extents_; }
-
-private:
-    void require_axis(std::size_t axis) const {
-        if (axis >= extents_.size())
-            throw Error(to_text("a tensor of ", extents_.size(), " axes has no axis ", axis, ", counted from 0"));
+    bool operator==(const Shape& other) const noexcept {
+        return std::equal(begin(), end(), other.begin(), other.end());
     }
 
-    std::uint64_t product(std::size_t first, std::size_t last) const {
+private:
+    static constexpr std::size_t few = 3;  ///< axes that lie in the shape itself
+
+    void require_axis(std::size_t axis) const {
+        if (axis >= rank_) throw Error(to_text("a tensor of ", rank_, " axes has no axis ", axis, ", counted from 0"));
+    }
+
+    std::uint64_t product(std::size_t first, std::size_t last) const noexcept {
         std::uint64_t result = 1;
-        for (std::size_t axis = first; axis < last; ++axis) result *= extents_[axis];
+        for (std::size_t axis = first; axis < last; ++axis) result *= begin()[axis];
         return result;
     }
 
-    std::vector<std::uint64_t> extents_;
-    std::uint64_t element_count_ = 1;
+    std::uint64_t* data() noexcept { return rank_ > few ? extents_.many : extents_.few; }
+
+    /// Of a shape that has no memory of its own yet.
+    void assign(std::span<const std::uint64_t> extents) {
+        if (extents.size() > few) extents_.many = new std::uint64_t[extents.size()];
+        rank_ = extents.size();
+        std::copy(extents.begin(), extents.end(), data());
+    }
+
+    void swap(Shape& other) noexcept {
+        std::swap(rank_, other.rank_);
+        std::swap(extents_, other.extents_);
+    }
+
+    union Extents {
+        std::uint64_t few[Shape::few];
+        std::uint64_t* many;
+    };
+
+    std::size_t rank_ = 0;
+    Extents extents_{};
 };
 
 /// "[4096, 11008]"

@@ -99,6 +99,7 @@ public:
           groups_(stage.places()) {}
 
     void gather(const Row<M>& row, M& message) {
+        if (!row.counts_in(header_, key_.index)) return;
         const Parts blanks = blank_fields(row, header_, key_.index);
         if (blanks.empty()) return;
         const std::vector<std::size_t> holders = find_holders(row);
@@ -137,7 +138,9 @@ private:
         std::vector<Parts> elements(blanks.size());
         for (std::uint64_t element = 0; element < count; ++element) {
             const Parts together = stored_together(row, blanks, element);
-            Parts fields = row.arrangement.join(take_stored(row, together, rank, element), header_, key_.index);
+            Parts stored = take_stored(row, together, rank, element);
+            Parts fields = row.arrangement.join_shards ? row.arrangement.join_shards(std::move(stored), together)
+                                                       : row.arrangement.join(std::move(stored), header_, key_.index);
             if (!numbers_elements(row.names.front())) return fields;
             for (std::size_t i = 0; i < fields.size(); ++i) elements[i].push_back(fields[i]);
         }
@@ -155,28 +158,27 @@ private:
         std::string differ;
         Parts stored;
         for (std::size_t i = 0; i < expected.size(); ++i) {
-            const NamedTensor entry = take_tensor(row, i, expected[i].shape(), rank, element);
+            const NamedTensor& entry = take_entry(row, i, expected[i].shape(), rank, element);
             if (differ.empty() && !stored.empty() && entry.tensor.dtype() != stored[0].dtype())
                 differ = to_text(entry.file, ": tensor '", entry.name, "' is ", name_of(entry.tensor), ", '",
                                  scope_.name(row.names[0], element), "' is ", name_of(stored[0]));
-            stored.push_back(entry.tensor);
+            stored.push_back(stacks_layers(row.names[i]) ? take_element(entry.tensor, scope_.layer) : entry.tensor);
         }
         if (!differ.empty()) require_one_type(stored, mixed_, differ);
         return stored;
     }
 
-    NamedTensor take_tensor(const Row<M>& row, std::size_t which, const Shape& shape, std::size_t rank,
-                            std::uint64_t element) {
+    /// One of the row's stored tensors, of `shape` for each layer that it holds.
+    const NamedTensor& take_entry(const Row<M>& row, std::size_t which, const Shape& shape, std::size_t rank,
+                                  std::uint64_t element) {
         const std::string name = scope_.name(row.names[which], element);
-        const bool is_stacked = stacks_layers(row.names[which]);
-        const Shape expected = is_stacked ? stacked_shape(shape, scope_.layers) : shape;
+        const Shape expected = stacks_layers(row.names[which]) ? stacked_shape(shape, scope_.layers) : shape;
         const NamedTensor* entry = stage_.take(rank, name);
         if (!entry) throw Error(to_text("tensor '", name, "' of shape ", expected, " is missing; ", sizes_));
         if (entry->tensor.shape() != expected)
             throw Error(to_text(entry->file, ": tensor '", entry->name, "' has shape ", entry->tensor.shape(),
                                 ", expected ", expected, " (", sizes_, ")"));
-        if (!is_stacked) return *entry;
-        return {entry->name, take_element(entry->tensor, scope_.layer), entry->file};
+        return *entry;
     }
 
     void note_replicas(const Row<M>& row, std::uint64_t elements, std::size_t first, std::size_t other) {
@@ -251,24 +253,30 @@ std::string_view field_name(std::optional<Tensor> M::*tensor) {
     return "";
 }
 
-/// The row's tensors in a message; none when it has none. Throws Error when it has only some, or some of another type:
-/// what is stored as one tensor must be whole.
+/// What is stored as one tensor must be whole and of one type: says what a message has of it.
 template <class M>
-Parts fields_of(const Row<M>& row, const M& message, const NameScope& scope) {
-    Parts fields;
+[[noreturn, gnu::cold]] void refuse_fields(const Row<M>& row, const M& message, const NameScope& scope, bool has_all) {
     std::vector<std::string> found;
     for (const auto field : row.fields) {
         const auto& tensor = message.*field;
-        if (tensor) fields.push_back(*tensor);
         found.push_back(to_text("'", field_name(field), "' is ", tensor ? name_of(*tensor) : "missing"));
     }
-    const bool is_of_one_type = std::all_of(
-        fields.begin(), fields.end(), [&](const Tensor& field) { return field.dtype() == fields.front().dtype(); });
-    const bool has_all = fields.size() == row.fields.size();
-    if (fields.empty() || (has_all && is_of_one_type)) return fields;
     throw Error(to_text("message '", message_name(message), "': ", joined_list(found), "; '", scope.name(row.names[0]),
                         "' holds them ", found.size() == 2 ? "both" : "all",
                         has_all ? ": give the option dtype to cast them to one type" : ""));
+}
+
+/// The row's tensors in a message; none when it has none. Throws Error when it has only some, or some of another type.
+template <class M>
+Parts fields_of(const Row<M>& row, const M& message, const NameScope& scope) {
+    Parts fields;
+    for (const auto field : row.fields)
+        if (const auto& tensor = message.*field) fields.push_back(*tensor);
+    const bool is_of_one_type = std::all_of(
+        fields.begin(), fields.end(), [&](const Tensor& field) { return field.dtype() == fields.front().dtype(); });
+    const bool has_all = fields.size() == row.fields.size();
+    if (!fields.empty() && !(has_all && is_of_one_type)) refuse_fields(row, message, scope, has_all);
+    return fields;
 }
 
 /// What one rank stores of a row.
@@ -295,6 +303,7 @@ void scatter(const Rows<M>& rows, const M& message, std::span<const RankCoordina
     detail::require_places(rows, message);
     const GroupSizes sizes(ranks);
     for (const Row<M>& row : rows) {
+        if (!row.counts_in(header, key_of(message).index)) continue;
         const Parts fields = detail::fields_of(row, message, scope);
         if (fields.empty()) continue;
         std::vector<StoredTensor> group;
@@ -305,12 +314,15 @@ void scatter(const Rows<M>& rows, const M& message, std::span<const RankCoordina
     }
 }
 
-/// Whether the checkpoint has the first tensor of the row that holds `field`.
+/// Whether the checkpoint has the first tensor of a row that holds `field`.
 template <class M>
 bool has_stored(const TensorTable& table, const StageTensors& stage, const NameScope& scope,
                 std::optional<Tensor> M::*field) {
-    const Row<M>* row = row_of(table, field);
-    return row && stage.find(0, scope.name(row->names[0]));
+    const Rows<M>& rows = table.rows<M>();
+    return std::any_of(rows.begin(), rows.end(), [&](const Row<M>& row) {
+        return std::find(row.fields.begin(), row.fields.end(), field) != row.fields.end() &&
+               stage.find(0, scope.name(row.names[0]));
+    });
 }
 
 }  // namespace crossdock

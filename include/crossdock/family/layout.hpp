@@ -67,7 +67,7 @@ struct LayoutSwitch {
 
 /// What a writer of a layout's files has to know.
 struct TargetFiles {
-    std::filesystem::path directory;
+    OutputPath directory;
     std::uint64_t ranks = 1;
     std::size_t header_capacity = 0;  ///< bytes that the headers of all tensors take at most
     std::uint64_t max_shard_bytes = 0;

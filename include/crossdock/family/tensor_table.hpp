@@ -32,6 +32,12 @@ struct Row {
     Cuts cuts = Cut::none;
     /// Those of `names` that several ranks hold alike where there are more ranks than key/value heads.
     std::vector<std::string> replicated{};
+    /// In which layers the row counts, where a field has one name in some and another in others; null: in all.
+    bool (*in_layer)(const ModelHeader&, std::uint64_t layer) = nullptr;
+
+    bool counts_in(const ModelHeader& header, std::uint64_t layer) const {
+        return !in_layer || in_layer(header, layer);
+    }
 };
 
 /// Write the type in front of the braces: GCC 12 breaks down where it has to convert nested ones by itself.
@@ -117,9 +123,17 @@ inline bool numbers_elements(std::string_view pattern) { return pattern.find("{e
 /// The name that stands in the files for a layer, and for an element along axis 0 where these have names of their own.
 inline std::string stored_name(std::string_view pattern, std::uint64_t layer, std::uint64_t element = 0) {
     if (stacks_layers(pattern)) pattern.remove_suffix(4);
-    std::string name(pattern);
-    if (numbers_elements(name)) name = replaced(std::move(name), "{e}", to_text(element));
-    return replaced(std::move(name), "{}", to_text(layer));
+    std::string name;
+    name.reserve(pattern.size() + 20);  // for the digits
+    while (!pattern.empty()) {
+        const bool is_layer = pattern.starts_with("{}"), is_element = pattern.starts_with("{e}");
+        if (is_layer || is_element)
+            name += std::to_string(is_layer ? layer : element);
+        else
+            name += pattern.front();
+        pattern.remove_prefix(is_layer ? 2 : is_element ? 3 : 1);
+    }
+    return name;
 }
 
 }  // namespace crossdock

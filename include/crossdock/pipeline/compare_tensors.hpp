@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -15,7 +16,7 @@
 #include <vector>
 
 #include "crossdock/container/tensor_writer.hpp"
-#include "crossdock/core/float_formats.hpp"
+#include "crossdock/core/cast_elements.hpp"
 #include "crossdock/core/tensor.hpp"
 
 namespace crossdock::detail {
@@ -54,6 +55,27 @@ public:
     }
 
     bool empty() const noexcept { return count_ == 0; }
+
+    // For those who look at other blocks of the same tensors; when the threads are done.
+
+    std::uint64_t count() const noexcept { return count_; }
+    /// The first element that differs; where none does, a number that no element has.
+    std::uint64_t first() const noexcept { return empty() ? std::numeric_limits<std::uint64_t>::max() : first_; }
+    /// The bits of the first element on both sides if it is this one, else zeros.
+    std::array<std::uint64_t, 2> elements_at(std::uint64_t first) const {
+        std::array<std::uint64_t, 2> bits{};
+        if (empty() || first != first_) return bits;
+        std::memcpy(&bits[0], a_.data(), a_.size());
+        std::memcpy(&bits[1], b_.data(), b_.size());
+        return bits;
+    }
+    /// Takes over what all have found together.
+    void become(std::uint64_t count, std::uint64_t first, const std::array<std::uint64_t, 2>& elements) {
+        count_ = count;
+        first_ = first;
+        std::memcpy(a_.data(), &elements[0], a_.size());
+        std::memcpy(b_.data(), &elements[1], b_.size());
+    }
 
     /// "3 of 4096 elements differ, the first is [1, 5]: 0.25 in A, 0.5 in B"; when the threads are done.
     std::string describe() const {

@@ -12,6 +12,7 @@
 #include "crossdock/container/transfer/memory_budget.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
+#include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/progress.hpp"
 #include "crossdock/plugin/storage.hpp"
 #include "crossdock/protocol/model_header.hpp"
@@ -29,6 +30,7 @@ struct ConvertOptions {
         usual_memory;             ///< bytes that it may take; larger than usual helps where tensors are transposed
     ProgressCallback progress{};  ///< hears of each message and each written block
     std::stop_token stop{};       ///< ends the conversion with Cancelled
+    World* world = nullptr;       ///< who else makes the same conversion, on one target; null: nobody
 };
 
 /// What a conversion did.
@@ -44,6 +46,7 @@ struct VerifyOptions {
     std::uint64_t memory = usual_memory;  ///< bytes that it may take
     ProgressCallback progress{};          ///< hears of each message and each compared block
     std::stop_token stop{};               ///< ends the comparison with Cancelled
+    World* world = nullptr;               ///< who else makes the same comparison; null: nobody
 };
 
 /// One thing in which two checkpoints differ; they are called A and B.

@@ -11,9 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/shared_transfers.hpp"
 #include "crossdock/container/transfer.hpp"
 #include "crossdock/container/transfer_pool.hpp"
 #include "crossdock/core/compiled.hpp"
+#include "crossdock/core/world.hpp"
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/pipeline/compare_tensors.hpp"
@@ -27,11 +29,12 @@ namespace crossdock::detail {
 /// Compares two headers, then the messages of two models, pair by pair.
 class Verifier {
 public:
-    Verifier(AnyLoader& a, AnyLoader& b, ProgressReporter& reporter, Transfers& transfers)
+    Verifier(AnyLoader& a, AnyLoader& b, ProgressReporter& reporter, Transfers& transfers, World& world)
         : a_(a),
           b_(b),
           reporter_(reporter),
-          transfers_(transfers) {}
+          transfers_(transfers),
+          world_(world) {}
 
     VerifyReport run() {
         for (AnyLoader* side : {&a_, &b_}) side->will_cast(DType::f32);  // only what differs in type within one tensor
@@ -44,7 +47,8 @@ public:
         agree_on_vocabulary();
         compare_messages();
         transfers_.wait();
-        report_.bytes = reporter_.bytes();
+        report_.bytes = world_.sum(reporter_.bytes() / world_.size());
+        share_mismatches();
         collect();
         return std::move(report_);
     }
@@ -136,6 +140,23 @@ private:
         transfers_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch), place}});
     }
 
+    /// What the ranks found becomes what one would have found.
+    void share_mismatches() {
+        if (!world_.is_shared()) return;
+        std::vector<std::uint64_t> counts, firsts, elements;
+        for (const Pair& pair : pairs_) {
+            counts.push_back(pair.mismatch->count());
+            firsts.push_back(pair.mismatch->first());
+        }
+        world_.sum(counts);
+        world_.minimum(firsts);
+        for (std::size_t i = 0; i < pairs_.size(); ++i)
+            for (const std::uint64_t element : pairs_[i].mismatch->elements_at(firsts[i])) elements.push_back(element);
+        world_.sum(elements);
+        for (std::size_t i = 0; i < pairs_.size(); ++i)
+            pairs_[i].mismatch->become(counts[i], firsts[i], {elements[2 * i], elements[2 * i + 1]});
+    }
+
     /// What the comparisons found, in the order of the model, after what was seen from the headers alone.
     void collect() {
         for (const Pair& pair : pairs_)
@@ -145,25 +166,34 @@ private:
     AnyLoader &a_, &b_;
     ProgressReporter& reporter_;
     Transfers& transfers_;
+    World& world_;
     ModelHeader header_a_, header_b_;
     std::uint64_t rows_a_ = 0, rows_b_ = 0;  // of the vocabulary, that are compared
     VerifyReport report_;
     std::vector<Pair> pairs_;
 };
 
-/// The one comparison behind verify().
-CROSSDOCK_ENTRY_POINT VerifyReport run_comparison(AnyLoader& a, AnyLoader& b, const VerifyOptions& options) {
+/// One rank's part of a comparison, and what all have found.
+inline VerifyReport compare_in(World& world, AnyLoader& a, AnyLoader& b, const VerifyOptions& options) {
     const auto begin = std::chrono::steady_clock::now();
     ProgressReporter reporter;
     const ProgressReporter::Listening listening(reporter, options.progress);
     TransferPool pool(
-        thread_count(options.threads, options.memory), [&](std::uint64_t bytes) { reporter.done(bytes); }, options.stop,
-        options.memory);
-    VerifyReport report = Verifier(a, b, reporter, pool).run();
+        thread_count(options.threads, options.memory),
+        [&](std::uint64_t bytes) { reporter.done(bytes * world.size()); }, options.stop, options.memory);
+    SharedTransfers share(world, pool);
+    Transfers& transfers = world.is_shared() ? static_cast<Transfers&>(share) : pool;
+    VerifyReport report = Verifier(a, b, reporter, transfers, world).run();
     for (AnyLoader* side : {&a, &b})
         for (std::string& line : side->notices()) report.notices.push_back(to_text(side == &a ? "A: " : "B: ", line));
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return report;
+}
+
+/// The one comparison behind verify().
+CROSSDOCK_ENTRY_POINT VerifyReport run_comparison(AnyLoader& a, AnyLoader& b, const VerifyOptions& options) {
+    World& world = options.world ? *options.world : World::alone();
+    return together(world, [&] { return compare_in(world, a, b, options); });
 }
 
 }  // namespace crossdock::detail

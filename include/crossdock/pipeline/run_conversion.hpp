@@ -11,8 +11,10 @@
 #include <thread>
 #include <utility>
 
+#include "crossdock/container/shared_transfers.hpp"
 #include "crossdock/container/transfer_pool.hpp"
 #include "crossdock/core/compiled.hpp"
+#include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/entry_points.hpp"
 #include "crossdock/pipeline/progress_reporter.hpp"
 #include "crossdock/pipeline/receive_model.hpp"
@@ -31,22 +33,27 @@ inline void run_loader(AnyLoader& loader, Channel<Message>& channel) {
     }
 }
 
-/// The one pipeline behind convert().
-CROSSDOCK_ENTRY_POINT Report run_conversion(AnyLoader& loader, AnySaver& saver, const ConvertOptions& options) {
+/// One rank's part of a conversion; it moves nothing any more when it returns or throws.
+inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const ConvertOptions& options) {
     const auto begin = std::chrono::steady_clock::now();
     const auto reporter = std::make_shared<ProgressReporter>();  // a saver that failed may report later still
     const ProgressReporter::Listening listening(*reporter, options.progress);
     if (options.max_queue_size == 0) throw UsageError("max_queue_size is 0, expected at least 1");
+    if (world.is_shared() && !saver.works_in_ranks())
+        throw Error("this saver cannot share its work among several processes; run it in one");
     Channel<Message> channel(options.max_queue_size);
     if (options.dtype) loader.will_cast(*options.dtype);
     const std::stop_callback cancel(options.stop, [&channel] { channel.cancel(); });
     ModelReceiver receiver(saver, *reporter, !options.no_checking, options.dtype);
-    const auto written = [reporter](std::uint64_t bytes) { reporter->done(bytes); };
+    // Of a world's ranks each knows its own progress only, and takes the others to be about as far.
+    const auto written = [reporter, ranks = world.size()](std::uint64_t bytes) { reporter->done(bytes * ranks); };
     TransferPool pool(thread_count(options.threads, options.memory), written, options.stop, options.memory);
-    saver.begin({.transfers = pool,
+    SharedTransfers share(world, pool);
+    saver.begin({.transfers = world.is_shared() ? static_cast<Transfers&>(share) : pool,
                  .planned = [reporter](std::uint64_t bytes) { reporter->planned(bytes); },
                  .written = written,
-                 .stop = options.stop});
+                 .stop = options.stop,
+                 .world = world});
     bool is_complete = false;
     {
         const std::jthread loading([&] { run_loader(loader, channel); });
@@ -60,11 +67,17 @@ CROSSDOCK_ENTRY_POINT Report run_conversion(AnyLoader& loader, AnySaver& saver, 
     }
     // A request to stop that came when the target was in place is too late.
     if (!is_complete) channel.rethrow_error();
-    Report report{
-        .tensors = receiver.tensors(), .bytes = reporter->bytes(), .seconds = 0, .warnings = loader.notices()};
+    const std::uint64_t bytes = world.sum(reporter->bytes() / world.size());
+    Report report{.tensors = receiver.tensors(), .bytes = bytes, .seconds = 0, .warnings = loader.notices()};
     for (std::string& line : saver.notices()) report.warnings.push_back(std::move(line));
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return report;
+}
+
+/// The one pipeline behind convert().
+CROSSDOCK_ENTRY_POINT Report run_conversion(AnyLoader& loader, AnySaver& saver, const ConvertOptions& options) {
+    World& world = options.world ? *options.world : World::alone();
+    return together(world, [&] { return convert_in(world, loader, saver, options); });
 }
 
 }  // namespace crossdock::detail

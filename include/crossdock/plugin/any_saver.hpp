@@ -34,6 +34,8 @@ public:
     virtual void write(const Message& message) = 0;
     virtual void finish() = 0;
     virtual std::vector<std::string> notices() = 0;
+    /// Whether the ranks of a world may write one target together: the saver says so by a member `works_in_ranks`.
+    virtual bool works_in_ranks() const { return false; }
 };
 
 namespace detail {
@@ -65,6 +67,12 @@ public:
             return saver_.notices();
         else
             return {};
+    }
+    bool works_in_ranks() const override {
+        if constexpr (requires { Plain::works_in_ranks; })
+            return Plain::works_in_ranks;
+        else
+            return false;
     }
 
 private:

@@ -17,6 +17,7 @@
 
 #include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/container/output_file.hpp"
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
@@ -123,18 +124,20 @@ inline std::vector<Companion> find_companions(const std::filesystem::path& direc
 
 /// Copies the files byte for byte, as new files: neither their modes nor their holes come along. Throws Error where
 /// one cannot be read any more, or the disk refuses.
-inline void copy_companions(const ModelHeader& header, const std::filesystem::path& directory) {
+inline void copy_companions(const ModelHeader& header, const OutputPath& directory) {
     std::vector<std::byte> block(std::size_t{1} << 20);
     for (const auto& [file, name] : header.origin.companions) {
         const FileSource from(file);
-        std::filesystem::create_directories((directory / name).parent_path());
-        OutputFile to(directory / name);
+        const OutputPath path = directory / name;
+        std::filesystem::create_directories(path.path().parent_path());
+        OutputFile to(path);
         for (std::uint64_t offset = 0; offset < from.size();) {
             const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), from.size() - offset));
             from.Source::read(offset, std::span(block).first(piece));
             to.write(offset, std::span<const std::byte>(block).first(piece));
             offset += piece;
         }
+        to.sync();
     }
 }
 

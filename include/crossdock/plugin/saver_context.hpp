@@ -6,6 +6,7 @@
 #include <stop_token>
 
 #include "crossdock/container/transfer.hpp"
+#include "crossdock/core/world.hpp"
 
 namespace crossdock {
 
@@ -17,6 +18,7 @@ struct SaverContext {
     std::function<void(std::uint64_t bytes)> planned;  ///< to be told, in write(), of the bytes a message becomes
     std::function<void(std::uint64_t bytes)> written;  ///< to be told of bytes that reached their place; any thread
     std::stop_token stop;                              ///< asks the saver to end with Cancelled; any thread
+    World& world = World::alone();                     ///< who else makes the same target
 };
 
 }  // namespace crossdock

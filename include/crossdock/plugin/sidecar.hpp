@@ -8,6 +8,7 @@
 
 #include "crossdock/container/json.hpp"
 #include "crossdock/container/json_text.hpp"
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/text_file.hpp"
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/protocol/header_fields.hpp"
@@ -43,7 +44,7 @@ inline void read_sidecar(const std::filesystem::path& directory, ModelHeader& he
 }
 
 /// Writes crossdock.json. `flags` are the options that the target's user must give by hand.
-inline void write_sidecar(const std::filesystem::path& directory, const ModelHeader& header,
+inline void write_sidecar(const OutputPath& directory, const ModelHeader& header,
                           const std::vector<std::string>& flags) {
     Json json;
     json["crossdock"] = library_version;

@@ -14,11 +14,16 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/json_text.hpp"
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/staged_directory.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/transfer.hpp"
+#include "crossdock/core/fingerprint.hpp"
 #include "crossdock/core/join_lists.hpp"
+#include "crossdock/core/world.hpp"
 #include "crossdock/family/apply_table.hpp"
+#include "crossdock/family/header_json.hpp"
 #include "crossdock/plugin/apply_overrides.hpp"
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/header_overrides.hpp"
@@ -66,6 +71,8 @@ inline void require_checkpoint(const std::filesystem::path& directory) {
 /// Writes any checkpoint that a table describes, into a staging directory that becomes the target in finish().
 class TableSaver {
 public:
+    static constexpr bool works_in_ranks = true;
+
     TableSaver(std::filesystem::path save_dir, bool overwrite, HeaderOverrides overrides = {})
         : save_dir_(std::move(save_dir)),
           overwrite_(overwrite),
@@ -81,8 +88,9 @@ public:
         require_expressed();
         prepare();
         if (overwrite_) require_checkpoint(save_dir_);
-        staged_.emplace(save_dir_, overwrite_);
-        target_ = open(staged_->path());
+        require_same_header();
+        staged_.emplace(save_dir_, overwrite_, world());
+        target_ = open(staged_->output());
         for (const auto& writer : target_.writers) {
             if (writer.first.pipeline >= stages_.size()) stages_.resize(writer.first.pipeline + 1);
             stages_[writer.first.pipeline].push_back(writer.first);
@@ -99,9 +107,9 @@ public:
     void finish() {
         require_header();
         context().transfers.wait();
-        close(target_, staged_->path());
+        close(target_, staged_->output());
         for (const auto& writer : target_.writers) writer.second->finish();
-        copy_companions(header_, staged_->path());
+        copy_companions(header_, staged_->output());
         staged_->commit();
     }
 
@@ -112,9 +120,9 @@ protected:
     /// will be stored, and fills table_. Nothing is written before.
     virtual void prepare() = 0;
     /// Opens the files in `directory`.
-    virtual TargetCheckpoint open(const std::filesystem::path& directory) = 0;
+    virtual TargetCheckpoint open(const OutputPath& directory) = 0;
     /// Adds what stands beside the tensors; their files are finished after it.
-    virtual void close(TargetCheckpoint& target, const std::filesystem::path& directory) = 0;
+    virtual void close(TargetCheckpoint& target, const OutputPath& directory) = 0;
 
     /// Whether the target states what the header has no field for (ModelHeader::unexpressed) as its source does.
     virtual bool expresses(const ModelHeader&, const std::string&) const { return false; }
@@ -146,13 +154,25 @@ private:
                                 : std::string()));
     }
 
+    /// Ranks that see another source would write parts of another model.
+    void require_same_header() const {
+        World& world = this->world();
+        if (!world.is_shared()) return;
+        Fingerprint print;
+        print.add(json_text(header_to_json(header_)));
+        print.add(json_text(header_to_json(header_, training_fields)));
+        for (const auto& companion : header_.origin.companions) print.add(companion.name);
+        if (!world.is_same(print.value()))
+            throw Error("the ranks do not see the same model in the source; do all of them see the same files?");
+    }
+
     void require_header() const {
         if (stages_.empty()) throw Error("the saver is given a message before the header");
     }
 
     template <class M>
     void save(M message) {
-        const LayerPlace place = in_context(to_text("message '", message_name(message), "'"),
+        const LayerPlace place = in_context([&] { return to_text("message '", message_name(message), "'"); },
                                             [&] { return place_of(key_of(message), target_, stages_.size()); });
         for (const auto& field : tensor_fields<M>)
             if (auto& tensor = message.*field.tensor; tensor && field.vocabulary)
@@ -160,6 +180,8 @@ private:
         scatter(table_.rows<M>(), message, stages_[place.stage], place.scope, header_,
                 [&](const std::vector<StoredTensor>& group) { submit(group); });
     }
+
+    World& world() const { return context_ ? context_->world : World::alone(); }
 
     const SaverContext& context() const {
         if (!context_) throw Error("the saver is given tensors before begin()");

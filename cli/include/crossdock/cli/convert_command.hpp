@@ -17,7 +17,9 @@
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/progress_display.hpp"
 #include "crossdock/cli/stop_on_signal.hpp"
+#include "crossdock/container/sharded/format.hpp"
 #include "crossdock/container/staged_directory.hpp"
+#include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 
@@ -40,13 +42,16 @@ inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& m
             {"max_queue_size", "N", "messages between loader and saver, 50 unless given"},
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
             {"memory", "MIB", "that it may take, 256 unless given"},
+            {"region_size", "SIZE",
+             "with several MPI ranks: no two write into the same SIZE of a file, 16MiB unless given"},
             {"quiet", "", "prints nothing but warnings and errors"}};
 }
 
 /// Options that are the program's own; all others go to the plugins.
 inline bool is_own_option(std::string_view name) {
-    constexpr std::array own{"loader",     "saver",       "dtype",          "bf16",    "fp16",   "params_dtype",
-                             "save_dtype", "no_checking", "max_queue_size", "threads", "memory", "quiet"};
+    constexpr std::array own{"loader",       "saver",       "dtype",       "bf16",           "fp16",
+                             "params_dtype", "save_dtype",  "no_checking", "max_queue_size", "threads",
+                             "memory",       "region_size", "quiet"};
     return std::find(own.begin(), own.end(), name) != own.end();
 }
 
@@ -235,12 +240,14 @@ Syntax convert_syntax() {
 }
 
 template <class Loaders, class Savers>
-int convert_command(const Arguments& arguments) {
+int convert_command(const Arguments& arguments, World& world) {
     ConvertOptions options{.max_queue_size = number_or(arguments, "max_queue_size", 50),
                            .no_checking = arguments.has("no_checking"),
                            .dtype = detail::asked_dtype(arguments),
                            .threads = number_or(arguments, "threads", 0),
-                           .memory = memory_asked(arguments)};
+                           .memory = memory_asked(arguments),
+                           .world = &world};
+    if (arguments.has("region_size")) world.set_region_bytes(sharded::parse_size(arguments.value("region_size")));
     const detail::PluginPair pair = detail::choose_plugins<Loaders, Savers>(arguments);
     if (arguments.has("load_dir") && arguments.has("save_dir"))
         require_separate(arguments.value("load_dir"), arguments.value("save_dir"));
@@ -252,7 +259,7 @@ int convert_command(const Arguments& arguments) {
     try {
         const std::unique_ptr<AnyLoader> loader = Loaders::make(pair.loader, pair.loader_values);
         const std::unique_ptr<AnySaver> saver = Savers::make(pair.saver, pair.saver_values);
-        ProgressDisplay display("received", arguments.has("quiet"));
+        ProgressDisplay display("received", arguments.has("quiet") || !world.leads());
         options.progress = [&display](const Progress& progress) { display.show(progress); };
         report = convert(*loader, *saver, options);
     } catch (const Cancelled&) {

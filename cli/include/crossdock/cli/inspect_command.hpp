@@ -16,6 +16,7 @@
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/units.hpp"
+#include "crossdock/core/world.hpp"
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/pipeline/inspect.hpp"
 #include "crossdock/protocol/header_fields.hpp"
@@ -215,7 +216,8 @@ Syntax inspect_syntax() {
 }
 
 template <class Loaders>
-int inspect_command(const Arguments& arguments) {
+int inspect_command(const Arguments& arguments, World& world) {
+    if (!world.leads()) return success;
     const std::string& directory = arguments.positional[0];
     const std::string name = choose_loader<Loaders>(arguments.value("loader"), directory);
     require_known<Loaders>(arguments.options, detail::inspect_options(), {name});

@@ -65,8 +65,12 @@ inline void complain(std::string_view line) {
 
 inline void warn(std::string_view line) { complain(to_text("warning: ", line)); }
 
-/// Reports that a signal ended the run, and returns the exit code for it.
+/// Reports that a signal ended the run, and returns the exit code for it; 0 where it came to another rank.
 inline int stopped_by(int signal) {
+    if (signal == 0) {
+        complain("stopped: another rank was told to");
+        return signal_base + SIGTERM;
+    }
     complain(to_text("stopped by ", signal == SIGINT ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : "SIGHUP"));
     return signal_base + signal;
 }

@@ -10,6 +10,7 @@
 
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/messages.hpp"
+#include "crossdock/core/world.hpp"
 
 namespace crossdock::cli {
 
@@ -46,7 +47,7 @@ inline Syntax plugins_syntax() {
 }
 
 template <class Loaders, class Savers>
-int plugins_command(const Arguments&) {
+int plugins_command(const Arguments&, World&) {
     detail::print_plugins<Loaders>("loaders");
     std::cout << '\n';
     detail::print_plugins<Savers>("savers");

@@ -16,6 +16,7 @@
 #include "crossdock/cli/open_files.hpp"
 #include "crossdock/cli/plugins_command.hpp"
 #include "crossdock/cli/verify_command.hpp"
+#include "crossdock/core/world.hpp"
 #include "crossdock/version.hpp"
 
 namespace crossdock::cli {
@@ -23,7 +24,7 @@ namespace crossdock::cli {
 /// One of the program's commands.
 struct Command {
     Syntax syntax;
-    int (*run)(const Arguments&);  ///< returns the exit code
+    int (*run)(const Arguments&, World&);  ///< returns the exit code
 };
 
 namespace detail {
@@ -49,7 +50,7 @@ inline void print_overview(const std::vector<Command>& commands) {
               << " --version the version." << std::endl;
 }
 
-inline int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words) {
+inline int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words, World& world) {
     std::vector<std::string> names;
     names.reserve(commands.size());
     for (const Command& command : commands) names.push_back(command.syntax.command);
@@ -66,7 +67,7 @@ inline int dispatch(const std::vector<Command>& commands, const std::vector<std:
         throw UsageError(to_text("no command is called '", words[0], "'", known_names(words[0], names)));
     const auto& [syntax, run] = commands[static_cast<std::size_t>(command - names.begin())];
     const Arguments arguments = parse(syntax, {words.begin() + 1, words.end()});
-    if (!arguments.help) return run(arguments);
+    if (!arguments.help) return run(arguments, world);
     std::cout << help(syntax) << std::flush;
     return success;
 }
@@ -74,6 +75,12 @@ inline int dispatch(const std::vector<Command>& commands, const std::vector<std:
 inline int explain(const std::exception& error, ExitCode code) {
     complain(error.what());
     return code;
+}
+
+/// Only rank 0 speaks: all ranks say the same.
+inline void silence() {
+    std::cout.rdbuf(nullptr);
+    std::cerr.rdbuf(nullptr);
 }
 
 }  // namespace detail
@@ -84,12 +91,20 @@ inline int explain(const std::exception& error, ExitCode code) {
 /// A program with plugins of its own adds them to the lists:
 ///
 ///     run<BuiltinLoaders::with<MyLoader>, BuiltinSavers>(argc, argv)
+///
+/// The ranks of a world convert and verify together.
 template <class Loaders, class Savers>
-int run(int argc, const char* const* argv) {
+int run(int argc, const char* const* argv, World& world = World::alone()) {
+    if (!world.leads()) detail::silence();
     try {
         if (argc > 0) detail::set_program_name(argv[0]);
         allow_many_open_files();
-        return detail::dispatch(detail::commands<Loaders, Savers>(), {argv + 1, argv + std::max(argc, 1)});
+        return together(world, [&] {
+            const int code =
+                detail::dispatch(detail::commands<Loaders, Savers>(), {argv + 1, argv + std::max(argc, 1)}, world);
+            if (!world.has_ended()) world.meet();  // a rank that fails is heard to the last
+            return code;
+        });
     } catch (const UsageError& error) {
         return detail::explain(error, wrong_usage);
     } catch (const std::bad_alloc&) {

@@ -11,6 +11,7 @@
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/progress_display.hpp"
 #include "crossdock/cli/stop_on_signal.hpp"
+#include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/verify.hpp"
 
 namespace crossdock::cli {
@@ -51,8 +52,9 @@ Syntax verify_syntax() {
 }
 
 template <class Loaders>
-int verify_command(const Arguments& arguments) {
-    VerifyOptions options{.threads = number_or(arguments, "threads", 0), .memory = memory_asked(arguments)};
+int verify_command(const Arguments& arguments, World& world) {
+    VerifyOptions options{
+        .threads = number_or(arguments, "threads", 0), .memory = memory_asked(arguments), .world = &world};
     const StopOnSignal signals;
     options.stop = signals.token();
     VerifyReport report;
@@ -62,7 +64,7 @@ int verify_command(const Arguments& arguments) {
         require_known<Loaders>(arguments.options, detail::verify_options(), {a_loader, b_loader});
         const auto a = open_checkpoint<Loaders>(a_loader, a_dir, arguments.options);
         const auto b = open_checkpoint<Loaders>(b_loader, b_dir, arguments.options);
-        ProgressDisplay display("compared", arguments.has("quiet"));
+        ProgressDisplay display("compared", arguments.has("quiet") || !world.leads());
         options.progress = [&display](const Progress& progress) { display.show(progress); };
         report = verify(*a, *b, options);
     } catch (const Cancelled&) {

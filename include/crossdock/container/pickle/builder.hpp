@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -20,7 +21,12 @@ namespace crossdock::pickle::detail {
 /// by a call becomes an Object that says which.
 class Builder : public Stack {
 public:
-    using Stack::Stack;
+    /// `shortcut` sees each call, and may give what it stands for: the call is then not kept, nor its arguments.
+    using Shortcut = std::function<std::optional<Tensor>(const Object&)>;
+
+    Builder(std::string where, Limits limits, Shortcut shortcut = {})
+        : Stack(std::move(where), limits),
+          shortcut_(std::move(shortcut)) {}
 
     // Containers.
     void push_dict(std::vector<Value> flat);
@@ -48,6 +54,9 @@ private:
     std::optional<Value> builtin_call(const Global& global, const std::vector<Value>& args);
     std::optional<Value> encoded_bytes(const std::vector<Value>& args);
     Value enum_member(const std::vector<Value>& args);
+    void push_call(Object object);
+
+    Shortcut shortcut_;
 };
 
 /// key, value, key, value, … as entries; empty when one lacks its value.
@@ -144,7 +153,17 @@ inline void Builder::call() {
         fail(to_text(global.module, ".", global.name, " is called with ", operands[1].describe(),
                      ", expected a tuple; the file is damaged"));
     if (auto value = builtin_call(global, args->items)) return push(std::move(*value));
-    push_node(object(std::move(global), Construction::call, operands[1]));
+    Object made = object(std::move(global), Construction::call, std::move(operands[1]));
+    operands.clear();
+    push_call(std::move(made));
+}
+
+inline void Builder::push_call(Object object) {
+    std::optional<Tensor> meant = shortcut_ ? shortcut_(object) : std::nullopt;
+    if (!meant) return push_node(std::move(object));
+    push_node(std::move(*meant));
+    object = {};
+    drop_unused();
 }
 
 /// What is not a class of its own but the way in which old protocols spell a plain value.
@@ -217,6 +236,7 @@ inline void Builder::instantiate_named(std::string module, std::string name) {
 
 inline void Builder::build() {
     Value state = pop();
+    if (top().get<Tensor>()) return;  // its attributes, which nobody asks for
     auto* object = top().edit<Object>();
     if (!object) fail(to_text(top().describe(), " is given a state, expected an object; the file is damaged"));
     if (!object->state.is_none())

@@ -22,10 +22,20 @@ public:
 
     /// Whatever is still here loses its content; as every node is held here, that never cascades.
     ~NodePool() {  // NOLINT(bugprone-exception-escape): an empty string takes no memory
-        for (const auto& node : nodes_) node->content = std::string();
+        for (const auto& node : nodes_) node->set(std::string());
     }
 
     void add(const std::shared_ptr<Node>& node) { nodes_.push_back(node); }
+
+    /// Lets go of the nodes since the last such call that nobody else holds. What a container holds mostly comes before
+    /// it, so one pass from the back frees whole trees, a node at a time.
+    void drop_unused() {
+        for (std::size_t at = nodes_.size(); at-- > swept_;)
+            if (nodes_[at].use_count() == 1) nodes_[at].reset();
+        const auto first = nodes_.begin() + static_cast<std::ptrdiff_t>(swept_);
+        nodes_.erase(std::remove(first, nodes_.end(), nullptr), nodes_.end());
+        swept_ = nodes_.size();
+    }
 
     /// Releases the nodes that `root` reaches, making it a tree of values that own each other without a cycle.
     /// Returns the depth; or nothing, with nothing changed for the pool, when it is beyond `limit`.
@@ -60,6 +70,7 @@ private:
     }
 
     std::vector<std::shared_ptr<Node>> nodes_;
+    std::size_t swept_ = 0;  ///< of them, by drop_unused()
 };
 
 }  // namespace crossdock::pickle::detail

@@ -27,9 +27,13 @@ namespace crossdock::pickle {
 /// interpreted.
 class Reader : private detail::Builder {
 public:
-    /// `where` names the pickle in errors: "model.pt: data.pkl". The cursor ends up after the pickle.
-    Reader(Cursor& cursor, std::string where, Limits limits = {})
-        : Builder(std::move(where), limits),
+    using Builder::Shortcut;
+
+    /// `where` names the pickle in errors: "model.pt: data.pkl". The cursor ends up after the pickle. `shortcut` sees
+    /// each call as it is read, and may give the tensor that it stands for: a checkpoint's calls take ten times the
+    /// memory of its tensors.
+    Reader(Cursor& cursor, std::string where, Limits limits = {}, Shortcut shortcut = {})
+        : Builder(std::move(where), limits, std::move(shortcut)),
           cursor_(cursor) {}
 
     /// Throws Error, with the byte offset, on anything that is not a well-formed pickle within the limits.

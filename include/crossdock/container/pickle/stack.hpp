@@ -55,8 +55,11 @@ public:
     void drop();
 
     void put(std::uint64_t index);
-    void put_next() { put(memo_.size()); }
+    void put_next() { put(memo_.size() + scattered_memo_.size()); }
     void get(std::uint64_t index);
+
+    /// Frees what the stack and the memo do not refer to any more.
+    void drop_unused() { pool_.drop_unused(); }
 
     /// Counts memory that values are about to take.
     void charge(std::uint64_t bytes);
@@ -84,7 +87,8 @@ private:
     NodePool pool_;  // outlives the values below, which then fall without recursion
     std::vector<Value> values_;
     std::vector<std::size_t> marks_;
-    std::unordered_map<std::uint64_t, Value> memo_;
+    std::vector<Value> memo_;                                  // numbered from 0, as programs do
+    std::unordered_map<std::uint64_t, Value> scattered_memo_;  // the others
 };
 
 inline void Stack::push(Value value) {
@@ -126,12 +130,21 @@ inline std::vector<Value> Stack::pop_many(std::size_t count) {
 
 inline void Stack::put(std::uint64_t index) {
     charge(sizeof(Value) + 4 * sizeof(void*));
-    memo_.insert_or_assign(index, top());
+    if (index < memo_.size()) {
+        memo_[index] = top();
+    } else if (index == memo_.size()) {
+        memo_.push_back(top());
+        scattered_memo_.erase(index);
+    } else {
+        scattered_memo_.insert_or_assign(index, top());
+    }
 }
 
 inline void Stack::get(std::uint64_t index) {
-    const auto found = memo_.find(index);
-    if (found == memo_.end()) fail(to_text("memo entry ", index, " is used but was never made; the file is damaged"));
+    if (index < memo_.size()) return push(memo_[index]);
+    const auto found = scattered_memo_.find(index);
+    if (found == scattered_memo_.end())
+        fail(to_text("memo entry ", index, " is used but was never made; the file is damaged"));
     push(found->second);
 }
 
@@ -152,6 +165,7 @@ inline Value Stack::finish() {
     Value root = pop();
     if (!values_.empty() || !marks_.empty()) fail("the pickle ends with values left over; the file is damaged");
     memo_.clear();
+    scattered_memo_.clear();
     if (!pool_.release(root, limits_.depth))
         fail(to_text("the pickle nests containers more than ", limits_.depth, " deep"));
     return root;

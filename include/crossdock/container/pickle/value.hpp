@@ -166,9 +166,48 @@ struct PersistentId {
     std::uint64_t offset = 0;  ///< where it stands in the pickle, for errors
 };
 
-/// A shared value's content.
+/// A shared value's content. A checkpoint has a few of them for each tensor, so what is large lies apart.
 struct Node {
-    std::variant<std::string, Bytes, BigInteger, List, Tuple, Dict, Set, Global, Object, PersistentId, Tensor> content;
+    template <Shared T>
+    explicit Node(T value) {
+        set(std::move(value));
+    }
+
+    /// The content if it is a T, else null.
+    template <Shared T>
+    T* get() noexcept {
+        if constexpr (std::same_as<T, Object>) {
+            auto* apart = std::get_if<std::unique_ptr<Object>>(&content);
+            return apart ? apart->get() : nullptr;
+        } else {
+            return std::get_if<T>(&content);
+        }
+    }
+
+    template <Shared T>
+    void set(T value) {
+        if constexpr (std::same_as<T, Object>)
+            content = std::make_unique<Object>(std::move(value));
+        else
+            content = std::move(value);
+    }
+
+    /// Calls visit(content).
+    template <class Visit>
+    decltype(auto) visit(Visit&& visit) const {
+        return std::visit(
+            [&]<class T>(const T& value) -> decltype(auto) {
+                if constexpr (std::same_as<T, std::unique_ptr<Object>>)
+                    return visit(std::as_const(*value));
+                else
+                    return visit(value);
+            },
+            content);
+    }
+
+    std::variant<std::string, Bytes, BigInteger, List, Tuple, Dict, Set, Global, std::unique_ptr<Object>, PersistentId,
+                 Tensor>
+        content;
 
     // How deep others nest in a container that a Reader made.
     static constexpr std::uint32_t not_visited = 0xFFFFFFFF, in_progress = 0xFFFFFFFE;
@@ -176,13 +215,13 @@ struct Node {
 };
 
 template <Shared T>
-Value::Value(T content) : content_(std::make_shared<Node>(Node{.content = std::move(content)})) {}
+Value::Value(T content) : content_(std::make_shared<Node>(std::move(content))) {}
 
 template <class T>
 const T* Value::get() const noexcept {
     if constexpr (Shared<T>) {
         const auto* node = std::get_if<std::shared_ptr<Node>>(&content_);
-        return node ? std::get_if<T>(&(*node)->content) : nullptr;
+        return node ? (*node)->get<T>() : nullptr;
     } else {
         return std::get_if<T>(&content_);
     }
@@ -191,7 +230,7 @@ const T* Value::get() const noexcept {
 template <Shared T>
 T* Value::edit() const noexcept {
     const auto* node = std::get_if<std::shared_ptr<Node>>(&content_);
-    return node ? std::get_if<T>(&(*node)->content) : nullptr;
+    return node ? (*node)->get<T>() : nullptr;
 }
 
 inline std::optional<bool> Value::as_bool() const noexcept {
@@ -288,7 +327,7 @@ inline constexpr bool holds_values = std::same_as<T, List> || std::same_as<T, Tu
                                      std::same_as<T, Set> || std::same_as<T, Object> || std::same_as<T, PersistentId>;
 
 inline bool is_leaf(const Node& node) {
-    return std::visit([]<class T>(const T&) { return !holds_values<T>; }, node.content);
+    return node.visit([]<class T>(const T&) { return !holds_values<T>; });
 }
 
 /// Calls visit(Value&) for each value that a node holds.
@@ -300,12 +339,12 @@ void for_each_child(Node& node, Visit&& visit) {
     const auto all_entries = [&](std::vector<Entry>& entries) {
         for (Entry& entry : entries) visit(entry.key), visit(entry.value);
     };
-    if (auto* list = std::get_if<List>(&node.content)) return all(list->items);
-    if (auto* tuple = std::get_if<Tuple>(&node.content)) return all(tuple->items);
-    if (auto* set = std::get_if<Set>(&node.content)) return all(set->items);
-    if (auto* dict = std::get_if<Dict>(&node.content)) return all_entries(dict->entries);
-    if (auto* id = std::get_if<PersistentId>(&node.content)) return visit(id->id);
-    if (auto* object = std::get_if<Object>(&node.content)) {
+    if (auto* list = node.get<List>()) return all(list->items);
+    if (auto* tuple = node.get<Tuple>()) return all(tuple->items);
+    if (auto* set = node.get<Set>()) return all(set->items);
+    if (auto* dict = node.get<Dict>()) return all_entries(dict->entries);
+    if (auto* id = node.get<PersistentId>()) return visit(id->id);
+    if (auto* object = node.get<Object>()) {
         for (Value* value : {&object->args, &object->keywords, &object->state}) visit(*value);
         all(object->items);
         all_entries(object->entries);
@@ -319,7 +358,7 @@ inline std::string Value::describe() const {
     if (get<bool>()) return "a bool";
     if (get<std::int64_t>()) return "an int";
     if (get<double>()) return "a float";
-    return node() ? std::visit(detail::Describe{}, node()->content) : "a reference to what contains it";
+    return node() ? node()->visit(detail::Describe{}) : "a reference to what contains it";
 }
 
 }  // namespace crossdock::pickle

@@ -4,7 +4,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -20,44 +22,41 @@
 
 namespace crossdock::pickle {
 
-namespace detail {
-
-/// Writes values in protocol 2, with none but the opcodes that torch/_weights_only_unpickler.py (PyTorch 2.10) reads.
+/// Writes a pickle of protocol 2, with none but the opcodes that torch/_weights_only_unpickler.py (PyTorch 2.10) reads,
+/// and hands it out in pieces. For whoever has too many values to make a tree of them, it also writes what values are
+/// made of; what is put together from these must leave one value on the unpickler's stack.
 class Writer {
 public:
-    std::string write(const Value& root) {
+    /// Takes the next piece of the pickle.
+    using Sink = std::function<void(std::string_view)>;
+
+    explicit Writer(Sink sink) : sink_(std::move(sink)) {
         op(Opcode::proto);
         append_little<std::uint8_t>(out_, 2);
-        value(root);
-        op(Opcode::stop);
-        return std::move(out_);
     }
+
+    /// After the last value.
+    void finish() {
+        op(Opcode::stop);
+        flush();
+    }
+
+    /// What is shared within and among the values that are written stays shared. Throws Error for what cannot be said
+    /// so: tensors, keywords, huge integers.
+    void value(const Value& value);
+
+    void op(Opcode opcode) { out_ += static_cast<char>(opcode); }
+    void integer(std::int64_t number);
+    void text(std::string_view content);
+
+    /// A class or function. Equal names share one memo entry, whoever mentions them.
+    void global(std::string_view module, std::string_view name);
+
+    /// Lets what was written last be mentioned again: its number in the memo.
+    std::uint32_t remember();
+    void recall(std::uint32_t number);
 
 private:
-    void op(Opcode opcode) { out_ += static_cast<char>(opcode); }
-
-    void value(const Value& value) {
-        if (value.is_none()) return op(Opcode::none);
-        if (const bool* truth = value.get<bool>()) return op(*truth ? Opcode::newtrue : Opcode::newfalse);
-        if (const auto* number = value.get<std::int64_t>()) return integer(*number);
-        if (const auto* number = value.get<double>()) return real(*number);
-        if (const auto target = value.back_reference()) return known(*target);
-        if (value.node()) return shared(value.node());
-        throw Error("a value refers to a container that is gone, so it cannot be written");
-    }
-
-    void integer(std::int64_t number) {
-        if (number >= 0 && number <= 0xFF) {
-            op(Opcode::binint1), append_little(out_, static_cast<std::uint8_t>(number));
-        } else if (number >= 0 && number <= 0xFFFF) {
-            op(Opcode::binint2), append_little(out_, static_cast<std::uint16_t>(number));
-        } else if (std::in_range<std::int32_t>(number)) {
-            op(Opcode::binint), append_little(out_, static_cast<std::int32_t>(number));
-        } else {
-            op(Opcode::long1), append_little<std::uint8_t>(out_, 8), append_little(out_, number);
-        }
-    }
-
     void real(double number) {
         op(Opcode::binfloat);
         const auto bits = std::bit_cast<std::uint64_t>(number);
@@ -67,36 +66,24 @@ private:
     /// A value that others refer to is written once and then called by its number in the memo.
     void shared(const std::shared_ptr<Node>& node) {
         if (memo_.contains(node.get())) return known(*node);
-        std::visit([&](const auto& content) { write_node(content, node); }, node->content);
+        node->visit([&](const auto& content) { write_node(content, node); });
     }
 
     void known(const Node& node) {
         const auto found = memo_.find(&node);
         if (found == memo_.end())
             throw Error("a tuple or call that contains itself cannot be written; only lists, dicts and objects can");
-        if (found->second <= 0xFF) {
-            op(Opcode::binget), append_little(out_, static_cast<std::uint8_t>(found->second));
-        } else {
-            op(Opcode::long_binget), append_little(out_, found->second);
-        }
+        recall(found->second);
     }
 
-    void remember(const std::shared_ptr<Node>& node) {
-        const auto index = static_cast<std::uint32_t>(memo_.size());
-        memo_.emplace(node.get(), index);
-        if (index <= 0xFF) {
-            op(Opcode::binput), append_little(out_, static_cast<std::uint8_t>(index));
-        } else {
-            op(Opcode::long_binput), append_little(out_, index);
-        }
-    }
+    void remember(const std::shared_ptr<Node>& node) { memo_.emplace(node.get(), remember()); }
 
     void remember_if_shared(const std::shared_ptr<Node>& node) {
         if (node.use_count() > 1) remember(node);
     }
 
     void write_node(const std::string& content, const std::shared_ptr<Node>& node) {
-        unicode(content);
+        text(content);
         remember_if_shared(node);
     }
 
@@ -106,8 +93,8 @@ private:
             op(Opcode::empty_tuple);
         } else {
             global("_codecs", "encode");
-            unicode(latin1_to_utf8(bytes.data));
-            unicode("latin1");
+            text(detail::latin1_to_utf8(bytes.data));
+            text("latin1");
             op(Opcode::tuple2);
         }
         op(Opcode::reduce);
@@ -207,37 +194,92 @@ private:
         op(Opcode::setitems);
     }
 
-    void unicode(std::string_view content) {
-        if (content.size() > 0xFFFFFFFF) throw Error("a text of more than 4 GiB cannot be written");
-        op(Opcode::binunicode), append_little(out_, static_cast<std::uint32_t>(content.size()));
-        out_ += content;
+    /// Hands out what has come together, in pieces that are worth it.
+    void flush_if_long() {
+        constexpr std::size_t long_text = std::size_t{1} << 16;
+        if (out_.size() >= long_text) flush();
     }
 
-    /// Equal names share one memo entry, whoever mentions them. Protocol 2 wants Python 2's names of two modules.
-    void global(std::string_view module, std::string_view name) {
-        if (module == "builtins") module = "__builtin__";
-        if (module == "copyreg") module = "copy_reg";
-        if (module.find('\n') != module.npos || name.find('\n') != name.npos)
-            throw Error("the name of a class holds a line feed, so it cannot be written");
-        std::string line = to_text(module, '\n', name, '\n');
-        const auto found = globals_.find(line);
-        if (found != globals_.end()) return known(*found->second);
-        op(Opcode::global);
-        out_ += line;
-        const auto node = std::make_shared<Node>();
-        globals_.emplace(std::move(line), node);
-        remember(node);
+    void flush() {
+        sink_(out_);
+        out_.clear();
     }
 
-    std::string out_;
+    Sink sink_;
+    std::string out_, line_;
+    std::uint32_t remembered_ = 0;
     std::unordered_map<const Node*, std::uint32_t> memo_;
-    std::unordered_map<std::string, std::shared_ptr<Node>> globals_;
+    std::map<std::string, std::uint32_t, std::less<>> globals_;
 };
 
-}  // namespace detail
+inline void Writer::value(const Value& value) {
+    flush_if_long();
+    if (value.is_none()) return op(Opcode::none);
+    if (const bool* truth = value.get<bool>()) return op(*truth ? Opcode::newtrue : Opcode::newfalse);
+    if (const auto* number = value.get<std::int64_t>()) return integer(*number);
+    if (const auto* number = value.get<double>()) return real(*number);
+    if (const auto target = value.back_reference()) return known(*target);
+    if (value.node()) return shared(value.node());
+    throw Error("a value refers to a container that is gone, so it cannot be written");
+}
+
+inline void Writer::integer(std::int64_t number) {
+    if (number >= 0 && number <= 0xFF) {
+        op(Opcode::binint1), append_little(out_, static_cast<std::uint8_t>(number));
+    } else if (number >= 0 && number <= 0xFFFF) {
+        op(Opcode::binint2), append_little(out_, static_cast<std::uint16_t>(number));
+    } else if (std::in_range<std::int32_t>(number)) {
+        op(Opcode::binint), append_little(out_, static_cast<std::int32_t>(number));
+    } else {
+        op(Opcode::long1), append_little<std::uint8_t>(out_, 8), append_little(out_, number);
+    }
+}
+
+inline void Writer::text(std::string_view content) {
+    if (content.size() > 0xFFFFFFFF) throw Error("a text of more than 4 GiB cannot be written");
+    flush_if_long();
+    op(Opcode::binunicode), append_little(out_, static_cast<std::uint32_t>(content.size()));
+    out_ += content;
+}
+
+/// Protocol 2 wants Python 2's names of two modules.
+inline void Writer::global(std::string_view module, std::string_view name) {
+    if (module == "builtins") module = "__builtin__";
+    if (module == "copyreg") module = "copy_reg";
+    if (module.find('\n') != module.npos || name.find('\n') != name.npos)
+        throw Error("the name of a class holds a line feed, so it cannot be written");
+    line_.assign(module).append(1, '\n').append(name).append(1, '\n');
+    const auto found = globals_.find(line_);
+    if (found != globals_.end()) return recall(found->second);
+    op(Opcode::global);
+    out_ += line_;
+    globals_.emplace(line_, remember());
+}
+
+inline std::uint32_t Writer::remember() {
+    const std::uint32_t number = remembered_++;
+    if (number <= 0xFF)
+        op(Opcode::binput), append_little(out_, static_cast<std::uint8_t>(number));
+    else
+        op(Opcode::long_binput), append_little(out_, number);
+    return number;
+}
+
+inline void Writer::recall(std::uint32_t number) {
+    if (number <= 0xFF)
+        op(Opcode::binget), append_little(out_, static_cast<std::uint8_t>(number));
+    else
+        op(Opcode::long_binget), append_little(out_, number);
+}
 
 /// The value as a pickle of protocol 2, which every PyTorch reads, under weights_only too if its classes are allowed
-/// there. What is shared stays shared. Throws Error for what cannot be said so: tensors, keywords, huge integers.
-inline std::string write(const Value& value) { return detail::Writer().write(value); }
+/// there. Throws Error as Writer::value() does.
+inline std::string write(const Value& value) {
+    std::string pickle;
+    Writer writer([&](std::string_view piece) { pickle += piece; });
+    writer.value(value);
+    writer.finish();
+    return pickle;
+}
 
 }  // namespace crossdock::pickle

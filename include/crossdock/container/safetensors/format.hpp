@@ -11,12 +11,12 @@
 #include <string>
 #include <string_view>
 #include <tuple>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "crossdock/container/json_parser.hpp"
 #include "crossdock/core/dtype.hpp"
+#include "crossdock/core/name_index.hpp"
 #include "crossdock/core/shape.hpp"
 
 /// A file is: the header's length N (8 bytes, little-endian), N bytes of JSON padded with spaces, the tensors' bytes.
@@ -160,7 +160,7 @@ public:
 
     bool end_array() {
         if (expected_ == Expected::extent) {
-            in_context(to_text("tensor '", entry_.name, "'"), [&] { entry_.shape = Shape(numbers_); });
+            in_context([&] { return to_text("tensor '", entry_.name, "'"); }, [&] { entry_.shape = Shape(numbers_); });
         } else {
             set_offsets();
         }
@@ -170,6 +170,12 @@ public:
 
 private:
     static constexpr std::size_t max_rank = 64;  // as in PyTorch and NumPy
+
+    struct Names {
+        const std::vector<Entry>& entries;
+
+        std::string_view operator[](std::size_t number) const noexcept { return entries[number].name; }
+    };
 
     /// What the grammar allows next.
     enum class Expected {
@@ -218,9 +224,11 @@ private:
     }
 
     void start_entry() {
-        if (!names_.insert(key_).second) throw Error(to_text("header names '", key_, "' twice"));
+        const bool is_metadata = key_ == metadata_key;
+        if (is_metadata ? std::exchange(has_metadata_, true) : !names_.add(key_, Names{header_.entries}).second)
+            throw Error(to_text("header names '", key_, "' twice"));
         in_context("header", [&] { check_name(key_); });
-        expected_ = key_ == metadata_key ? Expected::metadata : Expected::tensor;
+        expected_ = is_metadata ? Expected::metadata : Expected::tensor;
         entry_ = Entry();
         entry_.name = key_;
         has_dtype_ = has_shape_ = has_offsets_ = false;
@@ -281,16 +289,17 @@ private:
     Entry entry_;
     bool has_dtype_ = false, has_shape_ = false, has_offsets_ = false;
     std::vector<std::uint64_t> numbers_;
-    std::unordered_set<std::string> names_;
+    bool has_metadata_ = false;
+    NameIndex names_;  ///< of the entries
 };
 
 inline void check_size(const Entry& entry) {
     if (entry.end < entry.begin)
         throw Error(to_text("tensor '", entry.name, "': ends at byte ", entry.end, " of the data, before its start at ",
                             entry.begin));
-    const std::uint64_t bytes = in_context(to_text("tensor '", entry.name, "'"), [&] {
-        return checked_multiply(entry.shape.element_count(), item_size(entry.dtype), "size");
-    });
+    const std::uint64_t bytes =
+        in_context([&] { return to_text("tensor '", entry.name, "'"); },
+                   [&] { return checked_multiply(entry.shape.element_count(), item_size(entry.dtype), "size"); });
     if (entry.end - entry.begin != bytes)
         throw Error(to_text("tensor '", entry.name, "': shape ", entry.shape, " of ", header_name(entry.dtype),
                             " needs ", bytes, " bytes, data_offsets span ", entry.end - entry.begin));

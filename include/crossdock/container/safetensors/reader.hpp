@@ -14,6 +14,7 @@
 #include "crossdock/container/safetensors/format.hpp"
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/core/recipe.hpp"
+#include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/source.hpp"
 
 namespace crossdock::safetensors {
@@ -56,10 +57,12 @@ inline TensorDict read(const std::shared_ptr<const Source>& file) {
         Header header = read_header(*file);
         const std::uint64_t data_bytes = header.entries.empty() ? 0 : header.entries.back().end;
         const std::uint64_t data_begin = file->size() - data_bytes;
+        const SharedText name = file->name();
         TensorDict tensors;
+        tensors.reserve(header.entries.size());
         for (Entry& entry : header.entries)
             tensors.add({std::move(entry.name),
-                         region(file, data_begin + entry.begin, entry.dtype, std::move(entry.shape)), file->name()});
+                         region(file, data_begin + entry.begin, entry.dtype, std::move(entry.shape)), name});
         return tensors;
     });
 }

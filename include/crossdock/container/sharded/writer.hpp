@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "crossdock/container/output_file.hpp"
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/sharded/format.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 
@@ -23,10 +24,10 @@ namespace crossdock::sharded {
 class Writer final : public TensorWriter {
 public:
     /// Opens one file for writing.
-    using MakeFile = std::function<std::unique_ptr<TensorWriter>(const std::filesystem::path&)>;
+    using MakeFile = std::function<std::unique_ptr<TensorWriter>(const OutputPath&)>;
 
     /// The files appear in `directory`, which exists. A tensor larger than `max_shard_bytes` gets a file of its own.
-    Writer(std::filesystem::path directory, FileNames names, std::uint64_t max_shard_bytes, MakeFile make_file)
+    Writer(OutputPath directory, FileNames names, std::uint64_t max_shard_bytes, MakeFile make_file)
         : directory_(std::move(directory)),
           names_(names),
           max_shard_bytes_(max_shard_bytes),
@@ -51,7 +52,7 @@ public:
     void finish() override {
         if (shards_.empty()) start_shard();
         for (Shard& shard : shards_) shard.file->finish();
-        for (std::size_t i = 0; i < shards_.size(); ++i) rename(shards_[i].provisional, directory_ / final_name(i));
+        name_files();
         if (shards_.size() > 1) write_index();
     }
 
@@ -67,13 +68,22 @@ private:
     }
 
     void start_shard() {
-        auto path = directory_ / to_text(names_.stem, "-part", shards_.size() + 1, names_.extension);
-        auto file = make_file_(path);
-        shards_.push_back({std::move(path), std::move(file)});
+        const std::size_t number = shards_.size() + 1;
+        const OutputPath path = directory_.in_turn(number) / to_text(names_.stem, "-part", number, names_.extension);
+        shards_.push_back({path.path(), make_file_(path)});
     }
 
     std::string final_name(std::size_t shard) const {
         return shards_.size() == 1 ? names_.single() : names_.numbered(shard + 1, shards_.size());
+    }
+
+    /// No rank opens a file under its first name any more.
+    void name_files() const {
+        World& world = directory_.world();
+        world.meet();
+        if (!world.leads()) return;
+        for (std::size_t i = 0; i < shards_.size(); ++i)
+            rename(shards_[i].provisional, directory_.path() / final_name(i));
     }
 
     static void rename(const std::filesystem::path& from, const std::filesystem::path& to) {
@@ -91,7 +101,7 @@ private:
         file.sync();
     }
 
-    std::filesystem::path directory_;
+    OutputPath directory_;
     FileNames names_;
     std::uint64_t max_shard_bytes_;
     MakeFile make_file_;

@@ -22,6 +22,7 @@
 #include "crossdock/container/torch/rebuild.hpp"
 #include "crossdock/container/zip/reader.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -55,11 +56,14 @@ public:
     pickle::Value read(pickle::Limits limits) {
         const zip::Entry& record = entry("data.pkl");
         limits = bounded_by(record.packed_size, limits);
-        auto bytes = std::make_shared<std::vector<std::byte>>(zip_.read(record, limits.memory_bytes));
-        const std::uint64_t size = bytes->size();
-        pickle::Cursor cursor(std::make_shared<MemorySource>(std::span<const std::byte>(*bytes), bytes), 0, size);
-        pickle::Value root = pickle::Reader(cursor, to_text(source_->name(), ": data.pkl"), limits).read();
-        Rebuild(source_, is_big_endian(), [this](const StorageReference& storage) { return place(storage); }).run(root);
+        const std::shared_ptr<const Source> bytes = zip_.open(record, limits.memory_bytes);
+        pickle::Cursor cursor(bytes, 0, bytes->size());
+        Rebuild rebuild(source_, is_big_endian(), [this](const StorageReference& storage) { return place(storage); });
+        pickle::Value root =
+            pickle::Reader(cursor, to_text(source_->name(), ": data.pkl"), limits, [&](const pickle::Object& call) {
+                return rebuild.attempt(call);
+            }).read();
+        rebuild.run(root);
         return root;
     }
 
@@ -96,20 +100,15 @@ private:
         return name == "big";
     }
 
-    StoragePlace place(const StorageReference& storage) {
-        const auto known = places_.find(storage.key);
-        if (known != places_.end()) return known->second;
+    StoragePlace place(const StorageReference& storage) const {
         const zip::Entry* record = zip_.find(to_text(prefix_, "data/", storage.key));
         if (!record) throw Error(to_text("its storage, zip entry '", prefix_, "data/", storage.key, "', is missing"));
-        const StoragePlace found{zip_.payload_offset(*record), record->size};
-        places_.emplace(storage.key, found);
-        return found;
+        return {zip_.payload_offset(*record), record->size};
     }
 
     std::shared_ptr<const Source> source_;
     zip::Reader zip_;
     std::string prefix_;
-    std::unordered_map<std::string, StoragePlace> places_;
 };
 
 /// A file of torch before 1.6: five pickles (magic number, version, system, content, storage keys), then for each key
@@ -258,7 +257,7 @@ private:
         budget_ -= bytes;
     }
 
-    std::string file_;
+    SharedText file_;
     TensorDict& out_;
     std::size_t budget_ = std::size_t{1} << 28;
 };

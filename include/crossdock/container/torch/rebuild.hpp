@@ -86,6 +86,15 @@ public:
           big_endian_(big_endian),
           find_(std::move(find)) {}
 
+    /// The tensor that a call makes; nothing when it makes none, or none that can be made: run() says why.
+    std::optional<Tensor> attempt(const pickle::Object& object) const {
+        try {
+            return rebuild(object);
+        } catch (const Error&) {
+            return std::nullopt;
+        }
+    }
+
     /// Throws Error, naming file, tensor and offset in the pickle, when a tensor contradicts the file.
     void run(const pickle::Value& root) { visit(root); }
 
@@ -135,7 +144,7 @@ inline void Rebuild::visit(const pickle::Value& value) {
             error.within(to_text(source_->name(), ": tensor '", path(), "' (pickle offset ", object->offset, ")"));
         throw;
     }
-    if (tensor) node->content = std::move(*tensor);
+    if (tensor) node->set(std::move(*tensor));
 }
 
 inline void Rebuild::visit_at(Step step, const pickle::Value& value) {

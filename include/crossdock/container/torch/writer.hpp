@@ -3,22 +3,26 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
+#include "crossdock/container/output_path.hpp"
+#include "crossdock/container/pickle/format.hpp"
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/pickle/writer.hpp"
 #include "crossdock/container/tensor_writer.hpp"
-#include "crossdock/container/torch/format.hpp"
+#include "crossdock/container/torch/tensor_pickler.hpp"
 #include "crossdock/container/zip/writer.hpp"
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/name_table.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock::torch {
@@ -28,69 +32,44 @@ namespace detail {
 /// One storage being written.
 class StorageSlot final : public TensorSlot {
 public:
-    explicit StorageSlot(std::shared_ptr<zip::EntryWriter> entry) : entry_(std::move(entry)) {}
+    explicit StorageSlot(zip::EntryWriter entry) : entry_(std::move(entry)) {}
 
-    void write(std::uint64_t at, std::span<const std::byte> bytes) override { entry_->write(at, bytes); }
-    FilePlace place(std::uint64_t at) const override { return {entry_->file(), entry_->offset() + at}; }
-
-private:
-    std::shared_ptr<zip::EntryWriter> entry_;
-};
-
-inline pickle::Value tuple_of(const std::vector<std::uint64_t>& numbers) {
-    pickle::Tuple tuple;
-    for (const std::uint64_t number : numbers) tuple.items.emplace_back(number);
-    return tuple;
-}
-
-/// Strides of a tensor in C order; PyTorch counts an empty axis as one element.
-inline std::vector<std::uint64_t> packed_strides(const Shape& shape) {
-    std::vector<std::uint64_t> strides(shape.rank());
-    std::uint64_t stride = 1;
-    for (std::size_t axis = shape.rank(); axis-- > 0;) {
-        strides[axis] = stride;
-        stride *= shape[axis] == 0 ? 1 : shape[axis];
-    }
-    return strides;
-}
-
-/// What torch/_utils.py rebuilds a dense CPU tensor from. Types that came after torch 2.1 have no storage class: their
-/// storage is bytes, and the type stands beside it.
-class TensorValue {
-public:
-    /// `key` is the storage's record: "data/<key>".
-    pickle::Value operator()(const std::string& key, DType dtype, const Shape& shape) const {
-        const auto typed = storage_name(dtype);
-        const pickle::Global storage_class{typed ? "torch" : "torch.storage",
-                                           std::string(typed.value_or("UntypedStorage"))};
-        const std::uint64_t count = shape.element_count() * (typed ? 1 : item_size(dtype));
-        const pickle::PersistentId storage{pickle::Tuple{{storage_word_, storage_class, key, location_word_, count}}};
-        pickle::Object hooks;
-        hooks.module = "collections";
-        hooks.name = "OrderedDict";
-        pickle::Tuple args{
-            {storage, 0, tuple_of({shape.begin(), shape.end()}), tuple_of(packed_strides(shape)), false, hooks}};
-        if (!typed) args.items.push_back(pickle::Global{"torch", std::string(torch_name(dtype))});
-        pickle::Object call;
-        call.module = "torch._utils";
-        call.name = typed ? "_rebuild_tensor_v2" : "_rebuild_tensor_v3";
-        call.args = std::move(args);
-        return call;
-    }
+    void write(std::uint64_t at, std::span<const std::byte> bytes) override { entry_.write(at, bytes); }
+    FilePlace place(std::uint64_t at) const override { return {entry_.file(), entry_.offset() + at}; }
 
 private:
-    // Said once in a file and referred to by all its tensors.
-    pickle::Value storage_word_ = "storage", location_word_ = "cpu";
+    zip::EntryWriter entry_;
 };
 
-/// Adds the records that stand beside the storages.
-inline void add_records(zip::Writer& zip, const std::string& prefix, const pickle::Value& root) {
-    const auto add = [&](std::string_view name, std::string_view content) {
-        zip.add(to_text(prefix, name), content.size())->write(0, std::as_bytes(std::span(content)));
+/// Adds the records that stand beside the storages. `write_content` pickles the file's content; a long one twice, since
+/// the record's length is asked for before its bytes.
+template <class Content>
+void add_records(zip::Writer& zip, const std::string& prefix, Content&& write_content) {
+    const auto pickled = [&](const pickle::Writer::Sink& sink) {
+        in_context(zip.name(), [&] {
+            pickle::Writer out(sink);
+            write_content(out);
+            out.finish();
+        });
     };
-    add("data.pkl", in_context(zip.name(), [&] { return pickle::write(root); }));
-    add("version", "3\n");
-    add("byteorder", "little");
+    std::string first;
+    std::uint64_t length = 0, at = 0;
+    pickled([&](std::string_view piece) {
+        if (length == 0) first = piece;
+        length += piece.size();
+    });
+    if (length == first.size()) {
+        zip.put(prefix + "data.pkl", std::move(first));
+    } else {
+        const zip::EntryWriter content = zip.add(prefix + "data.pkl", length);
+        content.mark_whole();
+        pickled([&](std::string_view piece) {
+            content.write(at, std::as_bytes(std::span(piece)));
+            at += piece.size();
+        });
+    }
+    zip.put(prefix + "version", "3\n");
+    zip.put(prefix + "byteorder", "little");
 }
 
 }  // namespace detail
@@ -98,17 +77,21 @@ inline void add_records(zip::Writer& zip, const std::string& prefix, const pickl
 /// Writes a file that torch.load reads, weights_only too when it holds nothing but tensors and plain values: dicts of
 /// dicts, one storage per tensor. In the names that add() and put() take, "/" separates the levels and anything else is
 /// part of a key: "model/encoder/layers.0.weight" is {"model": {"encoder": {"layers.0.weight": …}}}. Entries keep the
-/// order in which they came.
+/// order in which they came. Of a tensor it keeps the name and some 140 bytes.
 class Writer final : public TensorWriter {
 public:
     /// Creates the file; throws Error when that fails or it exists.
-    explicit Writer(const std::filesystem::path& path) : zip_(path), prefix_(path.stem().string() + "/") {}
+    explicit Writer(const OutputPath& path) : zip_(path), prefix_(path.path().stem().string() + "/") {
+        names_.add("");
+        items_.push_back({.kind = Kind::level});
+        levels_.emplace_back();
+    }
 
     /// Throws Error when the name is taken, or one of its levels is a value.
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override;
 
     /// Puts any value without tensors: numbers, texts, None, a Namespace. Throws Error as add() does.
-    void put(const std::string& name, pickle::Value value) { place(name, std::move(value)); }
+    void put(const std::string& name, pickle::Value value);
 
     /// Gives a tensor that was added a further name: torch.load returns one tensor under both. Throws Error when
     /// `existing` was not added.
@@ -117,55 +100,121 @@ public:
     void finish() override;
 
 private:
+    enum class Kind : std::uint8_t { level, tensor, value };
+
+    /// What a name stands for; several may stand for one tensor.
+    struct Item {
+        Kind kind;
+        std::uint32_t index = 0;  ///< in the list of its kind
+        std::uint32_t next = 0;   ///< the item after it on its level; 0: none
+    };
+    /// A dict, by its first and last item; 0: none.
+    struct Level {
+        std::uint32_t first = 0, last = 0;
+    };
+    struct StoredTensor {
+        DType dtype;
+        Shape shape;
+    };
+    /// The numbers in a pickle's memo of the tensors that have several names.
+    using Shared = std::unordered_map<std::uint32_t, std::optional<std::uint32_t>>;
+
     [[noreturn]] void fail(std::string_view what) const { throw Error(to_text(zip_.name(), ": ", what)); }
-    void place(const std::string& name, pickle::Value value);
-    pickle::Value& level(std::string_view name);
+    std::uint32_t place(std::string_view name, Kind kind, std::size_t index);
+    std::uint32_t level(std::string_view name);
+    void write_level(pickle::Writer& out, TensorPickler& tensors, Shared& shared, const Level& level) const;
+    void write_item(pickle::Writer& out, TensorPickler& tensors, Shared& shared, const Item& item) const;
 
     zip::Writer zip_;
     std::string prefix_;
-    std::uint64_t storage_count_ = 0;
-    std::unordered_map<std::string, pickle::Value> levels_{{"", pickle::Dict{}}};
-    std::unordered_map<std::string, pickle::Value> leaves_;
-    detail::TensorValue tensor_;
+    NameTable names_;
+    std::deque<Item> items_;  ///< one for each name; the first is the root
+    std::deque<Level> levels_;
+    std::deque<StoredTensor> tensors_;  ///< tensor i is the record "data/i"
+    std::deque<pickle::Value> values_;
+    Shared shared_;  ///< without numbers
 };
 
 inline std::shared_ptr<TensorSlot> Writer::add(const std::string& name, DType dtype, const Shape& shape) {
-    const std::string key = std::to_string(storage_count_);
-    place(name, tensor_(key, dtype, shape));
-    ++storage_count_;
+    place(name, Kind::tensor, tensors_.size());
     const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
-    return std::make_shared<detail::StorageSlot>(zip_.add(to_text(prefix_, "data/", key), bytes));
+    zip::EntryWriter storage = zip_.add(to_text(prefix_, "data/", tensors_.size()), bytes);
+    tensors_.push_back({dtype, shape});
+    return std::make_shared<detail::StorageSlot>(std::move(storage));
+}
+
+inline void Writer::put(const std::string& name, pickle::Value value) {
+    place(name, Kind::value, values_.size());
+    values_.push_back(std::move(value));
 }
 
 inline void Writer::share(const std::string& name, const std::string& existing) {
-    const auto found = leaves_.find(existing);
-    if (found == leaves_.end()) fail(to_text("tensor '", name, "' should share '", existing, "', which was not added"));
-    place(name, found->second);
+    const auto found = names_.find(existing);
+    if (!found || items_[*found].kind == Kind::level)
+        fail(to_text("tensor '", name, "' should share '", existing, "', which was not added"));
+    const Item original = items_[*found];
+    place(name, original.kind, original.index);
+    if (original.kind == Kind::tensor) shared_[original.index];
 }
 
 inline void Writer::finish() {
-    detail::add_records(zip_, prefix_, level(""));
+    detail::add_records(zip_, prefix_, [&](pickle::Writer& out) {
+        TensorPickler tensors(out);
+        Shared shared = shared_;
+        write_level(out, tensors, shared, levels_.front());
+    });
     zip_.finish();
 }
 
-inline void Writer::place(const std::string& name, pickle::Value value) {
+/// Makes an item of the list of its kind, at the end of its level. Returns its number.
+inline std::uint32_t Writer::place(std::string_view name, Kind kind, std::size_t index) {
     const std::size_t slash = name.rfind('/');
-    const std::string parent = slash == name.npos ? "" : name.substr(0, slash);
-    pickle::Value& dict = level(parent);
-    if (levels_.contains(name) || !leaves_.emplace(name, value).second) fail(to_text("'", name, "' is written twice"));
-    dict.edit<pickle::Dict>()->entries.push_back({name.substr(slash + 1), std::move(value)});
+    Level& parent = levels_[level(slash == name.npos ? "" : name.substr(0, slash))];
+    const auto [number, is_new] = names_.add(name);
+    if (!is_new) fail(to_text("'", name, "' is written twice"));
+    const auto item = static_cast<std::uint32_t>(number);
+    items_.push_back({.kind = kind, .index = static_cast<std::uint32_t>(index)});
+    (parent.first == 0 ? parent.first : items_[parent.last].next) = item;
+    parent.last = item;
+    return item;
 }
 
-/// The dict at a path, made with its parents when it is not there.
-inline pickle::Value& Writer::level(std::string_view name) {
-    const auto found = levels_.find(std::string(name));
-    if (found != levels_.end()) return found->second;
-    if (leaves_.contains(std::string(name))) fail(to_text("'", name, "' is a value, so nothing can be put into it"));
-    const std::size_t slash = name.rfind('/');
-    pickle::Value& parent = level(slash == name.npos ? "" : name.substr(0, slash));
-    const pickle::Value made = pickle::Dict{};
-    parent.edit<pickle::Dict>()->entries.push_back({name.substr(slash + 1), made});
-    return levels_.emplace(name, made).first->second;
+/// The dict at a path, made with its parents when it is not there; its index.
+inline std::uint32_t Writer::level(std::string_view name) {
+    const auto found = names_.find(name);
+    if (found && items_[*found].kind != Kind::level)
+        fail(to_text("'", name, "' is a value, so nothing can be put into it"));
+    if (found) return items_[*found].index;
+    const std::uint32_t made = place(name, Kind::level, 0);
+    items_[made].index = static_cast<std::uint32_t>(levels_.size());
+    levels_.emplace_back();
+    return items_[made].index;
+}
+
+inline void Writer::write_level(pickle::Writer& out, TensorPickler& tensors, Shared& shared, const Level& level) const {
+    out.op(pickle::Opcode::empty_dict);
+    out.remember();
+    if (level.first == 0) return;
+    out.op(pickle::Opcode::mark);
+    for (std::uint32_t number = level.first; number != 0; number = items_[number].next) {
+        const std::string_view name = names_[number];
+        out.text(name.substr(name.rfind('/') + 1));
+        write_item(out, tensors, shared, items_[number]);
+    }
+    out.op(pickle::Opcode::setitems);
+}
+
+inline void Writer::write_item(pickle::Writer& out, TensorPickler& tensors, Shared& shared, const Item& item) const {
+    if (item.kind == Kind::level) return write_level(out, tensors, shared, levels_[item.index]);
+    if (item.kind == Kind::value) {
+        const pickle::Value value = values_[item.index];  // with a second owner: it goes to the memo, as it has a name
+        return out.value(value);
+    }
+    const auto sharing = shared.find(item.index);
+    if (sharing != shared.end() && sharing->second) return out.recall(*sharing->second);
+    const StoredTensor& tensor = tensors_[item.index];
+    const std::uint32_t number = tensors.write(std::to_string(item.index), tensor.dtype, tensor.shape);
+    if (sharing != shared.end()) sharing->second = number;
 }
 
 }  // namespace crossdock::torch

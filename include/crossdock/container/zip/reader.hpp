@@ -12,7 +12,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -20,6 +19,7 @@
 #include "crossdock/container/zip/crc32.hpp"
 #include "crossdock/container/zip/format.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/name_index.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -45,7 +45,16 @@ public:
     /// checksum is given and differs (PyTorch may leave it out and writes zero).
     std::vector<std::byte> read(const Entry& entry, std::uint64_t limit) const;
 
+    /// The same bytes as a source; those of a stored entry stay in the file. Throws Error as read() does.
+    std::shared_ptr<const Source> open(const Entry& entry, std::uint64_t limit) const;
+
 private:
+    struct Names {
+        const std::vector<Entry>& entries;
+
+        std::string_view operator[](std::size_t number) const noexcept { return entries[number].name; }
+    };
+
     struct Directory {
         std::uint64_t offset, bytes, count;
     };
@@ -65,13 +74,15 @@ private:
     void check(const Entry& entry, const Directory& directory) const;
     std::uint64_t packed_offset(const Entry& entry) const;
     std::vector<std::byte> inflate(const Entry& entry, std::span<const std::byte> packed) const;
+    void require_within(const Entry& entry, std::uint64_t limit) const;
+    void check_crc(const Entry& entry, std::uint32_t found) const;
 
     // A directory line takes at least 46 bytes; real checkpoints have some thousand entries.
     static constexpr std::uint64_t directory_limit = std::uint64_t{1} << 28;
 
     std::shared_ptr<const Source> source_;
     std::vector<Entry> entries_;
-    std::unordered_map<std::string, std::size_t> index_;
+    NameIndex index_;
 };
 
 inline Reader::Reader(std::shared_ptr<const Source> source) : source_(std::move(source)) {
@@ -79,8 +90,8 @@ inline Reader::Reader(std::shared_ptr<const Source> source) : source_(std::move(
 }
 
 inline const Entry* Reader::find(std::string_view name) const {
-    const auto found = index_.find(std::string(name));
-    return found == index_.end() ? nullptr : &entries_[found->second];
+    const auto found = index_.find(name, Names{entries_});
+    return found ? &entries_[*found] : nullptr;
 }
 
 inline std::uint64_t Reader::payload_offset(const Entry& entry) const {
@@ -90,13 +101,39 @@ inline std::uint64_t Reader::payload_offset(const Entry& entry) const {
 }
 
 inline std::vector<std::byte> Reader::read(const Entry& entry, std::uint64_t limit) const {
-    if (std::max(entry.size, entry.packed_size) > limit)
-        fail(entry, to_text("holds ", std::max(entry.size, entry.packed_size), " bytes, at most ", limit, " are read"));
+    require_within(entry, limit);
     std::vector<std::byte> bytes = bytes_at(packed_offset(entry), entry.packed_size);
     if (entry.method == method_deflated) bytes = inflate(entry, bytes);
-    if (entry.crc != 0 && crc32(bytes) != entry.crc)
-        fail(entry, "does not have the checksum that the directory gives; the file is damaged");
+    check_crc(entry, crc32(bytes));
     return bytes;
+}
+
+inline std::shared_ptr<const Source> Reader::open(const Entry& entry, std::uint64_t limit) const {
+    if (entry.method == method_deflated) {
+        const auto bytes = std::make_shared<const std::vector<std::byte>>(read(entry, limit));
+        return std::make_shared<MemorySource>(std::span<const std::byte>(*bytes), bytes);
+    }
+    require_within(entry, limit);
+    auto part = std::make_shared<PartSource>(source_, payload_offset(entry), entry.size);
+    std::vector<std::byte> block(std::min<std::uint64_t>(entry.size, std::uint64_t{1} << 16));
+    std::uint32_t crc = 0;
+    for (std::uint64_t at = 0; at < entry.size; at += block.size()) {
+        block.resize(static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), entry.size - at)));
+        part->read(at, std::span<std::byte>(block));
+        crc = crc32(block, crc);
+    }
+    check_crc(entry, crc);
+    return part;
+}
+
+inline void Reader::require_within(const Entry& entry, std::uint64_t limit) const {
+    const std::uint64_t bytes = std::max(entry.size, entry.packed_size);
+    if (bytes > limit) fail(entry, to_text("holds ", bytes, " bytes, at most ", limit, " are read"));
+}
+
+inline void Reader::check_crc(const Entry& entry, std::uint32_t found) const {
+    if (entry.crc != 0 && found != entry.crc)
+        fail(entry, "does not have the checksum that the directory gives; the file is damaged");
 }
 
 inline std::vector<std::byte> Reader::bytes_at(std::uint64_t offset, std::uint64_t count) const {
@@ -195,7 +232,7 @@ inline std::size_t Reader::parse_entry(std::span<const std::byte> rest, Director
         fail(entry, "lies in another part of a multi-part zip; join the parts first");
     apply_zip64(entry, rest.subspan(central_bytes + name_bytes, extra_bytes));
     check(entry, directory);
-    if (!index_.try_emplace(entry.name, entries_.size()).second) fail(entry, "stands twice in the directory");
+    if (!index_.add(entry.name, Names{entries_}).second) fail(entry, "stands twice in the directory");
     entries_.push_back(std::move(entry));
     return length;
 }

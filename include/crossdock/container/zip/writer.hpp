@@ -5,127 +5,58 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <iterator>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "crossdock/container/little_endian.hpp"
 #include "crossdock/container/output_file.hpp"
-#include "crossdock/container/zip/crc32.hpp"
+#include "crossdock/container/output_path.hpp"
+#include "crossdock/container/touching_writes.hpp"
+#include "crossdock/container/zip/entry_writer.hpp"
 #include "crossdock/container/zip/format.hpp"
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
+#include "crossdock/core/world.hpp"
 
 namespace crossdock::zip {
 
 namespace detail {
 
-/// The checksum of bytes that arrive in pieces and in any order. Neighbours join at once, so little is kept.
-class PiecewiseCrc {
-public:
-    /// Throws Error when the piece overlaps one that came before.
-    void add(std::uint64_t at, std::uint64_t bytes, std::uint32_t crc) {
-        if (bytes == 0) return;
-        const auto next = pieces_.lower_bound(at);
-        if ((next != pieces_.end() && next->first < at + bytes) ||
-            (next != pieces_.begin() && std::prev(next)->first + std::prev(next)->second.bytes > at))
-            throw Error(to_text("bytes at ", at, " are written twice"));
-        const auto piece = pieces_.emplace_hint(next, at, Piece{bytes, crc});
-        join(piece);
-        if (piece != pieces_.begin()) join(std::prev(piece));
-    }
-
-    /// Whether [0, bytes) has come, and nothing else.
-    bool covers(std::uint64_t bytes) const {
-        if (bytes == 0) return pieces_.empty();
-        return pieces_.size() == 1 && pieces_.begin()->first == 0 && pieces_.begin()->second.bytes == bytes;
-    }
-
-    std::uint32_t value() const { return pieces_.empty() ? 0 : pieces_.begin()->second.crc; }
-
-private:
-    struct Piece {
-        std::uint64_t bytes;
-        std::uint32_t crc;
-    };
-
-    /// Joins a piece with the one after it if they touch.
-    void join(std::map<std::uint64_t, Piece>::iterator piece) {
-        const auto next = std::next(piece);
-        if (next == pieces_.end() || piece->first + piece->second.bytes != next->first) return;
-        piece->second.crc = combine_crc32(piece->second.crc, next->second.crc, next->second.bytes);
-        piece->second.bytes += next->second.bytes;
-        pieces_.erase(next);
-    }
-
-    std::map<std::uint64_t, Piece> pieces_;
+/// A stored entry as its headers describe it.
+struct Described {
+    std::string_view name;
+    std::uint64_t header_offset = 0, size = 0;
+    std::uint32_t crc = 0;
 };
 
 }  // namespace detail
 
-/// One entry being written: its bytes come in blocks, in any order and from any thread, each byte once.
-class EntryWriter {
-public:
-    EntryWriter(std::shared_ptr<OutputFile> file, Entry entry, std::uint64_t offset)
-        : file_(std::move(file)),
-          entry_(std::move(entry)),
-          offset_(offset) {}
-
-    const OutputFile* file() const noexcept { return file_.get(); }
-    std::uint64_t offset() const noexcept { return offset_; }  ///< of the payload in the file; a multiple of 64
-
-    /// Puts `bytes` at `at` from the start of the entry. Throws Error when the disk refuses or a byte is written twice.
-    void write(std::uint64_t at, std::span<const std::byte> bytes) {
-        if (at > entry_.size || bytes.size() > entry_.size - at)
-            throw Error(to_text(file_->name(), ": zip entry '", entry_.name, "' is given more than its ", entry_.size,
-                                " bytes"));
-        file_->write(offset_ + at, bytes);
-        const std::uint32_t crc = crc32(bytes);
-        const std::lock_guard lock(mutex_);
-        in_context(to_text(file_->name(), ": zip entry '", entry_.name, "'"), [&] { crc_.add(at, bytes.size(), crc); });
-    }
-
-    /// The entry with its checksum. Throws Error when bytes are missing.
-    Entry finished() const {
-        const std::lock_guard lock(mutex_);
-        if (!crc_.covers(entry_.size))
-            throw Error(to_text(file_->name(), ": zip entry '", entry_.name, "' has not received all of its ",
-                                entry_.size, " bytes"));
-        Entry entry = entry_;
-        entry.crc = crc_.value();
-        return entry;
-    }
-
-private:
-    std::shared_ptr<OutputFile> file_;
-    Entry entry_;
-    std::uint64_t offset_;
-    mutable std::mutex mutex_;
-    detail::PiecewiseCrc crc_;
-};
-
 /// Writes a zip of stored entries whose sizes are known beforehand: add() hands out aligned places, finish() writes the
-/// headers, the directory, and flushes. Used from one thread; the entries are not bound to it.
+/// headers, the directory, and flushes. Used from one thread; the entries are not bound to it. Of an entry it keeps the
+/// name and some 60 bytes.
 class Writer {
 public:
     /// Creates the file; throws Error when that fails or it exists.
-    explicit Writer(const std::filesystem::path& path) : file_(std::make_shared<OutputFile>(path)) {}
+    explicit Writer(const OutputPath& path) : Writer(std::make_shared<OutputFile>(path), 0) {}
 
     /// A zip that is a part of a file, from byte `begin` on.
-    Writer(std::shared_ptr<OutputFile> file, std::uint64_t begin) : file_(std::move(file)), begin_(begin) {}
+    Writer(std::shared_ptr<OutputFile> file, std::uint64_t begin)
+        : entries_(std::make_shared<PendingEntries>(PendingEntries{.file = std::move(file)})),
+          begin_(begin) {}
 
-    const std::string& name() const noexcept { return file_->name(); }
+    const std::string& name() const noexcept { return entries_->file->name(); }
 
     /// Throws Error when the name is taken or longer than a zip allows.
-    std::shared_ptr<EntryWriter> add(std::string name, std::uint64_t size);
+    EntryWriter add(std::string_view name, std::uint64_t size);
+
+    /// An entry whose content is at hand. close() writes it, together with the headers around it. Throws Error as add().
+    void put(std::string_view name, std::string content);
 
     /// Bytes of the whole zip with the entries that it has.
     std::uint64_t length() const;
@@ -136,48 +67,22 @@ public:
     /// Closes, and returns when everything is on the disk.
     void finish() {
         close();
-        file_->sync();
+        entries_->file->sync();
     }
 
 private:
-    static std::string sizes_extra(const Entry& entry);
-    std::string local_header(const Entry& entry) const;
-    static std::string central_header(const Entry& entry);
+    void gather();
+    void write_headers(TouchingWrites& out) const;
+    void write_directory(TouchingWrites& out) const;
+    detail::Described described(std::size_t number) const;
     static std::string end_of_directory(std::uint64_t offset, std::uint64_t bytes, std::uint64_t count);
 
-    std::shared_ptr<OutputFile> file_;
+    std::shared_ptr<PendingEntries> entries_;
     std::uint64_t begin_ = 0;  ///< of the zip in the file; entries count from here
-    std::vector<std::shared_ptr<EntryWriter>> entries_;
-    std::unordered_set<std::string> names_;
     std::uint64_t directory_bytes_ = 0;
-    std::uint64_t end_ = 0;  ///< of what has been handed out
+    std::uint64_t end_ = 0;                        ///< of what has been handed out
+    std::map<std::size_t, std::string> contents_;  ///< of entries by their numbers
 };
-
-inline std::shared_ptr<EntryWriter> Writer::add(std::string name, std::uint64_t size) {
-    if (name.size() > 0xFFFF)
-        throw Error(to_text(this->name(), ": a zip entry's name of ", name.size(), " bytes is too long"));
-    if (!names_.insert(name).second) throw Error(to_text(this->name(), ": zip entry '", name, "' is added twice"));
-    const Entry entry{std::move(name), end_, size, size, 0, method_stored};
-    const std::uint64_t offset = end_ + local_header(entry).size();
-    end_ = checked_add(offset, size, "zip size");
-    directory_bytes_ += central_header(entry).size();
-    return entries_.emplace_back(
-        std::make_shared<EntryWriter>(file_, entry, checked_add(begin_, offset, "zip offset")));
-}
-
-inline std::uint64_t Writer::length() const {
-    return end_ + directory_bytes_ + end_of_directory(end_, directory_bytes_, entries_.size()).size();
-}
-
-inline void Writer::close() {
-    std::string directory;
-    for (const auto& writer : entries_) {
-        const Entry entry = writer->finished();
-        file_->write(begin_ + entry.header_offset, local_header(entry));
-        directory += central_header(entry);
-    }
-    file_->write(begin_ + end_, directory + end_of_directory(end_, directory.size(), entries_.size()));
-}
 
 namespace detail {
 
@@ -185,68 +90,164 @@ inline std::uint32_t low_or_zip64(std::uint64_t number) {
     return number >= in_zip64_32 ? in_zip64_32 : static_cast<std::uint32_t>(number);
 }
 
-/// What local and central header have in common, from "version needed" to the sizes.
-inline void append_common(std::string& out, const Entry& entry, bool zip64) {
+/// How many bytes an extra field takes with the 64-bit numbers in it; none where there are no such numbers.
+constexpr std::size_t extra_bytes(std::size_t numbers) { return numbers == 0 ? 0 : 4 + 8 * numbers; }
+
+/// Which 64-bit numbers the headers need: the sizes, and in the directory the place of the header.
+inline std::size_t local_numbers(const Described& entry) { return entry.size >= in_zip64_32 ? 2 : 0; }
+inline std::size_t central_numbers(const Described& entry) {
+    return local_numbers(entry) + (entry.header_offset >= in_zip64_32 ? 1 : 0);
+}
+
+/// Zs that make the payload's place in the file a multiple of 64, for a zip that begins at byte `begin`.
+inline std::uint64_t padding_of(const Described& entry, std::uint64_t begin) {
+    const std::uint64_t unpadded =
+        begin + entry.header_offset + local_bytes + entry.name.size() + extra_bytes(local_numbers(entry)) + 4;
+    return (payload_alignment - unpadded % payload_alignment) % payload_alignment;
+}
+
+inline std::uint64_t local_header_bytes(const Described& entry, std::uint64_t begin) {
+    return local_bytes + entry.name.size() + extra_bytes(local_numbers(entry)) + 4 + padding_of(entry, begin);
+}
+
+inline std::uint64_t central_header_bytes(const Described& entry) {
+    return central_bytes + entry.name.size() + extra_bytes(central_numbers(entry));
+}
+
+/// What local and central header have in common, from "version needed" to the length of the extra fields.
+inline void append_common(std::string& out, const Described& entry, bool zip64, std::uint64_t extra) {
     append_little<std::uint16_t>(out, zip64 ? 45 : 20);
     append_little(out, flag_utf8);
     append_little(out, method_stored);
     append_little<std::uint16_t>(out, 0);       // time
     append_little<std::uint16_t>(out, 0x0021);  // date: 1980-01-01, so that equal content gives equal files
     append_little(out, entry.crc);
-    append_little(out, low_or_zip64(entry.packed_size));
+    append_little(out, low_or_zip64(entry.size));
     append_little(out, low_or_zip64(entry.size));
     append_little(out, static_cast<std::uint16_t>(entry.name.size()));
+    append_little(out, static_cast<std::uint16_t>(extra));
 }
 
-inline void append_extra(std::string& out, std::uint16_t id, std::string_view content) {
-    append_little(out, id);
-    append_little(out, static_cast<std::uint16_t>(content.size()));
-    out += content;
+/// The beginning of an extra field of the 64-bit numbers, with the sizes where they are among them.
+inline void append_numbers(std::string& out, const Described& entry, std::size_t numbers) {
+    if (numbers == 0) return;
+    append_little(out, zip64_extra);
+    append_little(out, static_cast<std::uint16_t>(8 * numbers));
+    if (local_numbers(entry) > 0) append_little(out, entry.size), append_little(out, entry.size);
 }
 
-}  // namespace detail
-
-/// The 64-bit sizes, when one header field cannot hold them.
-inline std::string Writer::sizes_extra(const Entry& entry) {
-    std::string sizes;
-    if (entry.size >= in_zip64_32) {
-        append_little(sizes, entry.size);
-        append_little(sizes, entry.packed_size);
-    }
-    return sizes;
-}
-
-/// Padded so that the payload's place in the file is a multiple of 64.
-inline std::string Writer::local_header(const Entry& entry) const {
-    std::string extra;
-    if (const std::string sizes = sizes_extra(entry); !sizes.empty()) detail::append_extra(extra, zip64_extra, sizes);
-    const std::uint64_t unpadded = begin_ + entry.header_offset + local_bytes + entry.name.size() + extra.size() + 4;
-    const std::uint64_t padding = (payload_alignment - unpadded % payload_alignment) % payload_alignment;
-    detail::append_extra(extra, padding_extra, std::string(padding, 'Z'));
-
-    std::string out;
+inline void append_local_header(std::string& out, const Described& entry, std::uint64_t begin) {
+    const std::size_t numbers = local_numbers(entry);
+    const std::uint64_t padding = padding_of(entry, begin);
     append_little(out, local_signature);
-    detail::append_common(out, entry, entry.size >= in_zip64_32);
-    append_little(out, static_cast<std::uint16_t>(extra.size()));
-    return out + entry.name + extra;
+    append_common(out, entry, numbers > 0, extra_bytes(numbers) + 4 + padding);
+    out += entry.name;
+    append_numbers(out, entry, numbers);
+    append_little(out, padding_extra);
+    append_little(out, static_cast<std::uint16_t>(padding));
+    out.append(padding, 'Z');
 }
 
-inline std::string Writer::central_header(const Entry& entry) {
-    std::string numbers = sizes_extra(entry), extra;
-    if (entry.header_offset >= in_zip64_32) append_little(numbers, entry.header_offset);
-    if (!numbers.empty()) detail::append_extra(extra, zip64_extra, numbers);
-
-    std::string out;
+inline void append_central_header(std::string& out, const Described& entry) {
+    const std::size_t numbers = central_numbers(entry);
     append_little(out, central_signature);
     append_little<std::uint16_t>(out, 45);  // made by
-    detail::append_common(out, entry, !numbers.empty());
-    append_little(out, static_cast<std::uint16_t>(extra.size()));
+    append_common(out, entry, numbers > 0, extra_bytes(numbers));
     append_little<std::uint16_t>(out, 0);  // comment
     append_little<std::uint16_t>(out, 0);  // disk
     append_little<std::uint16_t>(out, 0);  // internal attributes
     append_little<std::uint32_t>(out, 0);  // external attributes
-    append_little(out, detail::low_or_zip64(entry.header_offset));
-    return out + entry.name + extra;
+    append_little(out, low_or_zip64(entry.header_offset));
+    out += entry.name;
+    append_numbers(out, entry, numbers);
+    if (entry.header_offset >= in_zip64_32) append_little(out, entry.header_offset);
+}
+
+}  // namespace detail
+
+inline EntryWriter Writer::add(std::string_view name, std::uint64_t size) {
+    if (name.size() > 0xFFFF)
+        throw Error(to_text(this->name(), ": a zip entry's name of ", name.size(), " bytes is too long"));
+    if (!entries_->names.add(name).second)
+        throw Error(to_text(this->name(), ": zip entry '", name, "' is added twice"));
+    const detail::Described entry{name, end_, size};
+    const std::uint64_t offset = end_ + detail::local_header_bytes(entry, begin_);
+    entries_->lines.emplace_back(end_, size);
+    end_ = checked_add(offset, size, "zip size");
+    directory_bytes_ += detail::central_header_bytes(entry);
+    return {entries_, checked_add(begin_, offset, "zip offset")};
+}
+
+inline void Writer::put(std::string_view name, std::string content) {
+    const EntryWriter entry = add(name, content.size());
+    entry.mark_whole();
+    entry.received().bytes = content.size();
+    entry.received().crc = crc32(std::as_bytes(std::span(content)));
+    contents_.emplace(entries_->lines.size() - 1, std::move(content));
+}
+
+inline std::uint64_t Writer::length() const {
+    return end_ + directory_bytes_ + end_of_directory(end_, directory_bytes_, entries_->lines.size()).size();
+}
+
+/// Adds up what the ranks have received.
+inline void Writer::gather() {
+    World& world = entries_->file->world();
+    if (!world.is_shared()) return;
+    std::vector<std::uint64_t> bytes, crcs;
+    for (const PendingEntries::Line& line : entries_->lines) {
+        if (line.is_whole) continue;
+        bytes.push_back(line.received.bytes);
+        crcs.push_back(line.received.crc);
+    }
+    if (bytes.empty()) return;
+    world.sum(bytes);
+    world.exclusive_or(crcs);
+    std::size_t next = 0;
+    for (PendingEntries::Line& line : entries_->lines) {
+        if (line.is_whole) continue;
+        line.received.bytes = bytes[next];
+        line.received.crc = static_cast<std::uint32_t>(crcs[next++]);
+    }
+}
+
+inline void Writer::close() {
+    gather();
+    TouchingWrites out(*entries_->file);
+    write_headers(out);
+    write_directory(out);
+    out.flush();
+}
+
+inline detail::Described Writer::described(std::size_t number) const {
+    const PendingEntries::Line& line = entries_->lines[number];
+    return {entries_->names[number], line.header_offset, line.size, line.received.crc};
+}
+
+/// And what was put between them.
+inline void Writer::write_headers(TouchingWrites& out) const {
+    auto content = contents_.begin();
+    for (std::size_t number = 0; number < entries_->lines.size(); ++number) {
+        const detail::Described entry = described(number);
+        if (entries_->lines[number].received.bytes != entry.size)
+            throw Error(
+                to_text(name(), ": zip entry '", entry.name, "' has not received all of its ", entry.size, " bytes"));
+        std::string& text = out.at(begin_ + entry.header_offset);
+        detail::append_local_header(text, entry, begin_);
+        if (content == contents_.end() || content->first != number) continue;
+        text += content->second;
+        ++content;
+    }
+}
+
+inline void Writer::write_directory(TouchingWrites& out) const {
+    std::uint64_t at = begin_ + end_;
+    for (std::size_t number = 0; number < entries_->lines.size(); ++number) {
+        const detail::Described entry = described(number);
+        detail::append_central_header(out.at(at), entry);
+        at += detail::central_header_bytes(entry);
+    }
+    out.at(at) += end_of_directory(end_, directory_bytes_, entries_->lines.size());
 }
 
 inline std::string Writer::end_of_directory(std::uint64_t offset, std::uint64_t bytes, std::uint64_t count) {

@@ -59,9 +59,7 @@ inline StoredParts read_hub_tensors(const std::filesystem::path& directory) {
 }
 
 /// Throws Error where a layer has biases in the files and none by config.json.
-inline void check_stored_biases(const TensorTable& table, const std::vector<TensorDict>& parts,
-                                const ModelHeader& header) {
-    const StageTensors stage(parts);
+inline void check_stored_biases(const TensorTable& table, const StageTensors& stage, const ModelHeader& header) {
     for (const std::uint64_t layer : telling_layers(header)) {
         ModelHeader found;
         find_biases(table, stage, {"", layer}, layer, found);
@@ -74,17 +72,19 @@ inline Notices understand_hub_tensors(const Family& family, const Layout& layout
                                       const std::filesystem::path& directory, std::vector<TensorDict>& parts,
                                       ModelHeader& header) {
     Notices notices;
-    const TensorDict plain = unwrapped(parts.front(), notices);
-    refuse_other_heads(plain);
-    refuse_quantized_tensors(plain);
-    parts.front() = in_table_spelling(plain, layout.spellings, notices);
+    parts.front() = unwrapped(std::move(parts.front()), notices);
+    refuse_other_heads(parts.front());
+    refuse_quantized_tensors(parts.front());
+    const bool has_base = names_base(parts.front(), layout.spellings);
+    parts.front() = in_table_spelling(std::move(parts.front()), layout.spellings, notices);
     for (std::string& line : ask_tensors(family, layout, directory, parts, header)) notices.push_back(std::move(line));
     const TensorTable& table = layout.table(header);
     parts.front() = with_embeddings(std::move(parts.front()), table, header, notices);
     require_floating(parts.front(), table);
-    header.headless = is_headless(parts.front(), table, header, first_architecture(carried_config(header)),
-                                  names_base(plain, layout.spellings));
-    in_context(directory.string(), [&] { check_stored_biases(table, parts, header); });
+    header.headless = is_headless(parts.front(), table, header, first_architecture(carried_config(header)), has_base);
+    StageTensors stage(std::move(parts));
+    in_context(directory.string(), [&] { check_stored_biases(table, stage, header); });
+    parts = std::move(stage).ranks();
     return notices;
 }
 
@@ -128,11 +128,9 @@ inline std::pair<TensorTable, Notices> hub_target(const Family& family, const La
 inline std::vector<std::unique_ptr<TensorWriter>> open_hub_writers(const TargetFiles& files) {
     const std::size_t capacity = files.header_capacity;
     std::vector<std::unique_ptr<TensorWriter>> writers;
-    writers.push_back(
-        std::make_unique<sharded::Writer>(files.directory, sharded::safetensors_names, files.max_shard_bytes,
-                                          [capacity](const std::filesystem::path& path) {
-                                              return std::make_unique<safetensors::Writer>(path, capacity);
-                                          }));
+    writers.push_back(std::make_unique<sharded::Writer>(
+        files.directory, sharded::safetensors_names, files.max_shard_bytes,
+        [capacity](const OutputPath& path) { return std::make_unique<safetensors::Writer>(path, capacity); }));
     return writers;
 }
 

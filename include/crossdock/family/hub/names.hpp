@@ -37,8 +37,8 @@ inline std::string_view common_wrapper(const std::vector<NamedTensor>& entries) 
 }
 
 /// The tensors without the names of wrappers. Adds to `notices` what was taken off.
-inline TensorDict unwrapped(const TensorDict& from, std::vector<std::string>& notices) {
-    std::vector<NamedTensor> entries = from.entries();
+inline TensorDict unwrapped(TensorDict from, std::vector<std::string>& notices) {
+    std::vector<NamedTensor> entries = std::move(from).entries();
     std::vector<std::string_view> taken;
     for (const std::string_view wrapper : NameWrappers::everywhere) {
         bool is_there = false;
@@ -75,9 +75,20 @@ inline bool same_content(const NamedTensor& a, const NamedTensor& b) {
 
 /// The tensors under the names that the family's table has. A second name counts where both are there and differ, as in
 /// transformers since release 5.
-inline TensorDict in_table_spelling(const TensorDict& from, const OtherSpellings& spellings,
+inline TensorDict in_table_spelling(TensorDict from, const OtherSpellings& spellings,
                                     std::vector<std::string>& notices) {
     const bool has_base = names_base(from, spellings);
+    const auto spelled = [&](std::string name) {
+        for (const auto& [older, latest] : spellings.older) name = replaced(std::move(name), older, latest);
+        const bool is_head = std::any_of(spellings.heads.begin(), spellings.heads.end(),
+                                         [&](std::string_view head) { return name.starts_with(head); });
+        if (!has_base && !is_head) name.insert(0, spellings.base);
+        return name;
+    };
+    if (spellings.aliases.empty() &&
+        std::all_of(from.entries().begin(), from.entries().end(),
+                    [&](const NamedTensor& entry) { return spelled(entry.name) == entry.name; }))
+        return from;
     const auto alias_of = [&](std::string_view name) {
         for (const auto& [second, first] : spellings.aliases)
             if (second == name) return first;
@@ -90,10 +101,7 @@ inline TensorDict in_table_spelling(const TensorDict& from, const OtherSpellings
     };
     TensorDict dict;
     for (NamedTensor entry : from.entries()) {
-        for (const auto& [older, latest] : spellings.older) entry.name = replaced(std::move(entry.name), older, latest);
-        const bool is_head = std::any_of(spellings.heads.begin(), spellings.heads.end(),
-                                         [&](std::string_view head) { return entry.name.starts_with(head); });
-        if (!has_base && !is_head) entry.name.insert(0, spellings.base);
+        entry.name = spelled(std::move(entry.name));
         if (has_alias(entry.name)) continue;
         if (const std::string_view first = alias_of(entry.name); !first.empty()) {
             const NamedTensor* twin = from.find(first);

@@ -50,7 +50,7 @@ inline Notices read_params(const Family& family, const Layout& layout, const Jso
 inline void check_part_count(const TensorTable& table, std::span<const TensorDict> parts, const ModelHeader& header) {
     const NamedTensor* norm = parts[0].find(stored_name(table, &FinalNorm::weight));
     const NamedTensor* query = parts[0].find(stored_name(table, &TransformerLayer::qkv_weight));
-    if (!norm || !query || query->tensor.shape().rank() != 2 || query->file.ends_with(".safetensors")) return;
+    if (!norm || !query || query->tensor.shape().rank() != 2 || query->file.str().ends_with(".safetensors")) return;
     const std::uint64_t rows = query->tensor.shape()[0], dim = header.hidden_size;
     if (norm->tensor.element_count() != dim || rows == 0 || dim % rows != 0 || dim / rows == parts.size()) return;
     if (header.attention.kv_channels != 0 && header.attention.kv_channels * header.attention.num_attention_heads != dim)

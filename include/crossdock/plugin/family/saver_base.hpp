@@ -85,7 +85,7 @@ protected:
         return kind().expresses(layout_, header, name);
     }
 
-    TargetCheckpoint open(const std::filesystem::path& directory) override {
+    TargetCheckpoint open(const OutputPath& directory) override {
         TargetCheckpoint target;
         for (std::uint64_t index = 0; index < header_.num_layers; ++index)
             target.layers.push_back({0, {"", index, header_.num_layers}});
@@ -98,7 +98,7 @@ protected:
         return target;
     }
 
-    void close(TargetCheckpoint&, const std::filesystem::path& directory) override {
+    void close(TargetCheckpoint&, const OutputPath& directory) override {
         for (const auto& [name, text] : kind().describe(family_, layout_, header_)) write_text(directory / name, text);
         write_sidecar(directory, header_, {});
     }

@@ -35,6 +35,8 @@ class AnyFamilySaver {
 public:
     explicit AnyFamilySaver(HubSaverOptions options) : options_(std::move(options)) {}
 
+    static constexpr bool works_in_ranks = true;
+
     void begin(const SaverContext& context) { context_.emplace(context); }
 
     void write(const ModelHeader& header) {

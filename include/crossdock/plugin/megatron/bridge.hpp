@@ -20,6 +20,7 @@
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/megatron/args.hpp"
+#include "crossdock/family/megatron/expert_args.hpp"
 #include "crossdock/family/megatron/flags.hpp"
 #include "crossdock/plugin/megatron/iteration.hpp"
 #include "crossdock/protocol/model_header.hpp"
@@ -140,6 +141,28 @@ inline void add_layers(const ModelHeader& h, YamlFields& fields) {
         fields.emplace_back("window_size", to_text('[', window - 1, ", 0]"));
 }
 
+inline void add_experts(const ModelHeader& h, YamlFields& fields) {
+    if (!has_experts(h.mlp)) return;
+    const Experts& experts = h.mlp.experts;
+    const auto add_size = [&](std::string_view name, std::uint64_t size) {
+        if (size > 0) fields.emplace_back(name, to_text(size));
+    };
+    add_size("num_moe_experts", experts.num_experts);
+    add_size("moe_router_topk", experts.router_topk);
+    add_size("moe_ffn_hidden_size", experts.ffn_hidden_size);
+    add_size("moe_shared_expert_intermediate_size", experts.shared_ffn_hidden_size);
+    add_size("moe_router_num_groups", experts.num_groups);
+    add_size("moe_router_group_topk", experts.group_topk);
+    fields.insert(fields.end(), {{"moe_layer_freq", yaml_value(layer_frequency(h))},
+                                 {"moe_router_score_function", to_text(enum_name(experts.score))},
+                                 {"moe_router_pre_softmax", experts.pre_softmax ? "true" : "false"},
+                                 {"moe_router_enable_expert_bias", experts.router_bias ? "true" : "false"},
+                                 {"moe_shared_expert_gate", experts.shared_gate ? "true" : "false"},
+                                 {"moe_grouped_gemm", "true"}});
+    if (experts.scaling_factor)
+        fields.emplace_back("moe_router_topk_scaling_factor", yaml_value(*experts.scaling_factor));
+}
+
 inline void add_types(const ModelHeader& h, YamlFields& fields) {
     const std::string type = yaml_name(to_text("torch.", torch_name(h.params_dtype)));
     for (const std::string_view name : {"params_dtype", "pipeline_dtype", "autocast_dtype"})
@@ -156,6 +179,7 @@ inline std::string bridge_run_config(const ModelHeader& header, std::uint64_t ra
     add_sizes(header, model);
     add_positions(header, model);
     add_layers(header, model);
+    add_experts(header, model);
     add_types(header, model);
     std::string out = "model:\n";
     for (const auto& [name, value] : model) out += to_text("  ", name, ": ", value, '\n');
@@ -163,8 +187,7 @@ inline std::string bridge_run_config(const ModelHeader& header, std::uint64_t ra
 }
 
 /// Writes a TrainState: each counter is a tensor of no axes.
-inline void write_train_state(const std::filesystem::path& file, const ModelHeader& header,
-                              const Iteration& iteration) {
+inline void write_train_state(const OutputPath& file, const ModelHeader& header, const Iteration& iteration) {
     torch::Writer writer(file);
     const auto put = [&]<class T>(const std::string& name, DType dtype, T value) {
         writer.add(name, dtype, Shape{})->write(0, std::as_bytes(std::span(&value, 1)));
@@ -182,9 +205,9 @@ inline void write_train_state(const std::filesystem::path& file, const ModelHead
 }
 
 /// Writes what Megatron-Bridge reads beside the tensors of an iteration below `root`.
-inline void write_bridge_files(const std::filesystem::path& root, const Iteration& iteration, const ModelHeader& header,
+inline void write_bridge_files(const OutputPath& root, const Iteration& iteration, const ModelHeader& header,
                                std::uint64_t ranks, std::uint64_t stages) {
-    const std::filesystem::path folder = root / iteration.directory();
+    const OutputPath folder = root / iteration.directory();
     write_text(folder / "run_config.yaml", bridge_run_config(header, ranks, stages));
     write_train_state(folder / "train_state.pt", header, iteration);
     write_train_state(root / "latest_train_state.pt", header, iteration);
