@@ -270,11 +270,11 @@ TEST_CASE("transfer pool refuses too little memory and says how much would do", 
     const Moved tall(transpose(tensor_of(DType::u8, Shape{100'000, 3})));  // one column takes a read for each row
     TransferPool little(2, {}, {}, 17 * mebibyte);
     const std::string refusal =
-        "tensor 'moved': moving a part of it takes 5 MiB of memory, 2 threads have 17 MiB; give the option memory at "
-        "least 26 MiB, or the option threads a smaller number";
+        "tensor 'moved': moving a part of it takes 8 MiB of memory, 2 threads have 17 MiB; give the option memory at "
+        "least 32 MiB, or the option threads a smaller number";
     CHECK_THROWS_WITH(little.submit({tall}), refusal);
     CHECK_THROWS_WITH(little.wait(), refusal);
-    TransferPool enough(2, {}, {}, 26 * mebibyte);
+    TransferPool enough(2, {}, {}, 32 * mebibyte);
     enough.submit({tall});
     enough.wait();
     tall.check();

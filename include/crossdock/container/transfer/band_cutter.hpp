@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "crossdock/container/transfer/memory_budget.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/read_plan.hpp"
+#include "crossdock/core/text.hpp"
 
 namespace crossdock::detail {
 
@@ -36,7 +39,7 @@ public:
             ready.emplace_back(std::move(group), usual_band);
         } else if (is_small) {
             keep_back(std::move(group), ready);
-        } else if (const Cut best = best_cut(group, bytes); best.is_together) {
+        } else if (const Cut best = known_cut(group, bytes); best.is_together) {
             ready.emplace_back(std::move(group), best.band_bytes);
         } else {
             for (Transfer& one : group) cut_alone(std::move(one), best.band_bytes, is_in_memory, ready);
@@ -98,6 +101,16 @@ private:
         }
         if (kept_bytes_ < least_ && kept_.size() < most_kept) return;
         for (Bands& bands : rest()) ready.push_back(std::move(bands));
+    }
+
+    /// What was found for the same tensors of another layer, or else is found now.
+    const Cut& known_cut(const std::vector<Transfer>& group, std::uint64_t bytes) {
+        std::string kind;
+        for (const char c : group.front().name)
+            if (c < '0' || c > '9') kind += c;
+        for (const Transfer& one : group) kind += to_text(' ', dtype_name(one.tensor.dtype()), one.tensor.shape());
+        const auto found = known_.find(kind);
+        return found != known_.end() ? found->second : known_.emplace(kind, best_cut(group, bytes)).first->second;
     }
 
     /// The smallest bands whose calls are good, or those whose calls are best.
@@ -190,6 +203,7 @@ private:
     std::uint64_t least_;         // bytes of a band
     std::vector<Transfer> kept_;  // small ones
     std::uint64_t kept_bytes_ = 0;
+    std::map<std::string, Cut> known_;  // by names without numbers, and shapes
     ReadPlan reads_;
     std::vector<Block> blocks_;
     std::unique_ptr<std::byte[]> never_filled_;  // where plans would read to; untouched, it costs addresses alone
