@@ -33,7 +33,7 @@ fetch() {
     [[ -e $peers/llama.cpp ]] || fetch_llama_cpp || echo "llama.cpp's converter is left out" >&2
 }
 fetch_llama_cpp() {
-    "${pip[@]}" download --no-deps --no-binary :all: --dest "$peers" llama-cpp-python &&
+    "${pip[@]}" download --no-deps --no-binary llama-cpp-python --dest "$peers" llama-cpp-python &&
         mkdir "$peers/unpacked" &&
         tar -xzf "$peers"/llama_cpp_python-*.tar.gz -C "$peers/unpacked" --strip-components=3 --wildcards \
             '*/vendor/llama.cpp/*.py' && mv "$peers/unpacked" "$peers/llama.cpp"

@@ -67,7 +67,7 @@ compare() {  # PLACE NAME OPTION…
 }
 
 measure_in() {  # PLACE FOLDER
-    local work made= direction name
+    local work made= copied= direction name
     work=$(realpath "$(mktemp -d "$2/crossdock-benchmark.XXXXXX")")
     trap "rm -rf '$work'" EXIT
     pushd "$work" > /dev/null
