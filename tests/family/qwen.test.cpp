@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "crossdock/family/qwen.hpp"
+#include "crossdock/family/qwen/hub.hpp"
 
 #include <cstdint>
 #include <functional>

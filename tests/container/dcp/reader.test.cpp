@@ -147,7 +147,7 @@ TEST_CASE("dcp reader reads a layer from its own chunks alone", "[dcp][reader]")
     const std::string name = "decoder.layers.self_attention.linear_proj.weight";
     for (const dcp::Chunk& chunk : tensor_item(reader, name).chunks) {
         if (chunk.offsets[0] == 2) continue;
-        std::fstream file(directory / "copy" / chunk.place.file, std::ios::binary | std::ios::in | std::ios::out);
+        std::fstream file(directory / "copy" / chunk.place.file.str(), std::ios::binary | std::ios::in | std::ios::out);
         file.seekp(static_cast<std::streamoff>(chunk.place.offset));
         file << std::string(chunk.place.length, 'x');
     }

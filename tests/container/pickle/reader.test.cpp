@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -297,4 +298,32 @@ TEST_CASE("pickle reader stops behind the pickle", "[container][pickle]") {
     Cursor cursor(memory_source("N.rest"), 0, 6);
     Reader(cursor, "x").read();
     CHECK(cursor.offset() == 2);
+}
+
+TEST_CASE("pickle reader lets a shortcut say what a call stands for", "[container][pickle]") {
+    const std::string bytes(
+        "cm\nf\n(K\x01(K\x02tK\x03tRq\x05"
+        "h\x05\x86.",
+        22);
+    Cursor cursor(memory_source(bytes), 0, bytes.size());
+    std::string seen;
+    const auto shortcut = [&](const Object& call) -> std::optional<Tensor> {
+        seen += call.module + "." + call.name + " " + std::to_string(call.args.items()->size());
+        return Tensor(DType::u8, Shape{7}, nullptr);
+    };
+    const Value root = Reader(cursor, "x.pt: data.pkl", {}, shortcut).read();
+    CHECK(seen == "m.f 3");
+    REQUIRE(root.items()->size() == 2);
+    REQUIRE((*root.items())[0].get<Tensor>());
+    CHECK((*root.items())[0].get<Tensor>()->shape() == Shape{7});
+    CHECK((*root.items())[1].node() == (*root.items())[0].node());
+}
+
+TEST_CASE("pickle reader keeps memo entries that are numbered anyhow", "[container][pickle]") {
+    const Value root = read("(K\x01q\x07K\x02q\x00K\x03q\x01K\x04q\x00h\x07h\x00h\x01t.");
+    std::string numbers;
+    for (const Value& item : *root.items()) numbers += std::to_string(*item.as_integer());
+    CHECK(numbers == "1234143");
+    CHECK(error_of("(K\x01q\x00h\x02t.") ==
+          "x.pt: data.pkl offset 5: memo entry 2 is used but was never made; the file is damaged");
 }

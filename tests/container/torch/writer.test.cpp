@@ -151,3 +151,27 @@ TEST_CASE("torch writer refuses a value that holds a tensor, and an unfilled ten
     CHECK_THROWS_WITH(second.finish(),
                       (directory / "y.pt").string() + ": zip entry 'y/data/0' has not received all of its 4 bytes");
 }
+
+TEST_CASE("torch writer hands out a pickle of many tensors in pieces", "[container][torch]") {
+    const TemporaryDirectory directory;
+    constexpr std::uint64_t count = 1000;  // some 200 KB of pickle
+    torch::Writer writer(directory / "x.pt");
+    for (std::uint64_t i = 0; i < count; ++i)
+        put(writer.add("model/layers." + std::to_string(i) + ".weight", DType::u8, Shape{2}),
+            std::to_string(10 + i % 90));
+    writer.share("model/last", "model/layers.999.weight");
+    writer.finish();
+    if (std::system("unzip -v > /dev/null 2>&1") == 0)
+        CHECK(std::system(("unzip -tq " + (directory / "x.pt").string() + " > /dev/null").c_str()) == 0);
+    const zip::Reader zip(std::make_shared<FileSource>(directory / "x.pt"));
+    CHECK(zip.find("x/data.pkl")->size > 100'000);
+    const Value root = torch::read(directory / "x.pt");
+    const Value& model = *root.find("model");
+    REQUIRE(model.entries()->size() == count + 1);
+    for (std::uint64_t i = 0; i < count; ++i) {
+        const pickle::Entry& entry = (*model.entries())[i];
+        REQUIRE(*entry.key.as_string() == "layers." + std::to_string(i) + ".weight");
+        REQUIRE(content(*entry.value.get<Tensor>()) == std::to_string(10 + i % 90));
+    }
+    CHECK(model.find("last")->node() == model.find("layers.999.weight")->node());
+}

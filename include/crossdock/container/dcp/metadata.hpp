@@ -8,6 +8,7 @@
 
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
+#include "crossdock/core/shared_text.hpp"
 
 // PyTorch's distributed checkpoint (torch/distributed/checkpoint), which Megatron-Core calls torch_dist: global tensors
 // in chunks of any grid, each chunk an item of a .distcp file, and a pickled index named .metadata.
@@ -16,7 +17,7 @@ namespace crossdock::dcp {
 
 /// Where an item's bytes lie.
 struct Place {
-    std::string file;  ///< relative to the checkpoint's directory
+    SharedText file;  ///< relative to the checkpoint's directory
     std::uint64_t offset = 0, length = 0;
 };
 

@@ -19,6 +19,7 @@
 #include "crossdock/container/pickle/packed_reader.hpp"
 #include "crossdock/container/torch/format.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -149,7 +150,7 @@ private:
         }
     }
 
-    Place place(const ItemKey& key) const {
+    Place place(const ItemKey& key) {
         const auto found = places_.find(key);
         if (found == places_.end())
             throw Error(to_text(key.offsets ? to_text("its chunk at ", at_text(*key.offsets)) : std::string("it"),
@@ -158,7 +159,8 @@ private:
         require_untransformed(info);
         const std::string_view file = text(attribute(info, "relative_path"), "the file of an item");
         require_file_name(file);
-        return {std::string(file), size_number(attribute(info, "offset"), "the offset of an item"),
+        const SharedText& shared = files_.try_emplace(file, std::string(file)).first->second;
+        return {shared, size_number(attribute(info, "offset"), "the offset of an item"),
                 size_number(attribute(info, "length"), "the length of an item")};
     }
 
@@ -231,6 +233,7 @@ private:
     Metadata metadata_;
     std::unordered_map<ItemKey, PackedValue, ItemKey::Hash> places_;
     std::unordered_set<std::string_view> names_;
+    std::unordered_map<std::string_view, SharedText> files_;
 };
 
 }  // namespace detail

@@ -8,7 +8,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "crossdock/container/pickle/format.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/name_table.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock::dcp {
@@ -113,7 +113,7 @@ private:
 
     void place(const Place& place) {
         object("torch.distributed.checkpoint.filesystem", "_StorageInfo", [&] {
-            word("relative_path"), word(place.file);
+            word("relative_path"), word(place.file.str());
             word("offset"), number(place.offset);
             word("length"), number(place.length);
         });
@@ -167,32 +167,31 @@ private:
         if (recalled(text)) return;
         op(Opcode::binunicode), append_little(out_, static_cast<std::uint32_t>(text.size()));
         out_ += text;
-        remember(std::string(text));
+        remember(text);
     }
 
     /// A class or function, likewise.
     void global(std::string_view from, std::string_view name) {
-        std::string line = to_text(from, '\n', name, '\n');
-        if (recalled(line)) return;
+        line_.assign(from).append(1, '\n').append(name).append(1, '\n');
+        if (recalled(line_)) return;
         op(Opcode::global);
-        out_ += line;
-        remember(std::move(line));
+        out_ += line_;
+        remember(line_);
     }
 
     bool recalled(std::string_view text) {
-        const auto found = memo_.find(std::string(text));
-        if (found == memo_.end()) return false;
-        if (std::in_range<std::uint8_t>(found->second))
-            op(Opcode::binget), append_little(out_, static_cast<std::uint8_t>(found->second));
+        const auto found = memo_.find(text);
+        if (!found) return false;
+        if (std::in_range<std::uint8_t>(*found))
+            op(Opcode::binget), append_little(out_, static_cast<std::uint8_t>(*found));
         else
-            op(Opcode::long_binget), append_little(out_, found->second);
+            op(Opcode::long_binget), append_little(out_, static_cast<std::uint32_t>(*found));
         return true;
     }
 
-    void remember(std::string text) {
-        const auto place = static_cast<std::uint32_t>(memo_.size());
-        op(Opcode::long_binput), append_little(out_, place);
-        memo_.emplace(std::move(text), place);
+    void remember(std::string_view text) {
+        const std::size_t place = memo_.add(text).first;
+        op(Opcode::long_binput), append_little(out_, static_cast<std::uint32_t>(place));
     }
 
     void op(Opcode opcode) { out_ += static_cast<char>(opcode); }
@@ -210,8 +209,8 @@ private:
 
     OutputFile file_;
     std::uint64_t written_ = 0;
-    std::string out_;
-    std::unordered_map<std::string, std::uint32_t> memo_;
+    std::string out_, line_;
+    NameTable memo_;
 };
 
 }  // namespace detail

@@ -90,10 +90,10 @@ inline void Reader::open_files() {
     for (const TensorItem& tensor : metadata_.tensors) {
         const std::size_t item = tensor.dtype ? item_size(*tensor.dtype) : 0;
         for (const Chunk& chunk : tensor.chunks)
-            places[chunk.place.file].push_back(
+            places[chunk.place.file.str()].push_back(
                 {&chunk.place, &tensor.name, checked_multiply(chunk.sizes.element_count(), item, "chunk bytes")});
     }
-    for (const BytesItem& item : metadata_.bytes) places[item.place.file].push_back({&item.place, &item.name, 0});
+    for (const BytesItem& item : metadata_.bytes) places[item.place.file.str()].push_back({&item.place, &item.name, 0});
     for (auto& [name, ranges] : places) {
         const std::filesystem::path path = directory_ / name;
         if (!std::filesystem::exists(path))

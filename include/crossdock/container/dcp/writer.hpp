@@ -8,7 +8,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -23,7 +22,9 @@
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/name_table.hpp"
 #include "crossdock/core/shape.hpp"
+#include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock::dcp {
@@ -32,7 +33,7 @@ inline constexpr std::string_view metadata_name = ".metadata";
 
 /// Writes a distributed checkpoint into files __0_0.distcp, __0_1.distcp …: each chunk is appended to the least filled
 /// one as an item of its own, and finish() writes the index. Used from one thread; the chunks' slots are for any. Keeps
-/// a few hundred bytes of each chunk, whatever its size.
+/// some 200 bytes of each chunk, whatever its size.
 class Writer {
 public:
     /// Creates the files in a directory that is there. Throws Error when one exists or there are to be none.
@@ -52,7 +53,7 @@ public:
 
 private:
     struct File {
-        std::string name;
+        SharedText name;
         std::shared_ptr<OutputFile> file;
         std::uint64_t end = 0;  ///< of the last item
     };
@@ -65,14 +66,16 @@ private:
     TensorItem& tensor_item(const std::string& name, DType dtype, const Shape& whole);
     File& least_filled();
     static Place take_place(File& file, std::uint64_t length);
+    void drop_filled();
     void require_filled() const;
 
     OutputPath directory_;
     std::vector<File> files_;
     Metadata metadata_;
     std::unordered_map<std::string, std::size_t> tensors_;  ///< their numbers in metadata_
-    std::unordered_set<std::string> values_;
-    std::vector<Item> items_;
+    NameTable values_;
+    std::vector<Item> items_;        ///< that may not be filled yet
+    std::size_t worth_a_look_ = 64;  ///< when there are so many
 };
 
 inline Writer::Writer(OutputPath directory, std::size_t files) : directory_(std::move(directory)) {
@@ -91,11 +94,19 @@ inline std::shared_ptr<TensorSlot> Writer::add_chunk(const std::string& name, DT
     auto writer = std::make_shared<torch::ItemWriter>(file.file, file.end, dtype, sizes);
     items_.push_back({tensors_.at(name), tensor.chunks.size(), writer});
     tensor.chunks.push_back({std::move(offsets), sizes, take_place(file, writer->length())});
+    drop_filled();
     return writer;
 }
 
+/// Looks again when there are twice as many, so that a chunk is looked at a few times.
+inline void Writer::drop_filled() {
+    if (items_.size() < worth_a_look_) return;
+    std::erase_if(items_, [](const Item& item) { return item.writer->missing() == 0; });
+    worth_a_look_ = std::max<std::size_t>(64, 2 * items_.size());
+}
+
 inline void Writer::put(const std::string& name, const pickle::Value& value) {
-    if (tensors_.contains(name) || !values_.insert(name).second) fail(to_text("'", name, "' is written twice"));
+    if (tensors_.contains(name) || !values_.add(name).second) fail(to_text("'", name, "' is written twice"));
     File& file = least_filled();
     const std::uint64_t length = torch::write_item(file.file, file.end, value);
     metadata_.bytes.push_back({name, take_place(file, length)});
@@ -116,7 +127,7 @@ inline void Writer::finish() {
 
 /// The tensor of this name, made when it is not there.
 inline TensorItem& Writer::tensor_item(const std::string& name, DType dtype, const Shape& whole) {
-    if (values_.contains(name)) fail(to_text("'", name, "' is written twice"));
+    if (values_.find(name)) fail(to_text("'", name, "' is written twice"));
     const auto [found, is_new] = tensors_.emplace(name, metadata_.tensors.size());
     if (is_new) metadata_.tensors.push_back({name, dtype, whole, {}});
     TensorItem& tensor = metadata_.tensors[found->second];

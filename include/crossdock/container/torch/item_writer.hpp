@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -42,10 +41,10 @@ public:
     ItemWriter(std::shared_ptr<OutputFile> file, std::uint64_t begin, DType dtype, const Shape& shape)
         : bytes_(checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes")),
           left_(bytes_),
-          zip_(std::in_place, std::move(file), begin) {
+          zip_(std::make_unique<zip::Writer>(std::move(file), begin)) {
         detail::add_records(*zip_, detail::item_prefix,
                             [&](pickle::Writer& out) { TensorPickler(out).write("0", dtype, shape); });
-        entry_ = zip_->add(to_text(detail::item_prefix, "data/0"), bytes_);
+        entry_ = std::make_unique<zip::EntryWriter>(zip_->add(to_text(detail::item_prefix, "data/0"), bytes_));
         payload_ = {entry_->file(), entry_->offset()};
         length_ = zip_->length();
         if (bytes_ == 0) complete();
@@ -78,8 +77,8 @@ private:
     std::uint64_t bytes_, length_ = 0;
     FilePlace payload_;
     std::atomic<std::uint64_t> left_;
-    std::optional<zip::Writer> zip_;
-    std::optional<zip::EntryWriter> entry_;
+    std::unique_ptr<zip::Writer> zip_;
+    std::unique_ptr<zip::EntryWriter> entry_;
 };
 
 /// Completes the items that all bytes have come of, of those that the ranks of a world have written together.

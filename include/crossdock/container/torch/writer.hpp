@@ -41,8 +41,8 @@ private:
     zip::EntryWriter entry_;
 };
 
-/// Adds the records that stand beside the storages. `write_content` pickles the file's content, twice: the record's
-/// length is asked for before its bytes.
+/// Adds the records that stand beside the storages. `write_content` pickles the file's content; a long one twice, since
+/// the record's length is asked for before its bytes.
 template <class Content>
 void add_records(zip::Writer& zip, const std::string& prefix, Content&& write_content) {
     const auto pickled = [&](const pickle::Writer::Sink& sink) {
@@ -52,21 +52,24 @@ void add_records(zip::Writer& zip, const std::string& prefix, Content&& write_co
             out.finish();
         });
     };
+    std::string first;
     std::uint64_t length = 0, at = 0;
-    pickled([&](std::string_view piece) { length += piece.size(); });
-    const zip::EntryWriter content = zip.add(prefix + "data.pkl", length);
-    content.mark_whole();
     pickled([&](std::string_view piece) {
-        content.write(at, std::as_bytes(std::span(piece)));
-        at += piece.size();
+        if (length == 0) first = piece;
+        length += piece.size();
     });
-    const auto add = [&](std::string_view name, std::string_view text) {
-        const zip::EntryWriter record = zip.add(to_text(prefix, name), text.size());
-        record.mark_whole();
-        record.write(0, std::as_bytes(std::span(text)));
-    };
-    add("version", "3\n");
-    add("byteorder", "little");
+    if (length == first.size()) {
+        zip.put(prefix + "data.pkl", std::move(first));
+    } else {
+        const zip::EntryWriter content = zip.add(prefix + "data.pkl", length);
+        content.mark_whole();
+        pickled([&](std::string_view piece) {
+            content.write(at, std::as_bytes(std::span(piece)));
+            at += piece.size();
+        });
+    }
+    zip.put(prefix + "version", "3\n");
+    zip.put(prefix + "byteorder", "little");
 }
 
 }  // namespace detail

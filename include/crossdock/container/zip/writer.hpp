@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +16,7 @@
 #include "crossdock/container/little_endian.hpp"
 #include "crossdock/container/output_file.hpp"
 #include "crossdock/container/output_path.hpp"
+#include "crossdock/container/touching_writes.hpp"
 #include "crossdock/container/zip/entry_writer.hpp"
 #include "crossdock/container/zip/format.hpp"
 #include "crossdock/core/checked.hpp"
@@ -22,6 +25,17 @@
 #include "crossdock/core/world.hpp"
 
 namespace crossdock::zip {
+
+namespace detail {
+
+/// A stored entry as its headers describe it.
+struct Described {
+    std::string_view name;
+    std::uint64_t header_offset = 0, size = 0;
+    std::uint32_t crc = 0;
+};
+
+}  // namespace detail
 
 /// Writes a zip of stored entries whose sizes are known beforehand: add() hands out aligned places, finish() writes the
 /// headers, the directory, and flushes. Used from one thread; the entries are not bound to it. Of an entry it keeps the
@@ -41,6 +55,9 @@ public:
     /// Throws Error when the name is taken or longer than a zip allows.
     EntryWriter add(std::string_view name, std::uint64_t size);
 
+    /// An entry whose content is at hand. close() writes it, together with the headers around it. Throws Error as add().
+    void put(std::string_view name, std::string content);
+
     /// Bytes of the whole zip with the entries that it has.
     std::uint64_t length() const;
 
@@ -55,22 +72,19 @@ public:
 
 private:
     void gather();
+    void write_headers(TouchingWrites& out) const;
+    void write_directory(TouchingWrites& out) const;
+    detail::Described described(std::size_t number) const;
     static std::string end_of_directory(std::uint64_t offset, std::uint64_t bytes, std::uint64_t count);
 
     std::shared_ptr<PendingEntries> entries_;
     std::uint64_t begin_ = 0;  ///< of the zip in the file; entries count from here
     std::uint64_t directory_bytes_ = 0;
-    std::uint64_t end_ = 0;  ///< of what has been handed out
+    std::uint64_t end_ = 0;                        ///< of what has been handed out
+    std::map<std::size_t, std::string> contents_;  ///< of entries by their numbers
 };
 
 namespace detail {
-
-/// A stored entry as its headers describe it.
-struct Described {
-    std::string_view name;
-    std::uint64_t header_offset = 0, size = 0;
-    std::uint32_t crc = 0;
-};
 
 inline std::uint32_t low_or_zip64(std::uint64_t number) {
     return number >= in_zip64_32 ? in_zip64_32 : static_cast<std::uint32_t>(number);
@@ -164,6 +178,14 @@ inline EntryWriter Writer::add(std::string_view name, std::uint64_t size) {
     return {entries_, checked_add(begin_, offset, "zip offset")};
 }
 
+inline void Writer::put(std::string_view name, std::string content) {
+    const EntryWriter entry = add(name, content.size());
+    entry.mark_whole();
+    entry.received().bytes = content.size();
+    entry.received().crc = crc32(std::as_bytes(std::span(content)));
+    contents_.emplace(entries_->lines.size() - 1, std::move(content));
+}
+
 inline std::uint64_t Writer::length() const {
     return end_ + directory_bytes_ + end_of_directory(end_, directory_bytes_, entries_->lines.size()).size();
 }
@@ -191,29 +213,41 @@ inline void Writer::gather() {
 
 inline void Writer::close() {
     gather();
-    constexpr std::size_t piece = std::size_t{1}
-                                  << 18;  // of the directory, which has a line for each of a million entries
-    std::string local, directory;
-    std::uint64_t at = begin_ + end_;
-    const auto write_directory = [&] {
-        entries_->file->write(at, directory);
-        at += directory.size();
-        directory.clear();
-    };
+    TouchingWrites out(*entries_->file);
+    write_headers(out);
+    write_directory(out);
+    out.flush();
+}
+
+inline detail::Described Writer::described(std::size_t number) const {
+    const PendingEntries::Line& line = entries_->lines[number];
+    return {entries_->names[number], line.header_offset, line.size, line.received.crc};
+}
+
+/// And what was put between them.
+inline void Writer::write_headers(TouchingWrites& out) const {
+    auto content = contents_.begin();
     for (std::size_t number = 0; number < entries_->lines.size(); ++number) {
-        const PendingEntries::Line& line = entries_->lines[number];
-        const detail::Described entry{entries_->names[number], line.header_offset, line.size, line.received.crc};
-        if (line.received.bytes != line.size)
+        const detail::Described entry = described(number);
+        if (entries_->lines[number].received.bytes != entry.size)
             throw Error(
-                to_text(name(), ": zip entry '", entry.name, "' has not received all of its ", line.size, " bytes"));
-        local.clear();
-        detail::append_local_header(local, entry, begin_);
-        entries_->file->write(begin_ + line.header_offset, local);
-        detail::append_central_header(directory, entry);
-        if (directory.size() >= piece) write_directory();
+                to_text(name(), ": zip entry '", entry.name, "' has not received all of its ", entry.size, " bytes"));
+        std::string& text = out.at(begin_ + entry.header_offset);
+        detail::append_local_header(text, entry, begin_);
+        if (content == contents_.end() || content->first != number) continue;
+        text += content->second;
+        ++content;
     }
-    directory += end_of_directory(end_, directory_bytes_, entries_->lines.size());
-    write_directory();
+}
+
+inline void Writer::write_directory(TouchingWrites& out) const {
+    std::uint64_t at = begin_ + end_;
+    for (std::size_t number = 0; number < entries_->lines.size(); ++number) {
+        const detail::Described entry = described(number);
+        detail::append_central_header(out.at(at), entry);
+        at += detail::central_header_bytes(entry);
+    }
+    out.at(at) += end_of_directory(end_, directory_bytes_, entries_->lines.size());
 }
 
 inline std::string Writer::end_of_directory(std::uint64_t offset, std::uint64_t bytes, std::uint64_t count) {

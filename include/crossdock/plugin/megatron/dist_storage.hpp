@@ -72,7 +72,7 @@ private:
         stored.chunks += item.chunks.size();
         for (const dcp::Chunk& chunk : item.chunks) {
             stored.bytes += chunk.place.length;
-            files_.insert(chunk.place.file);
+            files_.insert(chunk.place.file.str());
         }
         if (kind.empty()) storage_.tensors.push_back({item.name, item.shape, item.chunks.size(), grid_of(item)});
     }
@@ -81,7 +81,7 @@ private:
         StoredKind& stored = this->kind(kind);
         ++stored.items;
         stored.bytes += place.length;
-        files_.insert(place.file);
+        files_.insert(place.file.str());
     }
 
     StoredKind& kind(std::string_view name) {
