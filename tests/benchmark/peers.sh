@@ -26,15 +26,17 @@ peers=$PWD/build/peers
 mkdir -p "$peers"
 fetch() {
     local pip=("$peers/venv/bin/pip" --quiet)
+    [[ ! -e $peers/fetched ]] || return 0
     tools/install-dependencies.sh python3-venv
     [[ -x ${pip[0]} ]] || /usr/bin/python3 -m venv "$peers/venv"
     "${pip[@]}" install --constraint tests/interop/requirements.txt torch transformers safetensors gguf sentencepiece
     "${pip[@]}" install --constraint tests/interop/requirements.txt mergekit || echo "mergekit is left out" >&2
     [[ -e $peers/llama.cpp ]] || fetch_llama_cpp || echo "llama.cpp's converter is left out" >&2
+    touch "$peers/fetched"
 }
 fetch_llama_cpp() {
     "${pip[@]}" download --no-deps --no-binary llama-cpp-python --dest "$peers" llama-cpp-python &&
-        mkdir "$peers/unpacked" &&
+        mkdir -p "$peers/unpacked" &&
         tar -xzf "$peers"/llama_cpp_python-*.tar.gz -C "$peers/unpacked" --strip-components=3 --wildcards \
             '*/vendor/llama.cpp/*.py' && mv "$peers/unpacked" "$peers/llama.cpp"
 }
@@ -53,6 +55,7 @@ python - << 'EOF' || true
 import json
 from sentencepiece import sentencepiece_model_pb2 as sentencepiece
 model = sentencepiece.ModelProto()
+model.trainer_spec.byte_fallback = True
 kinds = {0: ("<unk>", 2), 1: ("<s>", 3), 2: ("</s>", 3)} | {3 + i: (f"<0x{i:02X}>", 6) for i in range(256)}
 for number in range(json.load(open("source/config.json"))["vocab_size"]):
     piece, kind = kinds.get(number, (f"piece{number}", 1))
@@ -74,9 +77,9 @@ from transformers import AutoModelForCausalLM
 model = AutoModelForCausalLM.from_pretrained("source", dtype=torch.bfloat16)
 model.save_pretrained("target", max_shard_size="200MB")
 EOF
-cat > passthrough.yml << 'EOF'
+cat > passthrough.yml << EOF
 merge_method: passthrough
-models: [{model: source}]
+models: [{model: $work/source}]
 dtype: bfloat16
 EOF
 to_hf='exec "$crossdock" convert --quiet --load_dir source --save_dir target --saver hf --max_shard_size 200MB'
