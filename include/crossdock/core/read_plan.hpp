@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/merge_sequences.hpp"
 #include "crossdock/core/scratch.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
@@ -86,32 +86,11 @@ private:
         std::byte* out;
     };
 
-    static bool comes_before(const Run& a, const Run& b) {
-        return std::tie(a.source, a.offset) < std::tie(b.source, b.offset);
-    }
-
-    /// Puts the runs into file order. They come in few ascending sequences, about one for each block, however many they
-    /// are: so neighbouring sequences are merged until one is left.
+    /// Each tensor asks for its runs in file order, or nearly so.
     void sort() {
-        begins_.assign(1, 0);
-        for (std::size_t i = 1; i < runs_.size(); ++i)
-            if (comes_before(runs_[i], runs_[i - 1])) begins_.push_back(i);
-        while (begins_.size() > 1) merge_pairs();
-    }
-
-    void merge_pairs() {
-        merged_.resize(runs_.size());
-        std::size_t left = 0;
-        for (std::size_t i = 0; i < begins_.size(); i += 2) {
-            const auto at = [this](std::size_t sequence) {
-                const std::size_t begin = sequence < begins_.size() ? begins_[sequence] : runs_.size();
-                return runs_.begin() + static_cast<std::ptrdiff_t>(begin);
-            };
-            std::merge(at(i), at(i + 1), at(i + 1), at(i + 2), merged_.begin() + (at(i) - runs_.begin()), comes_before);
-            begins_[left++] = begins_[i];
-        }
-        begins_.resize(left);
-        runs_.swap(merged_);
+        detail::merge_sequences(runs_, spare_, [](const Run& a, const Run& b) {
+            return std::tie(a.source, a.offset) < std::tie(b.source, b.offset);
+        });
     }
 
     /// The end of the runs from `begin` on that follow each other in the file.
@@ -136,8 +115,8 @@ private:
         return end;
     }
 
-    std::vector<Run> runs_, merged_;
-    std::vector<std::size_t> begins_;  // of ascending sequences of runs
+    std::vector<Run> runs_;
+    std::vector<Run> spare_;  // for sorting
     std::vector<iovec> buffers_;
     detail::Scratch scratch_;
     std::vector<std::function<void()>> steps_;
