@@ -65,7 +65,7 @@ TEST_CASE("processors that the process is not bound to do not count", "[core][pr
     const std::size_t all = available_processors();
     CHECK(all >= 1);
     CHECK(all <= static_cast<std::size_t>(CPU_COUNT(&before)));
-    int first = 0;
+    std::size_t first = 0;
     while (!CPU_ISSET(first, &before)) ++first;
     CPU_ZERO(&one);
     CPU_SET(first, &one);
