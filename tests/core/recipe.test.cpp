@@ -396,6 +396,18 @@ TEST_CASE("a tensor of no elements may have strides that lead anywhere", "[core]
     CHECK(strided_region(source, 0, DType::f32, {0, 5}, {1, far}).bytes().empty());
 }
 
+TEST_CASE("what is put together and taken apart again, or turned and turned back, is what it was", "[core][recipe]") {
+    const Bytes bytes(1000);
+    const auto source = std::make_shared<MemorySource>(bytes, nullptr);
+    const Tensor a = region(source, 0, DType::bf16, {3, 5}), b = region(source, 100, DType::bf16, {3, 4});
+    const std::vector<Tensor> beside{a, b}, stacked{transpose(a), transpose(b)};
+    CHECK(transpose(transpose(a)).recipe() == a.recipe());
+    CHECK(slice(concatenate(beside, 1), 1, 0, 5).recipe() == a.recipe());
+    CHECK(slice(concatenate(beside, 1), 1, 5, 9).recipe() == b.recipe());
+    CHECK(slice(transpose(concatenate(stacked, 0)), 1, 5, 9).recipe() == b.recipe());
+    CHECK(slice(concatenate(beside, 1), 1, 4, 9).recipe() != b.recipe());
+}
+
 TEST_CASE("a cast is between castable floats only", "[core][recipe]") {
     const Tensor bytes = tensor_of({1, 2, 3, 4}, {4});
     CHECK(values(cast(bytes, DType::u8)) == Values{1, 2, 3, 4});

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -45,6 +46,30 @@ inline Tensor region(std::shared_ptr<const Source> source, std::uint64_t offset,
 inline Tensor cast(const Tensor& tensor, DType dtype);
 inline Tensor swap_axes(const Tensor& tensor, std::size_t axis);
 
+namespace detail {
+
+/// The matrix that this one is the transposition of, if it is one.
+inline std::optional<Tensor> transposed_of(const Tensor& matrix) {
+    const auto* turned = dynamic_cast<const TransposeElements*>(matrix.recipe().get());
+    if (!turned || matrix.shape().rank() != 2) return std::nullopt;
+    const Tensor child = turned->child(matrix.dtype());
+    if (child.shape() != matrix.shape().swapped(0)) return std::nullopt;
+    return child;
+}
+
+/// The matrices that these are the transpositions of; none unless all are.
+inline std::vector<Tensor> transposed_of(std::span<const Tensor> matrices) {
+    std::vector<Tensor> out;
+    for (const Tensor& matrix : matrices) {
+        const auto turned = transposed_of(matrix);
+        if (!turned) return {};
+        out.push_back(*turned);
+    }
+    return out;
+}
+
+}  // namespace detail
+
 /// The elements [begin, end) along `axis`. A slice moves below casts and transpositions, so that these work on whole
 /// blocks.
 inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin, std::uint64_t end) {
@@ -59,11 +84,9 @@ inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin,
         return {tensor.dtype(), shape, plain->from(begin * inner)};
     if (const auto* converted = dynamic_cast<const detail::Cast*>(recipe))
         return cast(slice(converted->child(tensor.shape()), axis, begin, end), tensor.dtype());
-    if (const auto* turned = dynamic_cast<const detail::TransposeElements*>(recipe); turned && shape.rank() == 2) {
-        const Tensor child = turned->child(tensor.dtype());
-        if (child.shape() == Shape{tensor.shape()[1], tensor.shape()[0]})
-            return swap_axes(slice(child, 1 - axis, begin, end), 0);
-    }
+    if (const auto turned = detail::transposed_of(tensor)) return swap_axes(slice(*turned, 1 - axis, begin, end), 0);
+    if (const auto* row = dynamic_cast<const detail::SideBySide*>(recipe); row && row->width() == extent * inner)
+        if (const detail::RecipePtr part = row->part(begin * inner, end * inner)) return {tensor.dtype(), shape, part};
     return detail::derived(tensor, shape,
                            std::make_shared<detail::Columns>(tensor.recipe(), extent * inner, begin * inner,
                                                              (end - begin) * inner, item_size(tensor.dtype())));
@@ -83,6 +106,7 @@ inline Tensor swap_axes(const Tensor& tensor, std::size_t axis) {
     const Shape shape = from.swapped(axis);
     const std::uint64_t a = from[axis], b = from[axis + 1], inner = from.inner(axis + 1);
     if (a == 1 || b == 1 || from.element_count() == 0) return {tensor.dtype(), shape, tensor.recipe()};
+    if (const auto turned = detail::transposed_of(tensor)) return *turned;
     const std::size_t item = item_size(tensor.dtype());
     if (inner == 1)
         return detail::derived(tensor, shape, std::make_shared<detail::TransposeElements>(tensor.recipe(), a, b, item));
@@ -110,6 +134,9 @@ inline Tensor concatenate(std::span<const Tensor> parts, std::size_t axis) {
         extent = checked_add(extent, part.shape()[axis], "rows put together");
         has_content = has_content && part.has_content();
     }
+    // One transposition of all is turned in larger blocks, and back again costs nothing.
+    if (const auto turned = detail::transposed_of(parts); !turned.empty())
+        return swap_axes(concatenate(turned, 1 - axis), 0);
     Shape shape = first.shape().with(axis, extent);
     if (!has_content) return {first.dtype(), std::move(shape), nullptr};
     return {first.dtype(), std::move(shape),

@@ -93,6 +93,16 @@ public:
         for (const Part& part : parts_) begins_.push_back(begins_.back() + part.width);
     }
 
+    /// Of a row.
+    std::uint64_t width() const noexcept { return begins_.back(); }
+
+    /// The part that makes up the elements [begin, end) of every row; null where no single one does.
+    RecipePtr part(std::uint64_t begin, std::uint64_t end) const {
+        const auto first = std::lower_bound(begins_.begin(), begins_.end() - 1, begin);
+        const bool whole = first != begins_.end() - 1 && *first == begin && *(first + 1) == end;
+        return whole ? parts_[static_cast<std::size_t>(first - begins_.begin())].recipe : nullptr;
+    }
+
     std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
