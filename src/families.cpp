@@ -5,4 +5,4 @@
 #include "crossdock/family/gpt2.hpp"
 #include "crossdock/family/llama/hub.hpp"
 #include "crossdock/family/mistral/hub.hpp"
-#include "crossdock/family/qwen.hpp"
+#include "crossdock/family/qwen/hub.hpp"

@@ -57,14 +57,10 @@ Model llama(double gigabytes) {
     const std::uint64_t heads = hidden < 2048 ? 16 : 32, kv_heads = 8, kv = hidden / heads * kv_heads;
     const std::uint64_t vocabulary = hidden < 2048 ? 16000 : 32000;
     const std::vector<NamedShape> layer = {
-        {"input_layernorm.weight", {hidden}},
-        {"self_attn.q_proj.weight", {hidden, hidden}},
-        {"self_attn.k_proj.weight", {kv, hidden}},
-        {"self_attn.v_proj.weight", {kv, hidden}},
-        {"self_attn.o_proj.weight", {hidden, hidden}},
-        {"post_attention_layernorm.weight", {hidden}},
-        {"mlp.gate_proj.weight", {ffn, hidden}},
-        {"mlp.up_proj.weight", {ffn, hidden}},
+        {"input_layernorm.weight", {hidden}},          {"self_attn.q_proj.weight", {hidden, hidden}},
+        {"self_attn.k_proj.weight", {kv, hidden}},     {"self_attn.v_proj.weight", {kv, hidden}},
+        {"self_attn.o_proj.weight", {hidden, hidden}}, {"post_attention_layernorm.weight", {hidden}},
+        {"mlp.gate_proj.weight", {ffn, hidden}},       {"mlp.up_proj.weight", {ffn, hidden}},
         {"mlp.down_proj.weight", {hidden, ffn}},
     };
     const std::uint64_t layers = layers_for(gigabytes, layer, 2 * bytes_of({vocabulary, hidden}));
@@ -109,12 +105,11 @@ Model gpt2(double gigabytes) {
     add_layers(model.tensors, "transformer.h.", layers, layer);
     model.tensors.push_back({"transformer.ln_f.weight", {hidden}});
     model.tensors.push_back({"transformer.ln_f.bias", {hidden}});
-    model.config =
-        R"({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "torch_dtype": "bfloat16", )"
-        R"("activation_function": "gelu_new", "layer_norm_epsilon": 1e-05, "n_embd": )" +
-        std::to_string(hidden) + R"(, "n_head": )" + std::to_string(heads) + R"(, "n_layer": )" +
-        std::to_string(layers) + R"(, "n_positions": )" + std::to_string(positions) + R"(, "vocab_size": )" +
-        std::to_string(vocabulary) + "}\n";
+    model.config = R"({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "torch_dtype": "bfloat16", )"
+                   R"("activation_function": "gelu_new", "layer_norm_epsilon": 1e-05, "n_embd": )" +
+                   std::to_string(hidden) + R"(, "n_head": )" + std::to_string(heads) + R"(, "n_layer": )" +
+                   std::to_string(layers) + R"(, "n_positions": )" + std::to_string(positions) + R"(, "vocab_size": )" +
+                   std::to_string(vocabulary) + "}\n";
     return model;
 }
 

@@ -85,8 +85,7 @@ const std::vector<Line>& lines() {
          {"loader_transformer_impl"}},
         {"megatron-lm/llama2-gqa-tp2",
          {"--model-type", "GPT", "--loader", "megatron", "--saver", "mcore", "--target-expert-parallel-size", "1"},
-         core_distributed,
-         {"target_expert_parallel_size"}},
+         core_one},
         // NVIDIA, tools/checkpoint/convert.py: core
         {"megatron-core/llama2-gqa-local-tp1",
          {"--model-type", "GPT", "--loader", "mcore", "--saver", "mcore", "--target-tensor-parallel-size", "2",
@@ -228,8 +227,8 @@ TEST_CASE("GPT is any decoder and BERT is BERT", "[cli][reference]") {
 }
 
 TEST_CASE("a name for models that nobody here reads is refused by saying so", "[cli][reference]") {
-    CHECK_THAT(refusal("hf/mixtral", {"--model-type", "GPT", "--loader", "mixtral_hf", "--saver", "mcore"}),
-               ContainsSubstring("--loader mixtral_hf: mixtures of experts are not converted"));
+    CHECK_THAT(refusal("hf/llama2-gqa", {"--model-type", "GPT", "--loader", "hf_hybrid", "--saver", "mcore"}),
+               ContainsSubstring("--loader hf_hybrid: hybrids of attention and state spaces are not converted"));
     CHECK_THAT(refusal("megatron-core/llama2-gqa-te-tp1", {"--loader", "core", "--saver", "hf_llava"}),
                ContainsSubstring("--saver hf_llava: models that see images are not converted"));
     CHECK_THAT(refusal("megatron-core/llama2-gqa-te-tp1", {"--loader", "llama2_hf", "--saver", "core"}),
@@ -251,7 +250,10 @@ TEST_CASE("Hugging Face's format is written by any of the reference's names for 
 
 TEST_CASE("an option from which something would have to follow is not passed over", "[cli][reference]") {
     CHECK_THAT(refusal("megatron-core/llama2-gqa-te-tp1", {"--saver", "core", "--target-expert-parallel-size", "2"}),
-               ContainsSubstring("--target_expert_parallel_size is '2', expected 1"));
+               ContainsSubstring("the model has no experts"));
+    CHECK_THAT(
+        refusal("megatron-core/llama2-gqa-te-tp1", {"--saver", "megatron", "--target-expert-parallel-size", "2"}),
+        ContainsSubstring("--target_expert_parallel_size is '2', expected 1: the target is not cut into ranks"));
     CHECK_THAT(refusal("hf/llama2-gqa", {"--saver", "llama", "--target-tensor-parallel-size", "2"}),
                ContainsSubstring("--target_tensor_parallel_size is '2', expected 1: the target is not cut into ranks"));
     CHECK_THAT(refusal("hf/llama2-gqa", {"--saver", "core", "--checkpoint-type", "meta"}),

@@ -12,25 +12,25 @@
 namespace crossdock {
 
 /// A message of the test's own, with an axis for experts in front: 4 experts of 6 × 2.
-struct Experts {
+struct Stack {
     static constexpr std::string_view name = "experts";
     std::uint64_t index = 0;
     std::optional<Tensor> gate, up, down;
 };
 
 template <>
-inline constexpr std::array tensor_fields<Experts>{
-    TensorField<Experts>{"gate", &Experts::gate,
-                         [](const ModelHeader&, std::uint64_t) {
-                             return std::optional(Shape{4, 6, 2});
-                         }},
-    TensorField<Experts>{"up", &Experts::up,
-                         [](const ModelHeader&, std::uint64_t) {
-                             return std::optional(Shape{4, 6, 2});
-                         }},
-    TensorField<Experts>{"down", &Experts::down, [](const ModelHeader&, std::uint64_t) {
-                             return std::optional(Shape{4, 2, 6});
-                         }}};
+inline constexpr std::array tensor_fields<Stack>{
+    TensorField<Stack>{"gate", &Stack::gate,
+                       [](const ModelHeader&, std::uint64_t) {
+                           return std::optional(Shape{4, 6, 2});
+                       }},
+    TensorField<Stack>{"up", &Stack::up,
+                       [](const ModelHeader&, std::uint64_t) {
+                           return std::optional(Shape{4, 6, 2});
+                       }},
+    TensorField<Stack>{"down", &Stack::down, [](const ModelHeader&, std::uint64_t) {
+                           return std::optional(Shape{4, 2, 6});
+                       }}};
 
 }  // namespace crossdock
 
@@ -40,25 +40,25 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-Experts numbered_experts(std::uint64_t layer) {
+Stack numbered_stack(std::uint64_t layer) {
     return {.index = layer, .gate = numbered({4, 6, 2}), .up = numbered({4, 6, 2}), .down = numbered({4, 2, 6})};
 }
 
 /// An expert's tensors under names of their own; its rows and columns cut by tensor-parallel ranks.
-Rows<Experts> numbered_table() {
-    return Rows<Experts>{
-        {{&Experts::gate, &Experts::up},
+Rows<Stack> numbered_table() {
+    return Rows<Stack>{
+        {{&Stack::gate, &Stack::up},
          {"layers/{}/experts.{e}.fc1"},
          gate_over_up,
          {Cut{0, Group::expert}, Cut{1, Group::tensor}}},
-        {{&Experts::down}, {"layers/{}/experts.{e}.fc2"}, as_is, {Cut{0, Group::expert}, Cut{2, Group::tensor}}}};
+        {{&Stack::down}, {"layers/{}/experts.{e}.fc2"}, as_is, {Cut{0, Group::expert}, Cut{2, Group::tensor}}}};
 }
 
 /// All layers in one tensor, which has an axis for them and one for the experts.
-Rows<Experts> stacked_table() {
-    return Rows<Experts>{{{&Experts::gate}, {"gate[{}]"}, as_is, Cut{0, Group::expert}},
-                         {{&Experts::up}, {"up[{}]"}},
-                         {{&Experts::down}, {"down[{}]"}}};
+Rows<Stack> stacked_table() {
+    return Rows<Stack>{{{&Stack::gate}, {"gate[{}]"}, as_is, Cut{0, Group::expert}},
+                       {{&Stack::up}, {"up[{}]"}},
+                       {{&Stack::down}, {"down[{}]"}}};
 }
 
 std::vector<RankCoordinates> expert_by_tensor(std::uint64_t experts, std::uint64_t tensors) {
@@ -70,7 +70,7 @@ std::vector<RankCoordinates> expert_by_tensor(std::uint64_t experts, std::uint64
 }
 
 /// What the ranks hold after two layers were saved; stacked elements are put together.
-StageTensors stored(const Rows<Experts>& table, const std::vector<RankCoordinates>& ranks) {
+StageTensors stored(const Rows<Stack>& table, const std::vector<RankCoordinates>& ranks) {
     std::map<RankCoordinates, std::map<std::string, std::vector<Tensor>>> stacked;
     std::map<RankCoordinates, TensorDict> dicts;
     const auto flat = [](std::string name) {
@@ -78,7 +78,7 @@ StageTensors stored(const Rows<Experts>& table, const std::vector<RankCoordinate
         return name;
     };
     for (std::uint64_t layer = 0; layer < 2; ++layer)
-        scatter(table, numbered_experts(layer), ranks, NameScope{"", layer, 2}, ModelHeader{},
+        scatter(table, numbered_stack(layer), ranks, NameScope{"", layer, 2}, ModelHeader{},
                 [&](const std::vector<StoredTensor>& group) {
                     for (const StoredTensor& each : group)
                         if (each.element)
@@ -94,19 +94,19 @@ StageTensors stored(const Rows<Experts>& table, const std::vector<RankCoordinate
     return StageTensors(std::move(all), ranks);
 }
 
-void require_equal(const Experts& a, const Experts& b) {
+void require_equal(const Stack& a, const Stack& b) {
     CHECK(a.index == b.index);
-    for (const auto& field : tensor_fields<Experts>) {
+    for (const auto& field : tensor_fields<Stack>) {
         CHECK((a.*field.tensor)->shape() == (b.*field.tensor)->shape());
         CHECK((a.*field.tensor)->bytes() == (b.*field.tensor)->bytes());
     }
 }
 
-void require_comes_back(const Rows<Experts>& table, const std::vector<RankCoordinates>& ranks) {
+void require_comes_back(const Rows<Stack>& table, const std::vector<RankCoordinates>& ranks) {
     StageTensors stage = stored(table, ranks);
     for (std::uint64_t layer = 0; layer < 2; ++layer)
-        require_equal(gather(table, Key<Experts>{layer}, stage, NameScope{"", layer, 2}, ModelHeader{}, "sizes"),
-                      numbered_experts(layer));
+        require_equal(gather(table, Key<Stack>{layer}, stage, NameScope{"", layer, 2}, ModelHeader{}, "sizes"),
+                      numbered_stack(layer));
     CHECK(stage.unused({}).empty());
 }
 
@@ -156,7 +156,7 @@ TEST_CASE("layers are stacked on an axis of one tensor, and come back", "[family
 
 TEST_CASE("what several ranks hold is noted, to be compared", "[family][apply_table]") {
     StageTensors stage = stored(stacked_table(), expert_by_tensor(2, 2));
-    gather(stacked_table(), Key<Experts>{0}, stage, NameScope{"", 0, 2}, ModelHeader{}, "sizes");
+    gather(stacked_table(), Key<Stack>{0}, stage, NameScope{"", 0, 2}, ModelHeader{}, "sizes");
     std::vector<std::string> lines;
     for (const StageTensors::Replica& replica : stage.replicas())
         lines.push_back(to_text(replica.name, " ", replica.first, " ", replica.other));
@@ -167,7 +167,7 @@ TEST_CASE("what several ranks hold is noted, to be compared", "[family][apply_ta
 
 TEST_CASE("a stack of more or fewer layers than there are is refused", "[family][apply_table]") {
     StageTensors stage = stored(stacked_table(), expert_by_tensor(1, 1));
-    CHECK_THROWS_WITH(gather(stacked_table(), Key<Experts>{0}, stage, NameScope{"", 0, 3}, ModelHeader{}, "sizes"),
+    CHECK_THROWS_WITH(gather(stacked_table(), Key<Stack>{0}, stage, NameScope{"", 0, 3}, ModelHeader{}, "sizes"),
                       "file: tensor 'gate' has shape [2, 4, 6, 2], expected [3, 4, 6, 2] (sizes)");
 }
 
@@ -177,7 +177,7 @@ TEST_CASE("a missing expert is named", "[family][apply_table]") {
     for (const NamedTensor& entry : whole.rank(0).entries())
         if (entry.name != "layers.0.experts.2.fc2") ranks[0].add(entry);
     StageTensors stage(std::move(ranks));
-    CHECK_THROWS_WITH(gather(numbered_table(), Key<Experts>{0}, stage, NameScope{"", 0, 2}, ModelHeader{}, "sizes"),
+    CHECK_THROWS_WITH(gather(numbered_table(), Key<Stack>{0}, stage, NameScope{"", 0, 2}, ModelHeader{}, "sizes"),
                       ContainsSubstring("tensor 'layers/0/experts.2.fc2' of shape [2, 6] is missing; sizes"));
 }
 
@@ -188,20 +188,20 @@ TEST_CASE("ranks that are no grid are refused", "[family][apply_table]") {
     std::vector<TensorDict> dicts;
     for (std::size_t rank = 0; rank < 4; ++rank) dicts.push_back(whole.rank(rank));
     StageTensors stage(std::move(dicts), ranks);
-    CHECK_THROWS_WITH(gather(numbered_table(), Key<Experts>{0}, stage, NameScope{"", 0, 2}, ModelHeader{}, "sizes"),
+    CHECK_THROWS_WITH(gather(numbered_table(), Key<Stack>{0}, stage, NameScope{"", 0, 2}, ModelHeader{}, "sizes"),
                       ContainsSubstring("not those of a grid"));
 }
 
 TEST_CASE("a message with a tensor that has no row is refused", "[family][apply_table]") {
-    Rows<Experts> rows = numbered_table();
+    Rows<Stack> rows = numbered_table();
     rows.pop_back();
-    CHECK_THROWS_WITH(scatter(rows, numbered_experts(1), expert_by_tensor(1, 1), NameScope{}, ModelHeader{},
+    CHECK_THROWS_WITH(scatter(rows, numbered_stack(1), expert_by_tensor(1, 1), NameScope{}, ModelHeader{},
                               [](const std::vector<StoredTensor>&) {}),
                       "message 'experts 1': the target has no place for tensor 'down', which would be lost");
 }
 
 TEST_CASE("half of what one tensor holds is refused", "[family][apply_table]") {
-    Experts message = numbered_experts(1);
+    Stack message = numbered_stack(1);
     message.up.reset();
     CHECK_THROWS_WITH(scatter(numbered_table(), message, expert_by_tensor(1, 1), NameScope{}, ModelHeader{},
                               [](const std::vector<StoredTensor>&) {}),

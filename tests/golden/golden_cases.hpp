@@ -2,12 +2,15 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <regex>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,10 +34,11 @@ struct GoldenCase {
     std::filesystem::path expected;
 };
 
-/// What the name of a Megatron folder says: llama2-gqa-bf16-local-tp2pp2.
+/// What the name of a Megatron folder says: llama2-gqa-bf16-local-tp2pp2, mixtral-te-grouped-tp2ep2etp1.
 struct GoldenFolder {
-    std::string kind, name, base, implementation;
-    std::uint64_t ranks = 1, stages = 1;
+    std::string kind, name, base, implementation, expert_layout;
+    std::uint64_t ranks = 1, stages = 1, expert_ranks = 1;
+    std::string expert_tensor_ranks;  ///< empty: as many as the tensor-parallel ranks
     bool named_sizes = false;
     std::filesystem::path path;
 
@@ -52,28 +56,42 @@ inline std::vector<std::filesystem::path> golden_folders(const std::string& kind
 }
 
 inline GoldenFolder parse_golden(const std::string& kind, const std::filesystem::path& path) {
-    static const std::regex pattern(R"((.+?)(-(?:bf16|fp32|fp16))?(?:-(local|te))?(?:-(?:tp(\d+))?(?:pp(\d+))?)?)");
-    GoldenFolder folder{.kind = kind, .name = path.filename().string(), .base = {}, .implementation = {}, .path = path};
+    static const std::regex pattern(
+        R"((.+?)(-(?:bf16|fp32|fp16))?(?:-(local|te))?(-grouped)?(?:-(?:tp(\d+))?(?:pp(\d+))?(?:ep(\d+))?(?:etp(\d+))?)?)");
+    GoldenFolder folder{.kind = kind, .name = path.filename().string(), .path = path};
     std::smatch match;
     std::regex_match(folder.name, match, pattern);
     folder.base = match[1];
     folder.implementation = match[3] == "te" ? "transformer_engine" : "local";
-    folder.named_sizes = match[4].matched || match[5].matched;
-    if (match[4].matched) folder.ranks = std::stoull(match[4]);
-    if (match[5].matched) folder.stages = std::stoull(match[5]);
+    folder.expert_layout = !match[4].matched ? "sequential" : match[3] == "te" ? "te_grouped" : "grouped";
+    folder.named_sizes = match[5].matched || match[6].matched || match[7].matched;
+    if (match[5].matched) folder.ranks = std::stoull(match[5]);
+    if (match[6].matched) folder.stages = std::stoull(match[6]);
+    if (match[7].matched) folder.expert_ranks = std::stoull(match[7]);
+    folder.expert_tensor_ranks = match[8];
     return folder;
 }
 
 /// The plugin that reads a Hugging Face folder of this name.
 inline std::string golden_family(const std::string& base) {
-    for (const char* family : {"llama", "codellama", "mistral", "falcon", "gemma-", "qwen", "gpt2", "bert"})
-        if (base.starts_with(family))
-            return base.starts_with("codellama") ? "llama" : base.starts_with("gemma-") ? "gemma" : family;
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 9> families{{{"llama", "llama"},
+                                                                                     {"codellama", "llama"},
+                                                                                     {"mistral", "mistral"},
+                                                                                     {"mixtral", "mistral"},
+                                                                                     {"falcon", "falcon"},
+                                                                                     {"gemma-", "gemma"},
+                                                                                     {"qwen", "qwen"},
+                                                                                     {"gpt2", "gpt2"},
+                                                                                     {"bert", "bert"}}};
+    for (const auto& [beginning, family] : families)
+        if (base.starts_with(beginning)) return std::string(family);
     return base;
 }
 
 inline std::string golden_model_type(const std::string& base) {
-    for (const char* type : {"llama3", "codellama", "llama2", "falcon", "mistral", "gemma", "qwen2", "qwen3"})
+    if (base.starts_with("qwen") && base.ends_with("-moe")) return base.substr(0, base.size() - 4) + "_moe";
+    for (const char* type :
+         {"llama3", "codellama", "llama2", "falcon", "mistral", "mixtral", "gemma", "qwen2", "qwen3"})
         if (base.starts_with(type)) return type;
     if (base.starts_with("gpt")) return "GPT";
     if (base.starts_with("bert")) return "BERT";
@@ -84,14 +102,17 @@ inline std::uint64_t golden_vocab(const std::filesystem::path& folder) {
     return read_json_object(folder / "config.json").at("vocab_size").get<std::uint64_t>();
 }
 
-/// Embedding rows of all ranks, and their type.
+/// Embedding rows of all tensor-parallel ranks, and their type.
 inline std::pair<std::uint64_t, DType> golden_embeddings(const std::filesystem::path& folder) {
     std::uint64_t rows = 0;
     DType dtype = DType::f32;
+    std::set<std::string> ranks;  // those that differ in their experts alone hold the same rows
     for (const auto& [name, tensor] : read_checkpoint(folder)) {
         const bool is_hub = name.ends_with("embed_tokens.weight") || name.ends_with("wte.weight") ||
                             name.ends_with("word_embeddings.weight");
         if (!is_hub || name.find("word_embeddings_for_head") != std::string::npos) continue;
+        const std::size_t rank = name.find("mp_rank_");
+        if (rank != std::string::npos && !ranks.insert(name.substr(rank, 10)).second) continue;
         rows += tensor.shape()[0];
         dtype = tensor.dtype();
     }
@@ -123,10 +144,18 @@ private:
         return {{"load_dir", folder.path.string()}, {"model_type", golden_model_type(folder.base)}};
     }
     static OptionValues target_options(const GoldenFolder& folder) {
-        return {folder.is_core() ? std::pair<const std::string, std::string>{"transformer_impl", folder.implementation}
-                                 : std::pair<const std::string, std::string>{"dialect", folder.kind.substr(9)},
-                {"target_tensor_parallel_size", std::to_string(folder.ranks)},
-                {"target_pipeline_parallel_size", std::to_string(folder.stages)}};
+        OptionValues options{{"target_tensor_parallel_size", std::to_string(folder.ranks)},
+                             {"target_pipeline_parallel_size", std::to_string(folder.stages)}};
+        if (!folder.is_core()) {
+            options["dialect"] = folder.kind.substr(9);
+            return options;
+        }
+        options["transformer_impl"] = folder.implementation;
+        options["expert_layout"] = folder.expert_layout;
+        options["target_expert_parallel_size"] = std::to_string(folder.expert_ranks);
+        if (!folder.expert_tensor_ranks.empty())
+            options["target_expert_tensor_parallel_size"] = folder.expert_tensor_ranks;
+        return options;
     }
     static std::string plugin(const GoldenFolder& folder) { return folder.is_core() ? "mcore" : "megatron"; }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -72,6 +73,11 @@ const auto dawdle = [](std::int64_t i) {
     for (int turns = 0; i % 16 == 0 && turns < 20; ++turns) std::this_thread::yield();
 };
 
+/// Every so often as long as it takes the other side to give up looking and fall asleep.
+void let_it_sleep(int round) {
+    if (round % 20 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
 }  // namespace
 
 TEST_CASE("spsc queue hands millions of items over in order", "[queue][spsc_queue]") {
@@ -80,7 +86,7 @@ TEST_CASE("spsc queue hands millions of items over in order", "[queue][spsc_queu
     std::int64_t pushed = 0;
     std::thread producer([&] {
         pushed = push_in_order(queue, count, at_once);
-        queue.close_producer();
+        queue.close();
     });
     const std::int64_t taken = take_in_order(queue, at_once);
     producer.join();
@@ -97,7 +103,7 @@ TEST_CASE("spsc queue loses nothing at any capacity, whichever side is slow", "[
     std::int64_t pushed = 0;
     std::thread producer([&] {
         pushed = slow_side == 1 ? push_in_order(queue, count, dawdle) : push_in_order(queue, count, at_once);
-        queue.close_producer();
+        queue.close();
     });
     const std::int64_t taken = slow_side == 2 ? take_in_order(queue, dawdle) : take_in_order(queue, at_once);
     producer.join();
@@ -112,7 +118,7 @@ TEST_CASE("spsc queue never holds more than its capacity", "[queue][spsc_queue]"
     std::atomic<int> pushed = 0;
     std::thread producer([&] {
         for (int i = 0; i < count && queue.push(i); ++i) ++pushed;
-        queue.close_producer();
+        queue.close();
     });
     int taken = 0, most_ahead = 0;
     // `pushed` lags behind the queue by at most one, so what it is ahead by is a lower bound of what the queue held.
@@ -126,34 +132,31 @@ TEST_CASE("spsc queue never holds more than its capacity", "[queue][spsc_queue]"
     CHECK(most_ahead <= capacity);
 }
 
-TEST_CASE("spsc queue gives what was pushed before the producer closed", "[queue][spsc_queue][close]") {
+TEST_CASE("spsc queue gives what was pushed before it was closed", "[queue][spsc_queue][close]") {
     const int filled = GENERATE(0, 1, 2, 3);
     SpscQueue<int> queue(3);
     for (int i = 0; i < filled; ++i) REQUIRE(queue.push(i));
-    queue.close_producer();
+    queue.close();
     for (int i = 0; i < filled; ++i) REQUIRE(queue.pop() == i);
     CHECK_FALSE(queue.pop().has_value());
     CHECK_FALSE(queue.pop().has_value());
 }
 
-TEST_CASE("spsc queue refuses an item once either side is closed, however full it is", "[queue][spsc_queue][close]") {
+TEST_CASE("spsc queue refuses an item once it is closed, however full it is", "[queue][spsc_queue][close]") {
     const int filled = GENERATE(0, 1, 2, 3);
-    const bool by_consumer = GENERATE(false, true);
     SpscQueue<int> queue(3);
     for (int i = 0; i < filled; ++i) REQUIRE(queue.push(i));
-    by_consumer ? queue.close_consumer() : queue.close_producer();
+    queue.close();
     CHECK_FALSE(queue.push(99));
     for (int i = 0; i < filled; ++i) REQUIRE(queue.pop() == i);
     CHECK_FALSE(queue.pop().has_value());
 }
 
-TEST_CASE("spsc queue may be closed again and from both sides", "[queue][spsc_queue][close]") {
+TEST_CASE("spsc queue may be closed again", "[queue][spsc_queue][close]") {
     SpscQueue<int> queue(2);
     REQUIRE(queue.push(1));
-    queue.close_producer();
-    queue.close_producer();
-    queue.close_consumer();
-    queue.close_consumer();
+    queue.close();
+    queue.close();
     CHECK(queue.pop() == 1);
     CHECK_FALSE(queue.pop().has_value());
     CHECK_FALSE(queue.push(2));
@@ -166,21 +169,22 @@ TEST_CASE("spsc queue wakes a producer that waits for room when the consumer lea
         std::int64_t pushed = 0;
         std::thread producer([&] { pushed = push_in_order(queue, 1'000'000, at_once); });
         for (int i = 0; i < round % 7; ++i) REQUIRE(queue.pop() == i);
-        queue.close_consumer();
+        let_it_sleep(round);
+        queue.close();
         producer.join();
         REQUIRE(pushed >= round % 7);
         REQUIRE(pushed <= round % 7 + static_cast<std::int64_t>(capacity));
     }
 }
 
-TEST_CASE("spsc queue wakes a consumer that waits for an item when either side closes", "[queue][spsc_queue][close]") {
-    const bool by_consumer = GENERATE(false, true);
+TEST_CASE("spsc queue wakes a consumer that waits for an item when it is closed", "[queue][spsc_queue][close]") {
     for (int round = 0; round < 300; ++round) {
         SpscQueue<std::int64_t> queue(4);
         std::int64_t taken = 0;
         std::thread consumer([&] { taken = take_in_order(queue, at_once); });
         const std::int64_t pushed = push_in_order(queue, round % 9, at_once);
-        by_consumer ? queue.close_consumer() : queue.close_producer();
+        let_it_sleep(round);
+        queue.close();
         consumer.join();
         REQUIRE(pushed == round % 9);
         REQUIRE(taken == pushed);
@@ -196,7 +200,7 @@ TEST_CASE("spsc queue stops both sides when a third thread closes it", "[queue][
         std::thread producer([&] { pushed = push_in_order(queue, 1'000'000'000, [&](std::int64_t) { ++progress; }); });
         std::thread consumer([&] { taken = take_in_order(queue, at_once); });
         while (progress < round) std::this_thread::yield();
-        queue.close_consumer();
+        queue.close();
         producer.join();
         consumer.join();
         // The consumer may see the close before a push that was under way is done; it takes no item twice or out of
@@ -207,12 +211,32 @@ TEST_CASE("spsc queue stops both sides when a third thread closes it", "[queue][
     }
 }
 
+TEST_CASE("spsc queue hands items to and fro between threads that wait for each other", "[queue][spsc_queue]") {
+    const std::size_t capacity = GENERATE(1U, 2U, 1024U);
+    constexpr int rounds = 3000;
+    SpscQueue<int> there(capacity), back(capacity);
+    std::thread echo([&] {
+        while (const auto item = there.pop())
+            if (!back.push(*item)) return;
+        back.close();
+    });
+    int wrong = 0;
+    for (int i = 0; i < rounds; ++i) {
+        let_it_sleep(i);
+        wrong += !there.push(i) || back.pop() != i;
+    }
+    there.close();
+    CHECK_FALSE(back.pop().has_value());
+    echo.join();
+    CHECK(wrong == 0);
+}
+
 TEST_CASE("spsc queue carries items that can only be moved", "[queue][spsc_queue]") {
     SpscQueue<std::unique_ptr<std::string>> queue(2);
     std::thread producer([&] {
         for (int i = 0; i < 1000; ++i)
             if (!queue.push(std::make_unique<std::string>(std::to_string(i)))) return;
-        queue.close_producer();
+        queue.close();
     });
     int taken = 0, wrong = 0;
     for (; auto item = queue.pop(); ++taken) wrong += **item != std::to_string(taken);
@@ -232,7 +256,7 @@ TEST_CASE("spsc queue destroys the items that nobody took, each once", "[queue][
             REQUIRE(queue.push(Counted(alive)));
             REQUIRE(alive == i + 1 - popped);
         }
-        if (pushed < 4) queue.close_producer();
+        if (pushed < 4) queue.close();
     }
     CHECK(alive == 0);
 }
@@ -241,7 +265,7 @@ TEST_CASE("spsc queue drops an item that it refuses", "[queue][spsc_queue][close
     std::atomic<int> alive = 0;
     SpscQueue<Counted> queue(4);
     REQUIRE(queue.push(Counted(alive)));
-    queue.close_consumer();
+    queue.close();
     CHECK_FALSE(queue.push(Counted(alive)));
     CHECK(alive == 1);
 }
@@ -255,7 +279,7 @@ TEST_CASE("spsc queue leaks nothing when it is closed while both sides run", "[q
             }
         });
         for (int i = 0; i < round % 11; ++i) REQUIRE(queue.pop().has_value());
-        queue.close_consumer();
+        queue.close();
         producer.join();
         REQUIRE(alive <= 5);
     }
@@ -266,7 +290,7 @@ TEST_CASE("spsc queue stays as it was when moving an item into it throws", "[que
     SpscQueue<ThrowsOnMove> queue(2);
     CHECK_THROWS_AS(queue.push(ThrowsOnMove(0)), std::runtime_error);
     REQUIRE(queue.push(ThrowsOnMove(5)));
-    queue.close_producer();
+    queue.close();
     CHECK(queue.pop().has_value());
     CHECK_FALSE(queue.pop().has_value());
 }

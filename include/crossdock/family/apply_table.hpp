@@ -99,6 +99,7 @@ public:
           groups_(stage.places()) {}
 
     void gather(const Row<M>& row, M& message) {
+        if (!row.counts_in(header_, key_.index)) return;
         const Parts blanks = blank_fields(row, header_, key_.index);
         if (blanks.empty()) return;
         const std::vector<std::size_t> holders = find_holders(row);
@@ -137,7 +138,9 @@ private:
         std::vector<Parts> elements(blanks.size());
         for (std::uint64_t element = 0; element < count; ++element) {
             const Parts together = stored_together(row, blanks, element);
-            Parts fields = row.arrangement.join(take_stored(row, together, rank, element), header_, key_.index);
+            Parts stored = take_stored(row, together, rank, element);
+            Parts fields = row.arrangement.join_shards ? row.arrangement.join_shards(std::move(stored), together)
+                                                       : row.arrangement.join(std::move(stored), header_, key_.index);
             if (!numbers_elements(row.names.front())) return fields;
             for (std::size_t i = 0; i < fields.size(); ++i) elements[i].push_back(fields[i]);
         }
@@ -300,6 +303,7 @@ void scatter(const Rows<M>& rows, const M& message, std::span<const RankCoordina
     detail::require_places(rows, message);
     const GroupSizes sizes(ranks);
     for (const Row<M>& row : rows) {
+        if (!row.counts_in(header, key_of(message).index)) continue;
         const Parts fields = detail::fields_of(row, message, scope);
         if (fields.empty()) continue;
         std::vector<StoredTensor> group;
@@ -310,12 +314,15 @@ void scatter(const Rows<M>& rows, const M& message, std::span<const RankCoordina
     }
 }
 
-/// Whether the checkpoint has the first tensor of the row that holds `field`.
+/// Whether the checkpoint has the first tensor of a row that holds `field`.
 template <class M>
 bool has_stored(const TensorTable& table, const StageTensors& stage, const NameScope& scope,
                 std::optional<Tensor> M::*field) {
-    const Row<M>* row = row_of(table, field);
-    return row && stage.find(0, scope.name(row->names[0]));
+    const Rows<M>& rows = table.rows<M>();
+    return std::any_of(rows.begin(), rows.end(), [&](const Row<M>& row) {
+        return std::find(row.fields.begin(), row.fields.end(), field) != row.fields.end() &&
+               stage.find(0, scope.name(row.names[0]));
+    });
 }
 
 }  // namespace crossdock

@@ -18,6 +18,9 @@ using Parts = std::vector<Tensor>;
 struct Arrangement {
     Parts (*join)(Parts stored, const ModelHeader&, std::uint64_t layer);   ///< stored tensors → message fields
     Parts (*split)(Parts fields, const ModelHeader&, std::uint64_t layer);  ///< message fields → stored tensors
+    /// join() for one rank's shards, where their shapes do not tell how much of the fields they hold: `like` are the
+    /// fields as they must be, without content. Null: join() does for shards, too.
+    Parts (*join_shards)(Parts stored, const Parts& like) = nullptr;
 };
 
 namespace detail {
@@ -38,6 +41,18 @@ inline Tensor stacked(const Tensor& top, const Tensor& bottom) { return concaten
 inline std::pair<Tensor, Tensor> unstacked(const Tensor& both) {
     const std::uint64_t half = checked_divide(both.shape()[0], 2, "rows of gate and up");
     return {slice(both, 0, 0, half), slice(both, 0, half, 2 * half)};
+}
+
+/// Gate and up of all experts of a rank, `like` [experts, rows, hidden] each.
+inline Parts join_grouped_fc1(Parts stored, const Parts& like) {
+    const std::uint64_t experts = like[0].shape()[0], rows = like[0].shape()[1], hidden = like[0].shape()[2];
+    const Tensor both = swap_axes(reshape(stored[0], Shape{experts, hidden, 2 * rows}), 1);
+    return {slice(both, 1, 0, rows), slice(both, 1, rows, 2 * rows)};
+}
+/// fc2 of all experts of a rank, `like` [experts, hidden, rows].
+inline Parts join_grouped_fc2(Parts stored, const Parts& like) {
+    const Shape& shape = like[0].shape();
+    return {swap_axes(reshape(stored[0], Shape{shape[0], shape[2], shape[1]}), 1)};
 }
 
 /// q, k and v rows one below the other: as many of k and of v as there are key/value heads.
@@ -100,6 +115,31 @@ inline constexpr Arrangement up_over_gate{
         return {gate, up};
     },
     [](Parts fields, const ModelHeader&, std::uint64_t) -> Parts { return {detail::stacked(fields[1], fields[0])}; }};
+
+/// The experts of a rank in one matrix, each by itself as [in, out] (Megatron-Core's GroupedMLP): the shape
+/// [hidden, experts × 2 · rows] says nothing of that order, in which the experts lie one behind the other.
+inline constexpr Arrangement grouped_experts_fc1{
+    [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        const Experts& experts = mlp_of(h, layer).experts;
+        const Tensor like(stored[0].dtype(), {experts.num_experts, experts.ffn_hidden_size, h.hidden_size}, nullptr);
+        return detail::join_grouped_fc1(std::move(stored), {like, like});
+    },
+    [](Parts fields, const ModelHeader&, std::uint64_t) -> Parts {
+        const Tensor both = swap_axes(concatenate(fields, 1), 1);  // [experts, hidden, gate and up]
+        return {reshape(both, Shape{both.shape()[1], both.shape()[0] * both.shape()[2]})};
+    },
+    detail::join_grouped_fc1};
+inline constexpr Arrangement grouped_experts_fc2{
+    [](Parts stored, const ModelHeader& h, std::uint64_t layer) -> Parts {
+        const Experts& experts = mlp_of(h, layer).experts;
+        const Tensor like(stored[0].dtype(), {experts.num_experts, h.hidden_size, experts.ffn_hidden_size}, nullptr);
+        return detail::join_grouped_fc2(std::move(stored), {like});
+    },
+    [](Parts fields, const ModelHeader&, std::uint64_t) -> Parts {
+        const Tensor rows = swap_axes(fields[0], 1);  // [experts, rows, hidden]
+        return {reshape(rows, Shape{rows.shape()[0] * rows.shape()[1], rows.shape()[2]})};
+    },
+    detail::join_grouped_fc2};
 
 /// Stored as [in, out] (GPT-2's Conv1D).
 inline constexpr Arrangement transposed{

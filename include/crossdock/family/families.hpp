@@ -25,5 +25,5 @@ inline const std::vector<const Family*>& builtin_families() {
 #include "crossdock/family/gpt2.hpp"
 #include "crossdock/family/llama/hub.hpp"
 #include "crossdock/family/mistral/hub.hpp"
-#include "crossdock/family/qwen.hpp"
+#include "crossdock/family/qwen/hub.hpp"
 #endif

@@ -63,6 +63,7 @@ template <class Fields = decltype(header_fields)>
 Json header_to_json(const ModelHeader& header, const Fields& fields = header_fields) {
     Json json = Json::object();
     for_each_header_field(fields, [&](const auto& field) {
+        if (!has_meaning(field, header)) return;
         Json value = detail::field_to_json(field(header));
         if (!value.is_discarded()) json[std::string(field.name)] = std::move(value);
     });
@@ -85,7 +86,7 @@ namespace detail {
 inline Json group_to_json(const ModelHeader& header, FieldGroup group) {
     Json json = Json::object();
     for_each_header_field(header_fields, [&](const auto& field) {
-        if (field.group != group) return;
+        if (field.group != group || !has_meaning(field, header)) return;
         Json value = field_to_json(field(header));
         if (!value.is_discarded()) json[std::string(field.name)] = std::move(value);
     });

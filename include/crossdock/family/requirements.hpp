@@ -109,6 +109,13 @@ inline constexpr Requirement silu{"an activation other than silu", [](const Mode
                                       return h.mlp.activation.value_or(Activation::silu) == Activation::silu;
                                   }};
 
+inline constexpr Requirement softmax_router{
+    "a router with sigmoid scores, a bias, groups or a factor", [](const ModelHeader& h) {
+        const Experts& experts = h.mlp.experts;
+        return experts.score == RouterScore::softmax && !experts.router_bias && experts.num_groups == 0 &&
+               experts.scaling_factor.value_or(1.0) == 1.0;
+    }};
+
 /// Of decoders as Llama's: RMS norms before the blocks, rotary positions, a gated MLP.
 inline std::vector<Requirement> rms_decoder() {
     return {decoder_only, rms_norm, rotary, full_rotary, sequential, pre_norm, final_norm, gated};

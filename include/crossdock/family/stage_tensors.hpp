@@ -43,6 +43,8 @@ public:
     const TensorDict& rank(std::size_t index) const { return ranks_[index]; }
     std::vector<TensorDict> ranks() && { return std::move(ranks_); }
     const std::vector<RankCoordinates>& places() const noexcept { return places_; }
+    /// How many of its ranks share tensors.
+    std::uint64_t count(Group group) const { return GroupSizes(places_).of(group); }
 
     /// Null when the rank has no such tensor. "/" and "." are one: nested dictionaries are read flat.
     const NamedTensor* find(std::size_t rank, std::string_view name) const {

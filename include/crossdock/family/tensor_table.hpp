@@ -32,6 +32,12 @@ struct Row {
     Cuts cuts = Cut::none;
     /// Those of `names` that several ranks hold alike where there are more ranks than key/value heads.
     std::vector<std::string> replicated{};
+    /// In which layers the row counts, where a field has one name in some and another in others; null: in all.
+    bool (*in_layer)(const ModelHeader&, std::uint64_t layer) = nullptr;
+
+    bool counts_in(const ModelHeader& header, std::uint64_t layer) const {
+        return !in_layer || in_layer(header, layer);
+    }
 };
 
 /// Write the type in front of the braces: GCC 12 breaks down where it has to convert nested ones by itself.

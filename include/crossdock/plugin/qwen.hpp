@@ -7,12 +7,12 @@
 
 namespace crossdock {
 
-/// Qwen 2, 2.5 and 3: the plugins "qwen".
+/// Qwen 2, 2.5 and 3, dense and with experts: the plugins "qwen".
 using QwenLoader = FamilyLoader<qwen_family>;
 using QwenSaver = FamilySaver<qwen_family>;
 
 }  // namespace crossdock
 
 #ifndef CROSSDOCK_COMPILED
-#include "crossdock/family/qwen.hpp"
+#include "crossdock/family/qwen/hub.hpp"
 #endif

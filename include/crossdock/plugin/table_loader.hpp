@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -108,10 +109,11 @@ private:
         const std::string& name = checkpoint_.table->tied_copy;
         if (!checkpoint_.header.tied_embeddings || name.empty()) return;
         StageTensors& stage = checkpoint_.stages.back();
+        std::map<std::uint64_t, Tensor> parts;  // of the tensor-parallel ranks; those with other experts repeat them
         for (std::size_t rank = 0; rank < stage.size(); ++rank)
-            if (const NamedTensor* copy = stage.take(rank, checkpoint_.last.name(name));
-                copy && stage.places()[rank].expert == 0)
-                copies_.push_back(copy->tensor);
+            if (const NamedTensor* copy = stage.take(rank, checkpoint_.last.name(name)))
+                parts.emplace(stage.places()[rank].tensor, copy->tensor);
+        for (auto& part : parts) copies_.push_back(std::move(part.second));
     }
 
     std::vector<std::string> unused() const {

@@ -34,6 +34,21 @@ inline void check_attention(const Attention& attention, const ModelHeader& heade
 
 inline void check_mlp(const Mlp& mlp, const ModelHeader& header) {
     checked_multiply(checked_multiply(mlp.ffn_hidden_size, 2, "MLP rows"), header.hidden_size, "MLP");
+    if (!has_experts(mlp)) return;
+    const Experts& experts = mlp.experts;
+    require_size(experts.ffn_hidden_size, "the MLP size of an expert");
+    require_size(experts.router_topk, "the number of experts for each token");
+    if (experts.router_topk > experts.num_experts)
+        throw Error(to_text("each token has ", experts.router_topk, " experts of ", experts.num_experts));
+    if (experts.num_groups > 0 && (experts.num_experts % experts.num_groups != 0 || experts.group_topk == 0 ||
+                                   experts.group_topk > experts.num_groups))
+        throw Error(to_text(experts.num_experts, " experts in ", experts.num_groups,
+                            " groups, of which each token has ", experts.group_topk, ", cannot be"));
+    const std::uint64_t rows = checked_multiply(
+        experts.num_experts, checked_multiply(2, experts.ffn_hidden_size, "rows of experts"), "rows of experts");
+    checked_multiply(rows, header.hidden_size, "experts");
+    checked_multiply(checked_multiply(experts.shared_ffn_hidden_size, 2, "shared expert"), header.hidden_size,
+                     "shared expert");
 }
 
 }  // namespace detail

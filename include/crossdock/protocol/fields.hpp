@@ -37,6 +37,24 @@ inline std::uint64_t qkv_rows(const Attention& attention) {
     return (attention.num_attention_heads + 2 * attention.num_query_groups) * attention.kv_channels;
 }
 
+inline const Experts& experts_of(const ModelHeader& h, Index layer) { return mlp_of(h, layer).experts; }
+inline bool is_gated(const ModelHeader& h, Index layer) {
+    return mlp_of(h, layer).gated && !has_experts(mlp_of(h, layer));
+}
+inline bool is_ungated(const ModelHeader& h, Index layer) {
+    return !mlp_of(h, layer).gated && !has_experts(mlp_of(h, layer));
+}
+inline bool has_shared_expert(const ModelHeader& h, Index layer) {
+    return has_experts(mlp_of(h, layer)) && experts_of(h, layer).shared_ffn_hidden_size > 0;
+}
+inline Shape fc1_shape(const ModelHeader& h, Index layer) { return {mlp_of(h, layer).ffn_hidden_size, h.hidden_size}; }
+inline Shape experts_fc1_shape(const ModelHeader& h, Index layer) {
+    return {experts_of(h, layer).num_experts, experts_of(h, layer).ffn_hidden_size, h.hidden_size};
+}
+inline Shape shared_fc1_shape(const ModelHeader& h, Index layer) {
+    return {experts_of(h, layer).shared_ffn_hidden_size, h.hidden_size};
+}
+
 }  // namespace detail
 
 /// The tensors of each message type.
@@ -77,6 +95,8 @@ inline constexpr std::array tensor_fields<TransformerLayer> = [] {
     using detail::qkv_rows;
     using detail::Index;
     using detail::when;
+    using detail::experts_fc1_shape, detail::experts_of, detail::fc1_shape, detail::has_shared_expert;
+    using detail::is_gated, detail::is_ungated, detail::shared_fc1_shape;
     return std::array{
         F{"input norm weight", &L::input_norm_weight,
           [](const H& h, Index) { return when(!h.post_norm, {h.hidden_size}); }},
@@ -112,35 +132,59 @@ inline constexpr std::array tensor_fields<TransformerLayer> = [] {
         F{"dense bias", &L::dense_bias,
           [](const H& h, Index i) { return when(attention_of(h, i).dense_bias, {h.hidden_size}); }},
         F{"mlp l0 weight W", &L::gate_weight,
-          [](const H& h, Index i) {
-              return when(mlp_of(h, i).gated, {mlp_of(h, i).ffn_hidden_size, h.hidden_size});
-          }},
+          [](const H& h, Index i) { return when(is_gated(h, i), fc1_shape(h, i)); }},
         F{"mlp l0 bias W", &L::gate_bias,
           [](const H& h, Index i) {
-              return when(mlp_of(h, i).gated && mlp_of(h, i).fc1_bias, {mlp_of(h, i).ffn_hidden_size});
+              return when(is_gated(h, i) && mlp_of(h, i).fc1_bias, {mlp_of(h, i).ffn_hidden_size});
           }},
-        F{"mlp l0 weight V", &L::up_weight,
-          [](const H& h, Index i) {
-              return when(mlp_of(h, i).gated, {mlp_of(h, i).ffn_hidden_size, h.hidden_size});
-          }},
+        F{"mlp l0 weight V", &L::up_weight, [](const H& h, Index i) { return when(is_gated(h, i), fc1_shape(h, i)); }},
         F{"mlp l0 bias V", &L::up_bias,
           [](const H& h, Index i) {
-              return when(mlp_of(h, i).gated && mlp_of(h, i).fc1_bias, {mlp_of(h, i).ffn_hidden_size});
+              return when(is_gated(h, i) && mlp_of(h, i).fc1_bias, {mlp_of(h, i).ffn_hidden_size});
           }},
-        F{"mlp l0 weight", &L::fc1_weight,
-          [](const H& h, Index i) {
-              return when(!mlp_of(h, i).gated, {mlp_of(h, i).ffn_hidden_size, h.hidden_size});
-          }},
+        F{"mlp l0 weight", &L::fc1_weight, [](const H& h, Index i) { return when(is_ungated(h, i), fc1_shape(h, i)); }},
         F{"mlp l0 bias", &L::fc1_bias,
           [](const H& h, Index i) {
-              return when(!mlp_of(h, i).gated && mlp_of(h, i).fc1_bias, {mlp_of(h, i).ffn_hidden_size});
+              return when(is_ungated(h, i) && mlp_of(h, i).fc1_bias, {mlp_of(h, i).ffn_hidden_size});
           }},
         F{"mlp l1 weight", &L::fc2_weight,
           [](const H& h, Index i) {
-              return when(true, {h.hidden_size, mlp_of(h, i).ffn_hidden_size});
+              return when(!has_experts(mlp_of(h, i)), {h.hidden_size, mlp_of(h, i).ffn_hidden_size});
           }},
         F{"mlp l1 bias", &L::fc2_bias,
-          [](const H& h, Index i) { return when(mlp_of(h, i).fc2_bias, {h.hidden_size}); }},
+          [](const H& h, Index i) {
+              return when(!has_experts(mlp_of(h, i)) && mlp_of(h, i).fc2_bias, {h.hidden_size});
+          }},
+        F{"router weight", &L::router_weight,
+          [](const H& h, Index i) {
+              return when(experts_of(h, i).num_experts > 0, {experts_of(h, i).num_experts, h.hidden_size});
+          }},
+        F{"router bias", &L::router_bias,
+          [](const H& h, Index i) {
+              return when(experts_of(h, i).num_experts > 0 && experts_of(h, i).router_bias,
+                          {experts_of(h, i).num_experts});
+          }},
+        F{"experts l0 weight W", &L::experts_gate_weight,
+          [](const H& h, Index i) { return when(experts_of(h, i).num_experts > 0, experts_fc1_shape(h, i)); }},
+        F{"experts l0 weight V", &L::experts_up_weight,
+          [](const H& h, Index i) { return when(experts_of(h, i).num_experts > 0, experts_fc1_shape(h, i)); }},
+        F{"experts l1 weight", &L::experts_fc2_weight,
+          [](const H& h, Index i) {
+              return when(experts_of(h, i).num_experts > 0,
+                          {experts_of(h, i).num_experts, h.hidden_size, experts_of(h, i).ffn_hidden_size});
+          }},
+        F{"shared expert l0 weight W", &L::shared_gate_weight,
+          [](const H& h, Index i) { return when(has_shared_expert(h, i), shared_fc1_shape(h, i)); }},
+        F{"shared expert l0 weight V", &L::shared_up_weight,
+          [](const H& h, Index i) { return when(has_shared_expert(h, i), shared_fc1_shape(h, i)); }},
+        F{"shared expert l1 weight", &L::shared_fc2_weight,
+          [](const H& h, Index i) {
+              return when(has_shared_expert(h, i), {h.hidden_size, experts_of(h, i).shared_ffn_hidden_size});
+          }},
+        F{"shared expert gate", &L::shared_expert_gate,
+          [](const H& h, Index i) {
+              return when(has_shared_expert(h, i) && experts_of(h, i).shared_gate, {1, h.hidden_size});
+          }},
     };
 }();
 

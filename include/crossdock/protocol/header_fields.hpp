@@ -20,6 +20,7 @@ struct HeaderField {
     std::string_view name;
     T& (*find)(ModelHeader&);
     FieldGroup group = FieldGroup::none;
+    bool of_experts = false;  ///< means nothing where there are none
 
     T& operator()(ModelHeader& header) const { return find(header); }
     const T& operator()(const ModelHeader& header) const { return find(const_cast<ModelHeader&>(header)); }
@@ -44,7 +45,7 @@ template <auto... path>
 consteval auto named(std::string_view name) {
     using T = std::remove_reference_t<decltype(member_of<path...>(std::declval<ModelHeader&>()))>;
     return HeaderField<T>{name, [](ModelHeader& header) -> T& { return member_of<path...>(header); },
-                          group_of<path...>()};
+                          group_of<path...>(), sizeof...(path) > 2};
 }
 
 }  // namespace detail
@@ -68,6 +69,28 @@ inline constexpr auto num_token_types = named<&H::num_token_types>("num_token_ty
 inline constexpr auto norm = named<&H::norm>("norm");
 inline constexpr auto positions = named<&H::positions>("positions");
 inline constexpr auto gated_mlp = named<&H::mlp, &Mlp::gated>("gated_mlp");
+inline constexpr HeaderField<std::uint64_t> num_experts{
+    "num_experts", [](ModelHeader& header) -> std::uint64_t& { return header.mlp.experts.num_experts; },
+    FieldGroup::mlp};
+inline constexpr auto moe_router_topk = named<&H::mlp, &Mlp::experts, &Experts::router_topk>("moe_router_topk");
+inline constexpr auto moe_ffn_hidden_size =
+    named<&H::mlp, &Mlp::experts, &Experts::ffn_hidden_size>("moe_ffn_hidden_size");
+inline constexpr auto moe_shared_expert_intermediate_size =
+    named<&H::mlp, &Mlp::experts, &Experts::shared_ffn_hidden_size>("moe_shared_expert_intermediate_size");
+inline constexpr auto moe_shared_expert_gate =
+    named<&H::mlp, &Mlp::experts, &Experts::shared_gate>("moe_shared_expert_gate");
+inline constexpr auto moe_router_enable_expert_bias =
+    named<&H::mlp, &Mlp::experts, &Experts::router_bias>("moe_router_enable_expert_bias");
+inline constexpr auto moe_router_score_function =
+    named<&H::mlp, &Mlp::experts, &Experts::score>("moe_router_score_function");
+inline constexpr auto moe_router_pre_softmax =
+    named<&H::mlp, &Mlp::experts, &Experts::pre_softmax>("moe_router_pre_softmax");
+inline constexpr auto moe_router_topk_scaling_factor =
+    named<&H::mlp, &Mlp::experts, &Experts::scaling_factor>("moe_router_topk_scaling_factor");
+inline constexpr auto moe_router_num_groups =
+    named<&H::mlp, &Mlp::experts, &Experts::num_groups>("moe_router_num_groups");
+inline constexpr auto moe_router_group_topk =
+    named<&H::mlp, &Mlp::experts, &Experts::group_topk>("moe_router_group_topk");
 inline constexpr auto tied_embeddings = named<&H::tied_embeddings>("tied_embeddings");
 inline constexpr auto headless = named<&H::headless>("headless");
 inline constexpr auto parallel_attention = named<&H::parallel_attention>("parallel_attention");
@@ -129,6 +152,17 @@ inline constexpr std::tuple header_fields{field::num_layers,
                                           field::norm,
                                           field::positions,
                                           field::gated_mlp,
+                                          field::num_experts,
+                                          field::moe_router_topk,
+                                          field::moe_ffn_hidden_size,
+                                          field::moe_shared_expert_intermediate_size,
+                                          field::moe_shared_expert_gate,
+                                          field::moe_router_enable_expert_bias,
+                                          field::moe_router_score_function,
+                                          field::moe_router_pre_softmax,
+                                          field::moe_router_topk_scaling_factor,
+                                          field::moe_router_num_groups,
+                                          field::moe_router_group_topk,
                                           field::tied_embeddings,
                                           field::headless,
                                           field::parallel_attention,
@@ -161,6 +195,12 @@ inline constexpr std::tuple training_fields{
     field::lima_dropout,  field::use_flash_attn,         field::iteration,
     field::release,       field::consumed_train_samples, field::consumed_valid_samples,
     field::tokenizer_type};
+
+/// Whether a field means something in a model.
+template <class T>
+bool has_meaning(const HeaderField<T>& field, const ModelHeader& header) {
+    return !field.of_experts || has_experts(header.mlp);
+}
 
 /// Calls visit(HeaderField) for each of `fields`.
 template <class Fields, class Visit>

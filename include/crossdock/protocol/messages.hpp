@@ -32,6 +32,9 @@ struct TransformerLayer {
     std::optional<Tensor> post_norm_weight, post_norm_bias, output_norm_weight, output_norm_bias;
     std::optional<Tensor> qkv_weight, qkv_bias, q_norm_weight, k_norm_weight, dense_weight, dense_bias;
     std::optional<Tensor> gate_weight, gate_bias, up_weight, up_bias, fc1_weight, fc1_bias, fc2_weight, fc2_bias;
+    /// Of a layer with experts, in place of one MLP: those of all experts are stacked on an axis in front.
+    std::optional<Tensor> router_weight, router_bias, experts_gate_weight, experts_up_weight, experts_fc2_weight;
+    std::optional<Tensor> shared_gate_weight, shared_up_weight, shared_fc2_weight, shared_expert_gate;
 };
 
 struct FinalNorm {

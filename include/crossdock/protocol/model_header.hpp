@@ -20,6 +20,7 @@ namespace crossdock {
 
 enum class NormKind : std::uint8_t { rms, layer };
 enum class PositionKind : std::uint8_t { rope, learned, alibi, none };
+enum class RouterScore : std::uint8_t { softmax, sigmoid };
 enum class Activation : std::uint8_t { silu, gelu_erf, gelu_tanh, quick_gelu, relu, squared_relu, linear };
 
 /// The names of an enumeration's values, in their order: what `inspect`, `verify` and crossdock.json call them.
@@ -29,6 +30,8 @@ template <>
 inline constexpr std::array<std::string_view, 2> enum_names<NormKind>{"rms", "layer"};
 template <>
 inline constexpr std::array<std::string_view, 4> enum_names<PositionKind>{"rope", "learned", "alibi", "none"};
+template <>
+inline constexpr std::array<std::string_view, 2> enum_names<RouterScore>{"softmax", "sigmoid"};
 template <>
 inline constexpr std::array<std::string_view, 7> enum_names<Activation>{
     "silu", "gelu_erf", "gelu_tanh", "quick_gelu", "relu", "squared_relu", "linear"};
@@ -73,16 +76,36 @@ struct Attention {
     bool operator==(const Attention&) const = default;
 };
 
-/// A layer's MLP.
+/// The experts of a layer that has a router and several MLPs in place of one; each is gated.
+struct Experts {
+    std::uint64_t num_experts = 0;             ///< 0: the layer has one MLP
+    std::uint64_t router_topk = 0;             ///< experts for each token
+    std::uint64_t ffn_hidden_size = 0;         ///< of one expert
+    std::uint64_t shared_ffn_hidden_size = 0;  ///< of the expert that sees all tokens; 0: there is none
+    bool shared_gate = false;                  ///< its output is weighed by a gate of its own
+    bool router_bias = false;                  ///< a bias decides with the scores which experts are chosen
+    RouterScore score = RouterScore::softmax;
+    bool pre_softmax = false;  ///< scores over all experts; otherwise over the chosen ones, whose sum is then 1
+    std::optional<double> scaling_factor{};  ///< of the scores of chosen experts
+    std::uint64_t num_groups = 0;            ///< experts are chosen within the best groups; 0: no groups
+    std::uint64_t group_topk = 0;            ///< how many groups
+
+    bool operator==(const Experts&) const = default;
+};
+
+/// A layer's MLP, or its experts.
 struct Mlp {
     std::uint64_t ffn_hidden_size = 0;
     bool gated = true;  ///< a gate and an up projection, otherwise fc1
     bool fc1_bias = false;
     bool fc2_bias = false;
     std::optional<Activation> activation{};
+    Experts experts{};
 
     bool operator==(const Mlp&) const = default;
 };
+
+inline bool has_experts(const Mlp& mlp) { return mlp.experts.num_experts > 0; }
 
 /// A layer that differs from the others in how it attends or in its MLP: the group that it has instead of the header's,
 /// whole.
@@ -113,6 +136,7 @@ struct Training {
     std::optional<std::uint64_t> consumed_valid_samples{};
     std::optional<std::uint64_t> previous_tensor_parallel_size{};
     std::optional<std::uint64_t> previous_pipeline_parallel_size{};
+    std::optional<std::uint64_t> previous_expert_parallel_size{};
     std::optional<std::uint64_t> make_vocab_size_divisible_by{};
     std::optional<std::string> tokenizer_type{};
 };
@@ -120,13 +144,20 @@ struct Training {
 /// Whose code wrote a Megatron checkpoint: Megatron-LLM, Megatron-LM's own model code, or Megatron-Core.
 enum class MegatronCode : std::uint8_t { llm, lm, core };
 
+/// How Megatron-Core stores the experts of a layer: as modules of their own (SequentialMLP), all of a rank in one tensor
+/// (GroupedMLP, up to core 0.16), or numbered in one module (TEGroupedMLP).
+enum class ExpertLayout : std::uint8_t { sequential, grouped, te_grouped };
+template <>
+inline constexpr std::array<std::string_view, 3> enum_names<ExpertLayout>{"sequential", "grouped", "te_grouped"};
+
 /// Where a model comes from, what of its description no field says, and who says what.
 struct Origin {
-    std::filesystem::path directory{};       ///< where the model is read from; empty: not from files
-    std::string format{};                    ///< for reports only: "Hugging Face", "Megatron (llm)"
-    std::optional<MegatronCode> megatron{};  ///< of a Megatron checkpoint
-    bool torch_dist = false;                 ///< it is a distributed checkpoint
-    bool may_ignore = false;                 ///< the loader has an option "ignore", for what is unexpressed
+    std::filesystem::path directory{};            ///< where the model is read from; empty: not from files
+    std::string format{};                         ///< for reports only: "Hugging Face", "Megatron (llm)"
+    std::optional<MegatronCode> megatron{};       ///< of a Megatron checkpoint
+    bool torch_dist = false;                      ///< it is a distributed checkpoint
+    std::optional<ExpertLayout> expert_layout{};  ///< of Megatron-Core's rank files with experts
+    bool may_ignore = false;                      ///< the loader has an option "ignore", for what is unexpressed
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
     std::map<std::string, CarriedText> carried{};
     /// Files to be copied beside the target's weights, byte for byte (tokenizers).

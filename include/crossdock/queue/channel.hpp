@@ -35,7 +35,7 @@ public:
     }
 
     /// Sender: that was the last message.
-    void finish() noexcept { queue_.close_producer(); }
+    void finish() noexcept { queue_.close(); }
 
     /// Any thread: ends the channel with an error and wakes both sides. Only the first error is kept.
     void fail(std::exception_ptr error) noexcept {
@@ -44,7 +44,7 @@ public:
             if (!error_) error_ = std::move(error);
             failed_.store(true, std::memory_order_release);
         }
-        queue_.close_consumer();  // after the error is set, so that whoever wakes finds it
+        queue_.close();  // after the error is set, so that whoever wakes finds it
     }
 
     /// Any thread, so that a std::stop_callback may call it: ends the channel with the error Cancelled.

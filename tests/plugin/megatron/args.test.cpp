@@ -169,7 +169,6 @@ TEST_CASE("an argument that changes the model and that no field says is refused 
                               {"qk_l2_norm", true},
                               {"attention_output_gate", true},
                               {"multi_latent_attention", true},
-                              {"num_experts", 8},
                               {"window_size", tuple({4, 4})},
                               {"use_mup", true},
                               {"spec", list({"my.layers", "spec"})},

@@ -28,8 +28,7 @@ struct ReferencePlugin {
 };
 
 inline const ReferencePlugin* find_reference_plugin(std::string_view name) {
-    constexpr std::string_view experts = "mixtures of experts", images = "models that see images",
-                               hybrids = "hybrids of attention and state spaces";
+    constexpr std::string_view images = "models that see images", hybrids = "hybrids of attention and state spaces";
     static const std::vector<ReferencePlugin> plugins{{"legacy", "megatron"},
                                                       {"core", "mcore"},
                                                       {"megatron_mcore", "mcore"},
@@ -38,9 +37,9 @@ inline const ReferencePlugin* find_reference_plugin(std::string_view name) {
                                                       {"hf", "hf"},
                                                       {"huggingface", "hf"},
                                                       {"meta"},
-                                                      {"mixtral_hf", {}, experts},
-                                                      {"mixtral", {}, experts},
-                                                      {"hf_moe", {}, experts},
+                                                      {"mixtral_hf"},
+                                                      {"mixtral"},
+                                                      {"hf_moe"},
                                                       {"llava", {}, images},
                                                       {"hf_llava", {}, images},
                                                       {"hf_moe_llava", {}, images},
@@ -49,7 +48,6 @@ inline const ReferencePlugin* find_reference_plugin(std::string_view name) {
                                                       {"hf_hybrid", {}, hybrids},
                                                       {"parallelhybrid", {}, hybrids},
                                                       {"parallelhybrid_hf", {}, hybrids},
-                                                      {"qwen2_hf", {}, "Qwen2 models"},
                                                       {"llama_nemotron_hf", {}, "Nemotron models"},
                                                       {"swissai_hf", {}, "Apertus models"},
                                                       {"apertus_hf", {}, "Apertus models"}};
@@ -86,14 +84,14 @@ inline const std::vector<ReferenceOption>& reference_options() {
          "the names in the source's files tell it"},
         {{"saver_transformer_impl", "local|transformer_engine", "the same as --transformer_impl"},
          "only Megatron-Core has two spellings of its names"},
-        {{"target_expert_parallel_size", "1", "accepted if it is 1"}, "there are no experts to share"},
         {{"megatron_path", "DIR", "accepted, has no effect"}, "Megatron's code is not needed"},
         {{"checkpoint_type", "hf|meta", "which layout to read"}, "the source's files tell it"},
         {{"vocab_file", "FILE", "a vocabulary to be counted"}, "the source says how many words there are"},
         {{"position_embedding_type", "T", "overrides what the files tell"}, "the source says what its positions are"},
         {{"make_vocab_size_divisible_by", "N", "of Megatron's vocabularies"}, "only Megatron pads its vocabularies"},
         {{"target_tensor_parallel_size", "N", "of Megatron's targets"}, "the target has no ranks"},
-        {{"target_pipeline_parallel_size", "N", "of Megatron's targets"}, "the target has no ranks"}};
+        {{"target_pipeline_parallel_size", "N", "of Megatron's targets"}, "the target has no ranks"},
+        {{"target_expert_parallel_size", "N", "of Megatron-Core's targets"}, "the target's experts are not shared"}};
     return options;
 }
 
@@ -107,8 +105,8 @@ inline void check_reference_value(const std::string& name, const std::string& va
     if (name.ends_with("transformer_impl"))
         require(value == "local" || value == "transformer_engine", "transformer_engine or local");
     if (name == "checkpoint_type") require(value == "hf" || value == "meta", "hf or meta");
-    if (name == "target_expert_parallel_size") require(value == "1", "1: mixtures of experts are not converted");
-    if (name == "target_tensor_parallel_size" || name == "target_pipeline_parallel_size")
+    if (name == "target_tensor_parallel_size" || name == "target_pipeline_parallel_size" ||
+        name == "target_expert_parallel_size")
         require(value == "1", "1: the target is not cut into ranks");
 }
 

@@ -22,14 +22,17 @@ inline std::string first_architecture(const Json& config) {
 }
 
 /// How the classes of each model type begin, as far as a config without model_type has to be told.
-inline constexpr std::array<std::pair<std::string_view, std::string_view>, 10> hub_classes{
+inline constexpr std::array<std::pair<std::string_view, std::string_view>, 13> hub_classes{
     {{"Llama", "llama"},
      {"LLaMA", "llama"},
      {"Mistral", "mistral"},
+     {"Mixtral", "mixtral"},
      {"Gemma", "gemma"},
      {"Falcon", "falcon"},
      {"Qwen2", "qwen2"},
+     {"Qwen2Moe", "qwen2_moe"},
      {"Qwen3", "qwen3"},
+     {"Qwen3Moe", "qwen3_moe"},
      {"GPT2", "gpt2"},
      {"Bert", "bert"},
      {"MegatronBert", "megatron-bert"}}};

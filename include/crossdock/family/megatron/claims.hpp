@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/config_table.hpp"
 #include "crossdock/family/megatron/other_args.hpp"
+#include "crossdock/protocol/model_header.hpp"
 
 namespace crossdock {
 
@@ -65,6 +67,32 @@ inline bool no_qk_norms_if_false(const Json& value, const Json&, const ModelHead
     return !is_false(value) || !h.attention.qk_norm;
 }
 
+inline bool as_many_experts(const Json& value, const Json&, const ModelHeader& h) {
+    return is_off(value) == !has_experts(h.mlp) && (is_off(value) || value == Json(h.mlp.experts.num_experts));
+}
+
+/// A size of the experts; null leaves it open.
+template <auto size>
+bool same_of_experts(const Json& value, const Json&, const ModelHeader& h) {
+    return !has_experts(h.mlp) || value.is_null() || value == Json(h.mlp.experts.*size);
+}
+/// Here null says that there is none.
+inline bool same_shared_expert(const Json& value, const Json&, const ModelHeader& h) {
+    return !has_experts(h.mlp) || (value.is_null() ? Json(0U) : value) == Json(h.mlp.experts.shared_ffn_hidden_size);
+}
+
+/// A number says that layers of its multiples have experts, a list says 0 or 1 for each layer.
+inline bool same_layers_with_experts(const Json& value, const Json&, const ModelHeader& h) {
+    if (!has_experts(h.mlp) || value.is_null()) return true;
+    if (value.is_array() ? value.size() != h.num_layers : !value.is_number_integer() || value.get<std::int64_t>() <= 0)
+        return false;
+    for (std::uint64_t layer = 0; layer < h.num_layers; ++layer) {
+        const bool said = value.is_array() ? value[layer] == Json(1) : layer % value.get<std::uint64_t>() == 0;
+        if (said != has_experts(mlp_of(h, layer))) return false;
+    }
+    return true;
+}
+
 inline bool layer_norm_unless_rms(const Json& value, const Json&, const ModelHeader& h) {
     return !is_text(value, {"RMSNorm"}) || h.norm != NormKind::layer;
 }
@@ -104,9 +132,14 @@ inline std::vector<Claim> megatron_nvidia_claims() {
 /// What they claim besides where the code is Megatron-Core's.
 inline std::vector<Claim> megatron_core_claims() {
     namespace claim = detail::claim;
-    return join_lists(megatron_nvidia_claims(),
-                      {{"qk_layernorm", claim::qk_norms_if_true, "no norms of queries and keys"},
-                       {"qk_layernorm", claim::no_qk_norms_if_false, "norms of queries and keys"}});
+    return join_lists(
+        megatron_nvidia_claims(),
+        {{"qk_layernorm", claim::qk_norms_if_true, "no norms of queries and keys"},
+         {"qk_layernorm", claim::no_qk_norms_if_false, "norms of queries and keys"},
+         {"num_experts", claim::as_many_experts, "another number of experts"},
+         {"moe_ffn_hidden_size", claim::same_of_experts<&Experts::ffn_hidden_size>, "experts of another size"},
+         {"moe_shared_expert_intermediate_size", claim::same_shared_expert, "a shared expert of another size, or none"},
+         {"moe_layer_freq", claim::same_layers_with_experts, "experts in other layers"}});
 }
 
 }  // namespace crossdock

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,18 +23,69 @@ namespace crossdock {
 
 namespace detail {
 
-/// Megatron-Core's names for its two implementations, which differ in where the norms live; "weight" and "bias" are
-/// appended to these.
-inline TensorTable core_table(const std::string& input_norm, const std::string& post_norm) {
+/// Where the norms of Megatron-Core's two implementations live; "weight" and "bias" are appended to these.
+struct CoreNorms {
+    std::string input, dense_post, experts_post;
+};
+
+inline bool layer_has_experts(const ModelHeader& header, std::uint64_t layer) {
+    return has_experts(mlp_of(header, layer));
+}
+inline bool layer_has_shared_expert(const ModelHeader& header, std::uint64_t layer) {
+    return mlp_of(header, layer).experts.shared_ffn_hidden_size > 0;
+}
+inline bool layer_is_dense(const ModelHeader& header, std::uint64_t layer) { return !layer_has_experts(header, layer); }
+
+inline Rows<TransformerLayer> core_post_norm_rows(const CoreNorms& norms) {
     using L = TransformerLayer;
-    return {
+    Rows<L> rows{{{&L::post_norm_weight}, {norms.dense_post + "weight"}},
+                 {{&L::post_norm_bias}, {norms.dense_post + "bias"}}};
+    if (norms.experts_post == norms.dense_post) return rows;
+    for (Row<L>& row : rows) row.in_layer = layer_is_dense;
+    rows.push_back({{&L::post_norm_weight}, {norms.experts_post + "weight"}});
+    rows.push_back({{&L::post_norm_bias}, {norms.experts_post + "bias"}});
+    rows[2].in_layer = rows[3].in_layer = layer_has_experts;
+    return rows;
+}
+
+/// The router, the shared expert, and the experts, whose ranks share them in two ways: each has some, and those of an
+/// expert-tensor-parallel group have a part of each.
+inline Rows<TransformerLayer> core_expert_rows(ExpertLayout layout) {
+    using L = TransformerLayer;
+    const std::string mlp = "decoder.layers.{}.mlp.", shared = mlp + "shared_experts.";
+    const std::string experts = mlp + (layout == ExpertLayout::sequential ? "experts.local_experts.{e}." : "experts.");
+    const std::string number = layout == ExpertLayout::te_grouped ? "{e}" : "";
+    const bool is_grouped = layout == ExpertLayout::grouped;
+    const std::string fc1 = experts + (is_grouped ? "weight1" : "linear_fc1.weight" + number);
+    const std::string fc2 = experts + (is_grouped ? "weight2" : "linear_fc2.weight" + number);
+    const Cut by_expert{.axis = 0, .group = Group::expert};
+    return Rows<L>{
+        {{&L::router_weight}, {mlp + "router.weight"}},
+        {{&L::router_bias}, {mlp + "router.expert_bias"}},
+        {{&L::experts_gate_weight, &L::experts_up_weight},
+         {fc1},
+         is_grouped ? grouped_experts_fc1 : gate_over_up,
+         {by_expert, {.axis = 1, .group = Group::expert_tensor}}},
+        {{&L::experts_fc2_weight},
+         {fc2},
+         is_grouped ? grouped_experts_fc2 : as_is,
+         {by_expert, {.axis = 2, .group = Group::expert_tensor}}},
+        {{&L::shared_gate_weight, &L::shared_up_weight}, {shared + "linear_fc1.weight"}, gate_over_up, Cut::rows},
+        {{&L::shared_fc2_weight}, {shared + "linear_fc2.weight"}, as_is, Cut::columns},
+        {{&L::shared_expert_gate}, {shared + "gate_weight"}}};
+}
+
+/// Megatron-Core's names.
+inline TensorTable core_table(const CoreNorms& norms, ExpertLayout layout) {
+    using L = TransformerLayer;
+    TensorTable table{
         .messages =
             {Rows<Embeddings>{{{&Embeddings::word}, {"embedding.word_embeddings.weight"}, as_is, Cut::rows},
                               {{&Embeddings::position}, {"embedding.position_embeddings.weight"}},
                               {{&Embeddings::token_type}, {"embedding.tokentype_embeddings.weight"}}},
              Rows<TransformerLayer>{
-                 {{&L::input_norm_weight}, {input_norm + "weight"}},
-                 {{&L::input_norm_bias}, {input_norm + "bias"}},
+                 {{&L::input_norm_weight}, {norms.input + "weight"}},
+                 {{&L::input_norm_bias}, {norms.input + "bias"}},
                  {{&L::dense_weight}, {"decoder.layers.{}.self_attention.linear_proj.weight"}, as_is, Cut::columns},
                  {{&L::dense_bias}, {"decoder.layers.{}.self_attention.linear_proj.bias"}},
                  {{&L::qkv_weight},
@@ -44,8 +98,6 @@ inline TensorTable core_table(const std::string& input_norm, const std::string& 
                   Cut::rows},
                  {{&L::q_norm_weight}, {"decoder.layers.{}.self_attention.q_layernorm.weight"}, head_norm_as_flagged},
                  {{&L::k_norm_weight}, {"decoder.layers.{}.self_attention.k_layernorm.weight"}, head_norm_as_flagged},
-                 {{&L::post_norm_weight}, {post_norm + "weight"}},
-                 {{&L::post_norm_bias}, {post_norm + "bias"}},
                  {{&L::gate_weight, &L::up_weight},
                   {"decoder.layers.{}.mlp.linear_fc1.weight"},
                   gate_over_up,
@@ -69,6 +121,22 @@ inline TensorTable core_table(const std::string& input_norm, const std::string& 
                                   {{&BertBinaryHead::bias}, {"binary_head.bias"}}}},
         .tied_copy = "output_layer.weight",
         .ignored_endings = {"._extra_state", ".inv_freq"}};
+    table.rows<L>() = join_lists(table.rows<L>(), core_post_norm_rows(norms), core_expert_rows(layout));
+    return table;
+}
+
+/// The extra states of a layer's linear modules.
+inline std::vector<LayerPlaceholder> core_placeholders(ExpertLayout layout) {
+    const std::string layer = "decoder.layers.{}.", mlp = layer + "mlp.";
+    const std::string experts = mlp + (layout == ExpertLayout::sequential ? "experts.local_experts.{e}." : "experts.");
+    std::vector<LayerPlaceholder> all{{layer + "self_attention.linear_proj._extra_state"},
+                                      {layer + "self_attention.linear_qkv._extra_state"}};
+    for (const std::string linear : {"linear_fc1._extra_state", "linear_fc2._extra_state"}) {
+        all.push_back({mlp + linear, layer_is_dense});
+        if (layout != ExpertLayout::grouped) all.push_back({experts + linear, layer_has_experts});
+        all.push_back({mlp + "shared_experts." + linear, layer_has_shared_expert});
+    }
+    return all;
 }
 
 /// A decoder of Megatron-Core, whichever layers it has.
@@ -91,20 +159,23 @@ inline MegatronDialect core_dialect(TensorTable table, std::string_view transfor
 }
 
 /// With Megatron-Core's own ("local") layers.
-inline MegatronDialect core_local() {
-    return core_dialect(core_table("decoder.layers.{}.input_layernorm.", "decoder.layers.{}.pre_mlp_layernorm."),
-                        "local");
+inline MegatronDialect core_local(ExpertLayout layout) {
+    const std::string post_norm = "decoder.layers.{}.pre_mlp_layernorm.";
+    MegatronDialect dialect =
+        core_dialect(core_table({"decoder.layers.{}.input_layernorm.", post_norm, post_norm}, layout), "local");
+    dialect.expert_layout = layout;
+    return dialect;
 }
 
 /// With Transformer Engine's layers, which hold the norm in front of them.
-inline MegatronDialect core_te() {
-    MegatronDialect dialect = core_dialect(core_table("decoder.layers.{}.self_attention.linear_qkv.layer_norm_",
-                                                      "decoder.layers.{}.mlp.linear_fc1.layer_norm_"),
-                                           "transformer_engine");
-    dialect.layer_placeholders = {"decoder.layers.{}.self_attention.linear_proj._extra_state",
-                                  "decoder.layers.{}.self_attention.linear_qkv._extra_state",
-                                  "decoder.layers.{}.mlp.linear_fc1._extra_state",
-                                  "decoder.layers.{}.mlp.linear_fc2._extra_state"};
+inline MegatronDialect core_te(ExpertLayout layout) {
+    MegatronDialect dialect = core_dialect(
+        core_table({"decoder.layers.{}.self_attention.linear_qkv.layer_norm_",
+                    "decoder.layers.{}.mlp.linear_fc1.layer_norm_", "decoder.layers.{}.pre_mlp_layernorm."},
+                   layout),
+        "transformer_engine");
+    dialect.expert_layout = layout;
+    dialect.layer_placeholders = core_placeholders(layout);
     dialect.marks.name_parts = {"linear_qkv.layer_norm_weight"};
     return dialect;
 }
@@ -113,22 +184,43 @@ inline MegatronDialect core_te() {
 inline MegatronDialect as_encoder(MegatronDialect dialect) {
     dialect.root = "encoder.layers.";
     dialect.table = renamed(std::move(dialect.table), "decoder.", "encoder.");
-    for (std::string& name : dialect.layer_placeholders) name = replaced(std::move(name), "decoder.", "encoder.");
+    for (LayerPlaceholder& line : dialect.layer_placeholders)
+        line.pattern = replaced(std::move(line.pattern), "decoder.", "encoder.");
     return dialect;
 }
 
 }  // namespace detail
 
+namespace detail {
+
+/// The dialects of one implementation: a decoder with each layout of experts, and BERT.
+class CoreDialects {
+public:
+    explicit CoreDialects(MegatronDialect (*make)(ExpertLayout))
+        : decoders_{make(ExpertLayout::sequential), make(ExpertLayout::grouped), make(ExpertLayout::te_grouped)},
+          bert_(as_encoder(decoders_[0])) {}
+
+    const MegatronDialect& of(bool is_bert, ExpertLayout layout) const {
+        return is_bert ? bert_ : decoders_[static_cast<std::size_t>(layout)];
+    }
+
+private:
+    std::array<MegatronDialect, 3> decoders_;  // in the order of ExpertLayout
+    MegatronDialect bert_;
+};
+
+}  // namespace detail
+
 /// Megatron-Core with its own ("local") layers, a decoder or its BERT.
-inline const MegatronDialect& megatron_core_local(bool is_bert) {
-    static const MegatronDialect decoder = detail::core_local(), bert = detail::as_encoder(decoder);
-    return is_bert ? bert : decoder;
+inline const MegatronDialect& megatron_core_local(bool is_bert, ExpertLayout layout = ExpertLayout::sequential) {
+    static const detail::CoreDialects dialects(detail::core_local);
+    return dialects.of(is_bert, layout);
 }
 
 /// Megatron-Core with Transformer Engine's layers, a decoder or its BERT.
-inline const MegatronDialect& megatron_core_te(bool is_bert) {
-    static const MegatronDialect decoder = detail::core_te(), bert = detail::as_encoder(decoder);
-    return is_bert ? bert : decoder;
+inline const MegatronDialect& megatron_core_te(bool is_bert, ExpertLayout layout = ExpertLayout::sequential) {
+    static const detail::CoreDialects dialects(detail::core_te);
+    return dialects.of(is_bert, layout);
 }
 
 }  // namespace crossdock

@@ -34,6 +34,12 @@ struct MegatronMarks {
     std::vector<std::string_view> arguments{};
 };
 
+/// A key that holds None, in every layer or in some; "{e}" in it stands for each expert of the rank.
+struct LayerPlaceholder {
+    std::string pattern;
+    bool (*in_layer)(const ModelHeader&, std::uint64_t layer) = nullptr;  ///< null: in all
+};
+
 /// One way in which Megatron code stores a model in rank files, and what that code knows of models. All that dialects
 /// differ in is said here; the rest of the program asks for these fields and for no dialect by its name.
 struct MegatronDialect {
@@ -47,8 +53,9 @@ struct MegatronDialect {
     std::vector<OlderTable> older_tables{};  ///< the oldest first
     /// Older spellings of parts of names → the spelling in the tables.
     std::vector<std::pair<std::string_view, std::string_view>> older_spellings{};
-    /// Keys of every layer that hold None: Transformer Engine's modules load strictly and add them only themselves.
-    std::vector<std::string> layer_placeholders{};
+    /// Transformer Engine's modules load strictly and add these only themselves.
+    std::vector<LayerPlaceholder> layer_placeholders{};
+    ExpertLayout expert_layout = ExpertLayout::sequential;
     std::string_view root{};  ///< a part of the names of all layers
     MegatronMarks marks{};
     bool writes_release = false;  ///< an unstated iteration is "release", otherwise 1
@@ -71,6 +78,19 @@ struct MegatronDialect {
     /// Without which the files hold it and the code has to be changed to run it; `otherwise` is a sentence.
     std::vector<Requirement> limits{};
 };
+
+/// The keys of a layer's placeholders, "{}" still in them, on a rank that has so many experts.
+inline std::vector<std::string> placeholders_of(const std::vector<LayerPlaceholder>& placeholders,
+                                                const ModelHeader& header, std::uint64_t layer, std::uint64_t experts) {
+    std::vector<std::string> keys;
+    for (const LayerPlaceholder& line : placeholders) {
+        if (line.in_layer && !line.in_layer(header, layer)) continue;
+        if (!numbers_elements(line.pattern)) keys.push_back(line.pattern);
+        for (std::uint64_t e = 0; numbers_elements(line.pattern) && e < experts; ++e)
+            keys.push_back(replaced(line.pattern, "{e}", to_text(e)));
+    }
+    return keys;
+}
 
 /// The table of files with this checkpoint_version.
 inline const TensorTable& table_of_version(const MegatronDialect& dialect, double checkpoint_version) {

@@ -67,6 +67,16 @@ inline Value rotary_interleaved(const ModelHeader& h) {
     return switch_if(h.attention.rotary_interleaved.value_or(false));
 }
 inline Value qk_norm(const ModelHeader& h) { return switch_if(h.attention.qk_norm); }
+inline Value router_groups(const ModelHeader& h) {
+    const Experts& experts = h.mlp.experts;
+    return experts.num_groups > 0 ? Value(to_text(experts.num_groups)) : std::nullopt;
+}
+inline Value router_group_topk(const ModelHeader& h) {
+    const Experts& experts = h.mlp.experts;
+    return experts.num_groups > 0 ? Value(to_text(experts.group_topk)) : std::nullopt;
+}
+inline Value router_dtype(const ModelHeader& h) { return h.mlp.experts.router_bias ? Value("fp32") : std::nullopt; }
+inline Value shared_expert_gate(const ModelHeader& h) { return switch_if(h.mlp.experts.shared_gate); }
 inline Value squared_relu(const ModelHeader& h) {
     return switch_if(!h.mlp.gated && h.mlp.activation == Activation::squared_relu);
 }
@@ -183,7 +193,11 @@ inline std::vector<MegatronFlag> megatron_core_flags() {
     return join_lists(std::vector<MegatronFlag>{{"--no-bias-gelu-fusion", flag::exact_gelu}},
                       detail::nvidia_rope_flags(),
                       std::vector<MegatronFlag>{{"--rotary-interleaved", flag::rotary_interleaved},
-                                                {"--qk-layernorm", flag::qk_norm}},
+                                                {"--qk-layernorm", flag::qk_norm},
+                                                {"--moe-router-num-groups", flag::router_groups},
+                                                {"--moe-router-group-topk", flag::router_group_topk},
+                                                {"--moe-router-dtype", flag::router_dtype},
+                                                {"--moe-shared-expert-gate", flag::shared_expert_gate}},
                       detail::nvidia_other_flags());
 }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "crossdock/family/megatron/args.hpp"
+#include "crossdock/family/megatron/expert_args.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock {
@@ -182,8 +183,7 @@ inline ConfigTable megatron_lm_attention_args() {
 /// What the header does not say of the rank files themselves.
 inline ConfigTable megatron_lm_file_args(std::string_view transformer_impl) {
     using namespace config;
-    return {fixed("num_experts", nullptr),
-            fixed("expert_model_parallel_size", 1),
+    return {fixed("expert_model_parallel_size", 1),
             fixed("transformer_impl", transformer_impl),
             fixed("ckpt_format", "torch"),
             fixed("no_save_optim", true),
@@ -208,15 +208,18 @@ inline ConfigTable megatron_nvidia_args(std::string_view transformer_impl, bool 
 /// The args of NVIDIA Megatron-LM for its own model code, which knows rotary rows in halves only.
 inline ConfigTable megatron_lm_args() {
     using namespace config;
-    return join_lists(detail::megatron_nvidia_args("local", false), {fixed("rotary_interleaved", false)});
+    return join_lists(detail::megatron_nvidia_args("local", false),
+                      {fixed("num_experts", nullptr), fixed("rotary_interleaved", false)});
 }
 
 /// The args of NVIDIA Megatron-LM for Megatron-Core.
 inline ConfigTable megatron_core_args(std::string_view transformer_impl) {
     using namespace config;
-    return join_lists(detail::megatron_nvidia_args(transformer_impl, true),
-                      {entry_or({"rotary_interleaved"}, field::rotary_interleaved, false),
-                       written("qk_layernorm", [](const ModelHeader& h) { return Json(h.attention.qk_norm); })});
+    return join_lists(
+        detail::megatron_nvidia_args(transformer_impl, true), detail::megatron_expert_args(),
+        ConfigTable{entry_or({"rotary_interleaved"}, field::rotary_interleaved, false),
+                    fixed("multi_latent_attention", false),
+                    written("qk_layernorm", [](const ModelHeader& h) { return Json(h.attention.qk_norm); })});
 }
 
 }  // namespace crossdock

@@ -80,6 +80,9 @@ inline bool every_layer(const Json& value, const Json&, const ModelHeader& heade
 inline bool off_or_stored_norms(const Json& value, const Json&, const ModelHeader& header) {
     return is_off(value) || header.attention.qk_norm;
 }
+inline bool off_or_stored_experts(const Json& value, const Json&, const ModelHeader& header) {
+    return is_off(value) || has_experts(header.mlp);
+}
 inline bool one_scaling(const Json& value, const Json& args, const ModelHeader&) {
     return is_off(value) || is_number(value, 1) || is_off(argument(args, "use_rope_scaling"));
 }
@@ -125,7 +128,7 @@ inline std::vector<OtherArgument> megatron_other_args() {
             // The MLP.
             {"activation_func_clamp_value", "clamped activations", is::off},
             {"glu_linear_offset", "an offset in the gated MLP", is::off},
-            {"num_experts", "a mixture of experts", is::off},
+            {"num_experts", "a mixture of experts", is::off_or_stored_experts},
             // Norms, residuals and scales.
             {"enable_mhc_connections", "several residual streams", is::off},
             {"use_mup", "embeddings, scores and logits scaled by muP", is::off},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -18,7 +19,13 @@ inline std::vector<Requirement> megatron_requirements() {
             {"a norm behind its embeddings (embedding_norm)", [](const ModelHeader& h) { return !h.embedding_norm; }},
             {"no final norm", [](const ModelHeader& h) { return h.final_norm || h.post_norm; }},
             require::head,
-            require::equal_layers};
+            {"layers that differ from each other in more than having experts (other_layers)", [](const ModelHeader& h) {
+                 return std::all_of(h.other_layers.begin(), h.other_layers.end(), [&h](const auto& other) {
+                     Mlp mlp = mlp_of(h, other.first);
+                     if (!has_experts(mlp)) mlp.experts = h.mlp.experts;
+                     return attention_of(h, other.first) == h.attention && mlp == h.mlp;
+                 });
+             }}};
 }
 
 /// What NVIDIA's code expects: add_bias_linear decides over all linear layers, add_qkv_bias over q, k and v alone.

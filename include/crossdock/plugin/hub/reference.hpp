@@ -53,8 +53,8 @@ public:
     }
 
 private:
-    /// What the tensors decide.
-    static constexpr std::array<std::string_view, 20> tensor_fields_{"num_layers",
+    /// What the tensors decide, and how experts are chosen.
+    static constexpr std::array<std::string_view, 32> tensor_fields_{"num_layers",
                                                                      "hidden_size",
                                                                      "num_attention_heads",
                                                                      "num_query_groups",
@@ -73,6 +73,18 @@ private:
                                                                      "dense_bias",
                                                                      "fc1_bias",
                                                                      "fc2_bias",
+                                                                     "qk_norm",
+                                                                     "num_experts",
+                                                                     "moe_ffn_hidden_size",
+                                                                     "moe_shared_expert_intermediate_size",
+                                                                     "moe_shared_expert_gate",
+                                                                     "moe_router_enable_expert_bias",
+                                                                     "moe_router_topk",
+                                                                     "moe_router_score_function",
+                                                                     "moe_router_pre_softmax",
+                                                                     "moe_router_topk_scaling_factor",
+                                                                     "moe_router_num_groups",
+                                                                     "moe_router_group_topk",
                                                                      "num_token_types"};
     /// What a description says of the same tensors, and Megatron's args may.
     static constexpr std::array<std::string_view, 7> meaning_fields_{

@@ -20,6 +20,7 @@
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/megatron/args.hpp"
+#include "crossdock/family/megatron/expert_args.hpp"
 #include "crossdock/family/megatron/flags.hpp"
 #include "crossdock/plugin/megatron/iteration.hpp"
 #include "crossdock/protocol/model_header.hpp"
@@ -140,6 +141,28 @@ inline void add_layers(const ModelHeader& h, YamlFields& fields) {
         fields.emplace_back("window_size", to_text('[', window - 1, ", 0]"));
 }
 
+inline void add_experts(const ModelHeader& h, YamlFields& fields) {
+    if (!has_experts(h.mlp)) return;
+    const Experts& experts = h.mlp.experts;
+    const auto add_size = [&](std::string_view name, std::uint64_t size) {
+        if (size > 0) fields.emplace_back(name, to_text(size));
+    };
+    add_size("num_moe_experts", experts.num_experts);
+    add_size("moe_router_topk", experts.router_topk);
+    add_size("moe_ffn_hidden_size", experts.ffn_hidden_size);
+    add_size("moe_shared_expert_intermediate_size", experts.shared_ffn_hidden_size);
+    add_size("moe_router_num_groups", experts.num_groups);
+    add_size("moe_router_group_topk", experts.group_topk);
+    fields.insert(fields.end(), {{"moe_layer_freq", yaml_value(layer_frequency(h))},
+                                 {"moe_router_score_function", to_text(enum_name(experts.score))},
+                                 {"moe_router_pre_softmax", experts.pre_softmax ? "true" : "false"},
+                                 {"moe_router_enable_expert_bias", experts.router_bias ? "true" : "false"},
+                                 {"moe_shared_expert_gate", experts.shared_gate ? "true" : "false"},
+                                 {"moe_grouped_gemm", "true"}});
+    if (experts.scaling_factor)
+        fields.emplace_back("moe_router_topk_scaling_factor", yaml_value(*experts.scaling_factor));
+}
+
 inline void add_types(const ModelHeader& h, YamlFields& fields) {
     const std::string type = yaml_name(to_text("torch.", torch_name(h.params_dtype)));
     for (const std::string_view name : {"params_dtype", "pipeline_dtype", "autocast_dtype"})
@@ -156,6 +179,7 @@ inline std::string bridge_run_config(const ModelHeader& header, std::uint64_t ra
     add_sizes(header, model);
     add_positions(header, model);
     add_layers(header, model);
+    add_experts(header, model);
     add_types(header, model);
     std::string out = "model:\n";
     for (const auto& [name, value] : model) out += to_text("  ", name, ": ", value, '\n');

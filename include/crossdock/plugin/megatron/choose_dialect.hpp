@@ -77,10 +77,18 @@ inline bool has_own_arguments(const MegatronContent& content, const MegatronMark
                        [&](std::string_view name) { return content.args.values.contains(std::string(name)); });
 }
 
+/// How the experts' tensors are named.
+inline ExpertLayout expert_layout(const MegatronContent& content) {
+    if (any_name(content, contains(".mlp.experts.weight1"))) return ExpertLayout::grouped;
+    if (any_name(content, contains(".mlp.experts.linear_fc1.weight"))) return ExpertLayout::te_grouped;
+    return ExpertLayout::sequential;
+}
+
 /// Megatron-Core's spelling: whose layers, and whether its BERT's.
 inline const MegatronDialect& choose_core(const MegatronContent& content, bool is_bert) {
-    const MegatronDialect& engine = megatron_core_te(is_bert);
-    return has_own_names(content, engine.marks) ? engine : megatron_core_local(is_bert);
+    const ExpertLayout layout = expert_layout(content);
+    const MegatronDialect& engine = megatron_core_te(is_bert, layout);
+    return has_own_names(content, engine.marks) ? engine : megatron_core_local(is_bert, layout);
 }
 
 inline bool is_core_bert(const MegatronContent& content) {

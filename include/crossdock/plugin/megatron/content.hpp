@@ -10,6 +10,7 @@
 
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/family/ranks.hpp"
+#include "crossdock/plugin/megatron/rank_grid.hpp"
 #include "crossdock/plugin/megatron/statement.hpp"
 #include "crossdock/plugin/storage.hpp"
 
@@ -24,7 +25,8 @@ struct MegatronRank {
 
 /// What the ranks of a Megatron checkpoint hold, wherever they were read from.
 struct MegatronContent {
-    std::vector<MegatronRank> ranks{};  ///< stage by stage, in each by tensor-parallel rank
+    std::vector<MegatronRank> ranks{};  ///< stage by stage, in each by tensor-parallel and expert-parallel rank
+    RankGrid grid{};
     std::vector<std::string> chunks{};  ///< "model", or "model0", "model1" … with a virtual pipeline
     MegatronArgs args{};                ///< of the first rank that has any
     std::optional<double> checkpoint_version{};

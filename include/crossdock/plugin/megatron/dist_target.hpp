@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -37,16 +38,33 @@ struct RankShare {
     std::uint64_t fields = 1;
 };
 
-/// By the names in the distributed checkpoint, what a model of this header stores.
-inline std::unordered_map<std::string, RankShare> rank_shares(const TensorTable& table, const ModelHeader& header) {
-    std::unordered_map<std::string, RankShare> shares;
+/// Along which axis of a stored tensor the ranks that it is written for have parts. An expert's lacks the axis on which
+/// the message has all of them.
+inline std::optional<std::size_t> shared_axis(const Cuts& cuts, std::string_view pattern) {
+    if (!numbers_elements(pattern)) return cuts.of(Group::tensor).axis;
+    const auto axis = cuts.of(Group::expert_tensor).axis;
+    return axis ? std::optional(*axis - 1) : std::nullopt;
+}
+
+/// Calls visit(row, index) for each message of a model and each row that stores something of it.
+template <class Visit>
+void for_each_stored_row(const TensorTable& table, const ModelHeader& header, Visit&& visit) {
     for_each_message_type([&]<class M>() {
-        for (const Row<M>& row : table.rows<M>()) {
-            if (blank_fields(row, header, 0).empty()) continue;
-            const std::uint64_t fields = row.names.size() == 1 ? row.fields.size() : 1;
-            for (const std::string& pattern : row.names)
-                shares[dist_name(stored_name(pattern, 0)).name] = {row.cuts.of(Group::tensor).axis, fields};
-        }
+        const std::uint64_t messages = std::is_same_v<M, TransformerLayer> ? header.num_layers : 1;
+        for (std::uint64_t index = 0; index < messages; ++index)
+            for (const Row<M>& row : table.rows<M>())
+                if (row.counts_in(header, index) && !blank_fields(row, header, index).empty()) visit(row, index);
+    });
+}
+
+/// By the names in the distributed checkpoint, what a model of this header stores.
+inline std::unordered_map<std::string, RankShare> rank_shares(const TensorTable& table, const ModelHeader& header,
+                                                              bool keeps_norms) {
+    std::unordered_map<std::string, RankShare> shares;
+    for_each_stored_row(table, header, [&](const auto& row, std::uint64_t) {
+        const std::uint64_t fields = row.names.size() == 1 ? row.fields.size() : 1;
+        for (const std::string& pattern : row.names)
+            shares[dist_name(stored_name(pattern, 0), keeps_norms).name] = {shared_axis(row.cuts, pattern), fields};
     });
     return shares;
 }
@@ -54,29 +72,41 @@ inline std::unordered_map<std::string, RankShare> rank_shares(const TensorTable&
 /// The bytes of a model's weights, if all are of its params_dtype.
 inline std::uint64_t weight_bytes(const TensorTable& table, const ModelHeader& header) {
     std::uint64_t elements = 0;
-    for_each_message_type([&]<class M>() {
-        const std::uint64_t times = std::is_same_v<M, TransformerLayer> ? header.num_layers : 1;
-        for (const Row<M>& row : table.rows<M>())
-            for (const Tensor& field : blank_fields(row, header, 0))
-                elements += checked_multiply(times, field.shape().element_count(), "elements of a model");
+    for_each_stored_row(table, header, [&](const auto& row, std::uint64_t index) {
+        for (const Tensor& field : blank_fields(row, header, index))
+            elements = checked_add(elements, field.element_count(), "elements of a model");
     });
     return checked_multiply(elements, item_size(header.params_dtype), "bytes of a model");
+}
+
+/// Whether some layers have experts and others do not.
+inline bool has_mixed_layers(const ModelHeader& header) {
+    return std::any_of(header.other_layers.begin(), header.other_layers.end(), [&](const auto& other) {
+        return has_experts(mlp_of(header, other.first)) != has_experts(header.mlp);
+    });
 }
 
 /// One tensor-parallel rank: what rank files would hold, as chunks of the whole model's tensors.
 class DistRank final : public TensorWriter {
 public:
     struct Grid {
-        std::uint64_t ranks, layers;
+        std::uint64_t ranks, layers, experts;
+        bool keeps_norms;       ///< as dist_name() does
+        bool layers_are_apart;  ///< each layer's tensors stand by themselves
         std::unordered_map<std::string, RankShare> shares;
+
+        DistName name(const std::string& in_rank_file) const {
+            const DistName name = dist_name(in_rank_file, keeps_norms);
+            return layers_are_apart ? by_itself(name) : name;
+        }
     };
 
     DistRank(dcp::Writer& files, const Grid& grid, std::uint64_t rank) : files_(files), grid_(grid), rank_(rank) {}
 
     /// Null where rank 0 stores it for all.
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
-        const DistName dist = dist_name(name);
-        const auto found = grid_.shares.find(dist.name);
+        const DistName dist = grid_.name(name);
+        const auto found = grid_.shares.find(dist_name(name, grid_.keeps_norms).name);
         if (found == grid_.shares.end()) throw Error(to_text("the header speaks of no tensor '", name, "'"));
         const RankShare& share = found->second;
         if (!share.axis && rank_ > 0) return nullptr;
@@ -107,11 +137,14 @@ private:
             offsets[0] += field * whole[0];
             whole[0] *= share.fields;
         }
-        if (name.layer) {
+        const auto stack = [&](const std::optional<std::uint64_t>& index, std::uint64_t count) {
+            if (!index) return;
             sizes.insert(sizes.begin(), 1);
-            whole.insert(whole.begin(), grid_.layers);
-            offsets.insert(offsets.begin(), *name.layer);
-        }
+            whole.insert(whole.begin(), count);
+            offsets.insert(offsets.begin(), *index);
+        };
+        stack(name.expert, grid_.experts);
+        stack(name.layer, grid_.layers);
         return files_.add_chunk(name.name, dtype, Shape(std::move(whole)), std::move(offsets), Shape(std::move(sizes)));
     }
 
@@ -124,9 +157,13 @@ private:
 /// tensor-parallel ranks none but the sizes of its chunks: Megatron-Core loads it at any size.
 class DistTarget final : public IterationFiles {
 public:
+    /// The norms in front of experts keep the names of their own that Transformer Engine's layers give them where
+    /// `keeps_norms`.
     DistTarget(const MegatronDialect& dialect, const ModelHeader& header, std::uint64_t ranks, std::uint64_t files,
-               SavedState common)
-        : grid_{ranks, header.num_layers, rank_shares(dialect.table, header)},
+               bool keeps_norms, SavedState common)
+        : grid_{ranks,       header.num_layers,        header.mlp.experts.num_experts,
+                keeps_norms, has_mixed_layers(header), rank_shares(dialect.table, header, keeps_norms)},
+          header_(header),
           placeholders_(megatron_core_te(is_bert(header)).layer_placeholders),
           file_count_(files),
           common_(std::move(common)) {}
@@ -137,7 +174,7 @@ public:
         TargetCheckpoint target;
         for (std::uint64_t layer = 0; layer < grid_.layers; ++layer) target.layers.push_back({0, {.layer = layer}});
         for (std::uint64_t rank = 0; rank < grid_.ranks; ++rank)
-            target.writers[{.tensor = rank}] = std::make_unique<DistRank>(*files_, grid_, rank);
+            target.writers[{.tensor = rank, .expert_tensor = rank}] = std::make_unique<DistRank>(*files_, grid_, rank);
         return target;
     }
 
@@ -156,9 +193,17 @@ private:
     void add_placeholders() {
         const pickle::Value none = pickle::List{{pickle::Value()}};
         for (std::uint64_t layer = 0; layer < grid_.layers; ++layer)
-            for (const std::string& pattern : placeholders_)
-                files_->put(to_text(dist_name(stored_name(pattern, layer)).name, "/shard_", layer, '_', grid_.layers),
-                            none);
+            for (const std::string& pattern : placeholders_of(placeholders_, header_, layer, grid_.experts))
+                files_->put(shard_name(grid_.name(stored_name(pattern, layer))), none);
+    }
+
+    /// "…/shard_0.3_2.8": its place along each of the axes in front, and how long these are.
+    std::string shard_name(const DistName& name) const {
+        const auto joined = [](const std::string& a, const std::string& b) { return a.empty() ? b : a + '.' + b; };
+        std::string at, of;
+        if (name.layer) at = std::to_string(*name.layer), of = std::to_string(grid_.layers);
+        if (name.expert) at = joined(at, std::to_string(*name.expert)), of = joined(of, std::to_string(grid_.experts));
+        return to_text(name.name, "/shard_", at.empty() ? "0" : at, '_', of.empty() ? "1" : of);
     }
 
     /// What Megatron-Core saves beside the shards. content_metadata says how the tensors are named.
@@ -168,12 +213,14 @@ private:
         common.put("checkpoint_version", common_.checkpoint_version);
         common.put("iteration", common_.iteration);
         common.put("content_metadata/singleton_local_shards", false);
+        if (grid_.layers_are_apart) common.put("content_metadata/non_homogeneous_layers", true);
         common.put("content_metadata/chained_optim_avoid_prefix", true);
         common.finish();
     }
 
     DistRank::Grid grid_;
-    std::vector<std::string> placeholders_;
+    ModelHeader header_;
+    std::vector<LayerPlaceholder> placeholders_;
     std::uint64_t file_count_;
     SavedState common_;
     std::optional<OutputPath> folder_;

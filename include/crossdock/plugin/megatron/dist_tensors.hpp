@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,11 +33,10 @@ public:
         refuse_foreign(name, file_);
         const std::size_t layer = behind_layers(name);
         const bool has_number = layer < name.size() && name[layer] >= '0' && name[layer] <= '9';
-        if (layer == name.npos || has_number) return put(rank_file_name(dist_name(name)), tensor);
+        if (layer == name.npos || has_number) return put_layer(dist_name(name), tensor);
         is_stacked_ = true;
         const std::uint64_t layers = layer_count(name, tensor);
-        for (std::uint64_t index = 0; index < layers; ++index)
-            put(rank_file_name({name, index}), take_element(tensor, index));
+        for (std::uint64_t index = 0; index < layers; ++index) put_layer({name, index}, take_element(tensor, index));
     }
 
     /// Whether layers lie on an axis of their own.
@@ -57,15 +57,44 @@ public:
                                            [&] { return concatenate(gate_and_up, 0); }),
                                 file_});
         }
+        respell_norms_before_experts();
         const std::size_t wrapped = wrapper_length(tensors_);
         for (NamedTensor& entry : tensors_) entry.name.replace(0, wrapped, "model.");
         return std::move(tensors_);
     }
 
 private:
+    static constexpr std::uint64_t most_experts = 100'000;
     /// How singleton_local_shards ends the names of the gate, which is above, and of the rest of an MLP's first layer
     /// (megatron/core/transformer/mlp.py, apply_swiglu_sharded_factory).
     static constexpr std::array<std::string_view, 2> half_endings{"_w", "_v"};
+
+    /// A layer's tensor; those of its experts lie on an axis of their own.
+    void put_layer(DistName name, const Tensor& tensor) {
+        const std::size_t begin = behind_layers(name.name);
+        const bool is_stacked = name.layer && std::string_view(name.name).substr(begin).starts_with(stacked_experts);
+        if (!is_stacked || name.expert) return put(rank_file_name(name), tensor);
+        if (tensor.shape().rank() == 0 || tensor.shape()[0] > most_experts)
+            throw Error(to_text(file_, ": tensor '", shortened(name.name), "' has shape ", tensor.shape(),
+                                " in a layer, expected an axis of experts in front"));
+        for (std::uint64_t expert = 0; expert < tensor.shape()[0]; ++expert) {
+            name.expert = expert;
+            put(rank_file_name(name), take_element(tensor, expert));
+        }
+    }
+
+    /// In front of experts a rank file has the norm by itself, whichever layers the model has.
+    void respell_norms_before_experts() {
+        constexpr std::string_view router = "mlp.router.weight", before_mlp = "mlp.linear_fc1.layer_norm_";
+        std::set<std::string> layers;  // "decoder.layers.7."
+        for (const NamedTensor& entry : tensors_)
+            if (entry.name.ends_with(router)) layers.insert(entry.name.substr(0, entry.name.size() - router.size()));
+        for (NamedTensor& entry : tensors_) {
+            const std::size_t at = entry.name.find(before_mlp);
+            if (at != entry.name.npos && layers.contains(entry.name.substr(0, at)))
+                entry.name.replace(at, before_mlp.size(), "pre_mlp_layernorm.");
+        }
+    }
 
     void put(std::string name, const Tensor& tensor) {
         for (std::size_t half = 0; half < half_endings.size(); ++half)

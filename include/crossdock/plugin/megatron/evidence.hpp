@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "crossdock/family/evidence.hpp"
@@ -44,7 +46,7 @@ public:
         header_.attention.qk_norm = has(&L::q_norm_weight);
         header_.final_norm = has_stored(*open_.table, open_.stages.back(), open_.last, &FinalNorm::weight);
         find_biases(*open_.table, layer_stage(), layer().scope, 0, header_);
-        find_mlp(directory);
+        find_mlps(directory);
         find_groups(directory);
         find_embeddings();
         find_heads();
@@ -58,23 +60,70 @@ private:
     }
     const LayerPlace& layer() const { return open_.layers.front(); }
     const StageTensors& layer_stage() const { return open_.stages[layer().stage]; }
-    std::uint64_t ranks() const { return open_.stages.front().size(); }
+    std::uint64_t ranks() const { return open_.stages.front().count(Group::tensor); }
     bool has(std::optional<Tensor> TransformerLayer::*field) const {
         return has_stored(*open_.table, layer_stage(), layer().scope, field);
     }
 
-    /// fc1 has twice as many rows as fc2 has columns where it holds gate and up.
-    void find_mlp(const std::filesystem::path& directory) {
+    const StageTensors& stage_of(const LayerPlace& place) const { return open_.stages[place.stage]; }
+    bool has(const LayerPlace& place, std::optional<Tensor> TransformerLayer::*field) const {
+        return has_stored(*open_.table, stage_of(place), place.scope, field);
+    }
+    /// A matrix of a layer, of whose last axis the ranks of a group may each have a part. Throws Error where it is none.
+    NamedTensor matrix(const LayerPlace& place, std::optional<Tensor> TransformerLayer::*field,
+                       const std::filesystem::path& directory) const {
+        NamedTensor found = required_tensor(stage_of(place), name_of(field, place.scope), directory);
+        if (found.tensor.shape().rank() != 2 || found.tensor.shape()[1] == 0)
+            throw Error(to_text(found.file, ": tensor '", found.name, "' has shape ", found.tensor.shape(),
+                                ", expected a matrix"));
+        return found;
+    }
+
+    /// Which layers have experts; the others have one MLP.
+    void find_mlps(const std::filesystem::path& directory) {
         using L = TransformerLayer;
-        const NamedTensor fc1 = required_tensor(layer_stage(), name_of(&L::fc1_weight, layer().scope), directory);
-        const NamedTensor fc2 = required_tensor(layer_stage(), name_of(&L::fc2_weight, layer().scope), directory);
-        if (fc2.tensor.shape().rank() != 2 || fc2.tensor.shape()[1] == 0)
-            throw Error(
-                to_text(fc2.file, ": tensor '", fc2.name, "' has shape ", fc2.tensor.shape(), ", expected a matrix"));
-        const std::uint64_t columns = fc2.tensor.shape()[1];
+        header_.other_layers.clear();
+        std::vector<std::uint64_t> with_experts, dense;
+        for (std::uint64_t index = 0; index < open_.layers.size(); ++index)
+            (has(open_.layers[index], &L::router_weight) ? with_experts : dense).push_back(index);
+        const Experts said = std::exchange(header_.mlp.experts, {});
+        if (!dense.empty()) find_mlp(open_.layers[dense.front()], directory);
+        if (with_experts.empty()) return;
+        const Mlp without = header_.mlp;
+        header_.mlp.experts = said;
+        find_experts(open_.layers[with_experts.front()], directory);
+        for (const std::uint64_t index : dense) header_.other_layers[index].mlp = without;
+    }
+
+    /// fc1 has twice as many rows as fc2 has columns where it holds gate and up.
+    void find_mlp(const LayerPlace& place, const std::filesystem::path& directory) {
+        using L = TransformerLayer;
+        const NamedTensor fc1 = required_tensor(stage_of(place), name_of(&L::fc1_weight, place.scope), directory);
+        const std::uint64_t columns = matrix(place, &L::fc2_weight, directory).tensor.shape()[1];
         header_.mlp.gated = fc1.tensor.shape()[0] == checked_multiply(2, columns, "MLP rows");
         if (header_.mlp.ffn_hidden_size == 0)
             header_.mlp.ffn_hidden_size = checked_multiply(columns, ranks(), "MLP rows");
+    }
+
+    void find_experts(const LayerPlace& place, const std::filesystem::path& directory) {
+        using L = TransformerLayer;
+        Experts& experts = header_.mlp.experts;
+        experts.num_experts = matrix(place, &L::router_weight, directory).tensor.shape()[0];
+        experts.router_bias = has(place, &L::router_bias);
+        const std::uint64_t in_one = numbers_elements(row_of(*open_.table, &L::experts_fc2_weight)->names[0])
+                                         ? 1
+                                         : experts.num_experts / open_.stages.front().count(Group::expert);
+        const std::uint64_t elements = matrix(place, &L::experts_fc2_weight, directory).tensor.element_count();
+        experts.ffn_hidden_size = checked_multiply(
+            elements / std::max<std::uint64_t>(checked_multiply(in_one, header_.hidden_size, "experts"), 1),
+            open_.stages.front().count(Group::expert_tensor), "rows of an expert");
+        experts.shared_gate = has(place, &L::shared_expert_gate);
+        const bool has_shared = has(place, &L::shared_fc2_weight);
+        experts.shared_ffn_hidden_size =
+            has_shared ? checked_multiply(matrix(place, &L::shared_fc2_weight, directory).tensor.shape()[1], ranks(),
+                                          "rows of a shared expert")
+                       : 0;
+        header_.mlp.gated = true;
     }
 
     void find_groups(const std::filesystem::path& directory) {

@@ -23,8 +23,8 @@ struct MegatronFiles {
     std::filesystem::path directory;  ///< of the iteration
     std::filesystem::path root;
     std::optional<Iteration> iteration{};
-    std::vector<std::vector<std::filesystem::path>> stages{};  ///< [stage][rank]; none of a distributed checkpoint
-    bool torch_dist = false;                                   ///< it is distributed
+    std::vector<RankFolder> ranks{};  ///< in the order of their numbers; none of a distributed checkpoint
+    bool torch_dist = false;          ///< it is distributed
     std::vector<std::string> notices{};
 };
 
@@ -39,7 +39,7 @@ inline bool is_iteration_directory(const std::filesystem::path& directory) {
 inline void find_format(MegatronFiles& files) {
     files.torch_dist = is_torch_dist(files.directory);
     if (!files.torch_dist) {
-        files.stages = find_ranks(files.directory);
+        files.ranks = find_ranks(files.directory);
         return;
     }
     require_known_backend(files.directory);
@@ -60,7 +60,7 @@ inline MegatronFiles find_megatron_files(const std::filesystem::path& directory,
     if (const auto weights = detail::weights_in(directory)) {
         const auto folder = std::filesystem::canonical(directory);
         if (detail::rank_numbers(folder.filename().string()).empty()) {
-            files.stages = {{*weights}};
+            files.ranks = {{{0}, *weights}};
             return files;
         }
         files.directory = files.root = folder.parent_path();  // where the other ranks stand

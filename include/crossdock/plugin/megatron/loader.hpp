@@ -124,7 +124,7 @@ inline void complete_from_tensors(const MegatronContent& content, const Megatron
     ModelHeader& header = open.header;
     const std::string where = to_text("args of ", files.directory.string());
     const TensorSizes sizes(open, files.directory);
-    if (!files.torch_dist) require_all_ranks(files, content.args.values, sizes.ffn_columns(), open.layers.size());
+    if (!files.torch_dist) require_all_ranks(files, content, sizes.is_cut(header), open.layers.size());
     if (header.num_layers != 0 && header.num_layers != open.layers.size())
         throw Error(to_text(where, ": say ", header.num_layers, " layers, the files hold ", open.layers.size()));
     header.num_layers = open.layers.size();
@@ -137,7 +137,8 @@ inline void note_ranks(const OpenCheckpoint& open, ModelHeader& header) {
     Training& training = header.training;
     auto &ranks = training.previous_tensor_parallel_size, &stages = training.previous_pipeline_parallel_size;
     if (!header.origin.torch_dist) {
-        ranks = open.stages.front().size();
+        ranks = open.stages.front().count(Group::tensor);
+        training.previous_expert_parallel_size = open.stages.front().count(Group::expert);
         stages = open.stages.size();
         return;
     }
@@ -195,6 +196,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::check_megatron_type(header, options.model_type);
     complete_sizes(header, where);
     detail::note_ranks(open, header);
+    if (has_experts(header.mlp) && !files.torch_dist) header.origin.expert_layout = dialect.expert_layout;
     header.origin.directory = options.load_dir;
     header.origin.companions = find_companions(files.root, open.notices);
     open.description = where;

@@ -1,27 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
+#include "crossdock/plugin/megatron/rank_grid.hpp"
 #include "crossdock/plugin/megatron/wrappers.hpp"
 
 namespace crossdock::detail {
 
-/// Reads the files of rank folders. Throws Error naming the file where one is damaged or no Megatron's.
+/// A whole number above 0 in args; 0 where there is none.
+inline std::uint64_t stated_size(const Json& args, const char* key) {
+    const auto found = args.find(key);
+    if (found == args.end() || !found->is_number_integer()) return 0;
+    return found->is_number_unsigned() || found->get<std::int64_t>() >= 0 ? found->get<std::uint64_t>() : 0;
+}
+
+/// What the numbers in the folders' names count: one beside the tensor-parallel rank's is a pipeline stage's, unless
+/// args speak of experts and of no pipeline.
+inline RankGrid grid_of(const std::vector<RankFolder>& folders, const Json& args) {
+    constexpr std::uint64_t most = 1U << 20;
+    std::vector<std::uint64_t> sizes(folders.front().numbers.size());
+    for (const RankFolder& folder : folders)
+        for (std::size_t i = 0; i < sizes.size(); ++i) {
+            if (folder.numbers[i] >= most)
+                throw Error(to_text(folder.weights.string(), ": has the number ", folder.numbers[i],
+                                    " in its folder's name, more ranks than there can be"));
+            sizes[i] = std::max(sizes[i], folder.numbers[i] + 1);
+        }
+    const bool has_experts = stated_size(args, "num_experts") > 0;
+    const bool counts_experts = has_experts && stated_size(args, "expert_model_parallel_size") > 1 &&
+                                stated_size(args, "pipeline_model_parallel_size") <= 1;
+    RankGrid grid{.tensor = sizes[0], .expert_tensor = sizes[0]};
+    if (sizes.size() == 2) (counts_experts ? grid.expert : grid.pipeline) = sizes[1];
+    if (sizes.size() == 3) grid.pipeline = sizes[1], grid.expert = sizes[2];
+    const std::uint64_t expert_tensor = stated_size(args, "expert_tensor_parallel_size");
+    if (has_experts && expert_tensor > 0) grid.expert_tensor = std::min(expert_tensor, most);
+    if (checked_multiply(checked_multiply(grid.tensor, grid.pipeline, "ranks"),
+                         checked_multiply(grid.expert, grid.expert_tensor, "ranks"), "ranks") > most)
+        throw Error(to_text(folders.back().weights.string(), ": is of more ranks than there can be"));
+    return grid;
+}
+
+/// Where the rank of a folder stands. Its place among those that share experts' tensors follows from the others.
+inline RankCoordinates place_in(const RankGrid& grid, const std::vector<std::uint64_t>& numbers) {
+    RankCoordinates at{.tensor = numbers[0], .expert_tensor = numbers[0] % grid.expert_tensor};
+    if (numbers.size() == 3) at.pipeline = numbers[1], at.expert = numbers[2];
+    if (numbers.size() == 2) (grid.expert > 1 ? at.expert : at.pipeline) = numbers[1];
+    for (const RankCoordinates& known : grid.ranks_of(at.pipeline))
+        if (known.tensor == at.tensor && known.expert == at.expert) return known;
+    return at;
+}
+
+/// Reads the files of rank folders. Throws Error naming the file where one is damaged or no Megatron's, and the ranks
+/// that are missing.
 inline MegatronContent read_rank_files(const MegatronFiles& files) {
     MegatronContent content;
-    for (std::size_t stage = 0; stage < files.stages.size(); ++stage)
-        for (std::size_t rank = 0; rank < files.stages[stage].size(); ++rank) {
-            const std::string file = files.stages[stage][rank].string();
-            const pickle::Value root = torch::read(file);
-            if (content.chunks.empty()) content.chunks = chunk_keys(root, file);
-            add_rank({.pipeline = stage, .tensor = rank}, file, root, model_tensors(root, content.chunks, file),
-                     content);
+    std::map<RankCoordinates, std::string> places;
+    for (const RankFolder& folder : files.ranks) {
+        const std::string file = folder.weights.string();
+        const pickle::Value root = torch::read(file);
+        if (content.chunks.empty()) {
+            std::vector<std::string> notices;
+            content.chunks = chunk_keys(root, file);
+            content.grid = grid_of(files.ranks, statement_of(root, file, notices).args.values);
         }
+        const RankCoordinates at = place_in(content.grid, folder.numbers);
+        places.emplace(at, file);
+        add_rank(at, file, root, model_tensors(root, content.chunks, file), content);
+    }
+    const std::string missing =
+        missing_ranks(content.grid, [&](const RankCoordinates& at) { return places.contains(at); });
+    if (!missing.empty())
+        throw Error(to_text(files.directory.string(), ": ", missing, " (with their model_optim_rng.pt)"));
+    std::sort(content.ranks.begin(), content.ranks.end(),
+              [](const MegatronRank& a, const MegatronRank& b) { return a.at < b.at; });
     return content;
 }
 

@@ -23,30 +23,16 @@ namespace crossdock {
 
 // The torch format: a folder for each rank.
 //     mp_rank_00/, mp_rank_01/ …                tensor-parallel ranks, without pipeline stages
-//     mp_rank_00_000/, mp_rank_00_001/ …        tensor-parallel rank and stage
+//     mp_rank_00_000/, mp_rank_00_001/ …        tensor-parallel rank and stage, or expert-parallel rank
+//     mp_rank_00_000_000/ …                     all three
 //         model_optim_rng.pt or model_rng.pt
 // (megatron/checkpointing.py, get_checkpoint_name)
 
-/// "mp_rank_01" or "mp_rank_01_003".
-inline std::string rank_folder(std::uint64_t rank, std::uint64_t stage, std::uint64_t stages) {
-    const auto padded = [](std::uint64_t number, std::size_t width) {
-        const std::string digits = std::to_string(number);
-        return std::string(digits.size() < width ? width - digits.size() : 0, '0') + digits;
-    };
-    return to_text("mp_rank_", padded(rank, 2), stages > 1 ? "_" + padded(stage, 3) : "");
-}
-
-/// "2 of 4 ranks are missing: mp_rank_02, mp_rank_03", of a set of ranks by stages; `is_there` tells those that are.
-inline std::string missing_ranks(std::uint64_t ranks, std::uint64_t stages, std::uint64_t there, auto&& is_there) {
-    constexpr std::size_t shown = 5;
-    const std::uint64_t all = checked_multiply(ranks, stages, "the number of ranks"), count = all - there;
-    std::vector<std::string> names;
-    for (std::uint64_t stage = 0; stage < stages && names.size() < shown; ++stage)
-        for (std::uint64_t rank = 0; rank < ranks && names.size() < shown; ++rank)
-            if (!is_there(stage, rank)) names.push_back(rank_folder(rank, stage, stages));
-    return to_text(count, " of ", all, count == 1 ? " ranks is missing: " : " ranks are missing: ", joined_list(names),
-                   count > names.size() ? ", …" : "");
-}
+/// The folder of a rank: the numbers in its name, and its weights.
+struct RankFolder {
+    std::vector<std::uint64_t> numbers;  ///< tensor-parallel, then pipeline and expert-parallel where there are several
+    std::filesystem::path weights;
+};
 
 namespace detail {
 
@@ -98,34 +84,33 @@ inline std::string contents_of(const std::vector<std::filesystem::path>& folders
                    is_more ? ", …" : "");
 }
 
-/// All rank folders with weights, in order. Throws Error when the set has holes.
-inline std::vector<std::vector<std::filesystem::path>> find_ranks(const std::filesystem::path& directory) {
-    std::map<std::pair<std::uint64_t, std::uint64_t>, std::filesystem::path> files;  // by stage and rank
-    std::uint64_t ranks = 0, stages = 0;
+/// All rank folders with weights, in order. Throws Error when there are none, or two of one rank.
+inline std::vector<RankFolder> find_ranks(const std::filesystem::path& directory) {
+    std::map<std::vector<std::uint64_t>, std::filesystem::path> found;
     const auto folders = rank_folders(directory);
     for (const std::filesystem::path& folder : folders) {
-        const auto numbers = rank_numbers(folder.filename().string());
+        auto numbers = rank_numbers(folder.filename().string());
         const auto weights = weights_in(folder);
         if (!weights) continue;
-        if (numbers.size() > 3 || (numbers.size() == 3 && numbers[2] > 0))
-            throw Error(to_text(folder.string(), ": has an expert-parallel rank; mixtures of experts are not read"));
-        const std::uint64_t stage = numbers.size() >= 2 ? numbers[1] : 0;
-        if (!files.emplace(std::pair{stage, numbers[0]}, *weights).second)
+        if (numbers.size() > 3)
+            throw Error(
+                to_text(folder.string(), ": has ", numbers.size(), " numbers in its name, at most 3 are known"));
+        if (!found.emplace(std::move(numbers), *weights).second)
             throw Error(to_text(folder.string(), ": stands beside another folder of the same rank"));
-        ranks = std::max(ranks, numbers[0] + 1);
-        stages = std::max(stages, stage + 1);
     }
-    if (files.empty()) {
+    if (found.empty()) {
         refuse_other_formats(directory);
         throw Error(to_text(directory.string(), ": holds no mp_rank_…/model_optim_rng.pt", contents_of(folders)));
     }
-    const auto is_there = [&](std::uint64_t stage, std::uint64_t rank) { return files.contains({stage, rank}); };
-    if (files.size() != checked_multiply(ranks, stages, "the number of ranks"))
-        throw Error(to_text(directory.string(), ": ", missing_ranks(ranks, stages, files.size(), is_there),
-                            " (with their model_optim_rng.pt)"));
-    std::vector<std::vector<std::filesystem::path>> found(stages);
-    for (auto& [place, file] : files) found[place.first].push_back(std::move(file));
-    return found;
+    const std::size_t numbers = found.begin()->first.size();
+    std::vector<RankFolder> ranks;
+    for (auto& [name, file] : found) {
+        if (name.size() != numbers)
+            throw Error(to_text(file.parent_path().string(), ": has ", name.size(), " numbers in its name, others ",
+                                numbers, "; they are of different checkpoints"));
+        ranks.push_back({name, std::move(file)});
+    }
+    return ranks;
 }
 
 }  // namespace detail

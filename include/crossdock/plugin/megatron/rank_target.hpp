@@ -4,13 +4,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "crossdock/container/torch/writer.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
-#include "crossdock/plugin/megatron/files.hpp"
 #include "crossdock/plugin/megatron/pipeline.hpp"
+#include "crossdock/plugin/megatron/rank_grid.hpp"
 #include "crossdock/plugin/megatron/target.hpp"
 
 namespace crossdock::detail {
@@ -18,9 +19,11 @@ namespace crossdock::detail {
 /// Rank files: Megatron's format "torch".
 class RankTarget final : public IterationFiles {
 public:
-    RankTarget(const MegatronDialect& dialect, std::uint64_t ranks, const Pipeline& pipeline, SavedState common)
+    RankTarget(const MegatronDialect& dialect, const ModelHeader& header, const RankGrid& grid,
+               const Pipeline& pipeline, SavedState common)
         : dialect_(dialect),
-          ranks_(ranks),
+          header_(header),
+          grid_(grid),
           pipeline_(pipeline),
           layers_(pipeline.layers()),
           common_(std::move(common)) {}
@@ -30,21 +33,23 @@ public:
         target.first.prefix = pipeline_.chunk_prefix(0);
         target.last.prefix = pipeline_.chunk_prefix(pipeline_.chunks() - 1);
         target.layers = layers_;
-        writers_.resize(pipeline_.stages());
-        for (std::uint64_t stage = 0; stage < pipeline_.stages(); ++stage)
-            for (std::uint64_t rank = 0; rank < ranks_; ++rank) {
-                auto writer = open_rank(folder.in_turn(stage) / rank_folder(rank, stage, pipeline_.stages()));
+        writers_.resize(grid_.pipeline);
+        for (std::uint64_t stage = 0; stage < grid_.pipeline; ++stage)
+            for (const RankCoordinates& at : grid_.ranks_of(stage)) {
+                auto writer = open_rank(folder.in_turn(stage) / rank_folder(at, grid_));
                 writers_[stage].push_back(writer.get());
-                target.writers[{.pipeline = stage, .tensor = rank}] = std::move(writer);
+                target.writers[at] = std::move(writer);
             }
         return target;
     }
 
     void close() override {
-        for (const LayerPlace& place : layers_)
-            for (torch::Writer* writer : writers_[place.stage])
-                for (const std::string& pattern : dialect_.layer_placeholders)
-                    writer->put(place.scope.name(pattern), {});
+        const std::uint64_t experts = header_.mlp.experts.num_experts / grid_.expert;
+        for (std::uint64_t layer = 0; layer < layers_.size(); ++layer) {
+            const LayerPlace& place = layers_[layer];
+            for (const std::string& pattern : placeholders_of(dialect_.layer_placeholders, header_, layer, experts))
+                for (torch::Writer* writer : writers_[place.stage]) writer->put(place.scope.name(pattern), {});
+        }
     }
 
 private:
@@ -58,7 +63,8 @@ private:
     }
 
     const MegatronDialect& dialect_;
-    std::uint64_t ranks_;
+    ModelHeader header_;
+    RankGrid grid_;
     Pipeline pipeline_;
     std::vector<LayerPlace> layers_;
     SavedState common_;

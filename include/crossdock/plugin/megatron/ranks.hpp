@@ -11,6 +11,7 @@
 #include "crossdock/family/config_table.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
+#include "crossdock/plugin/megatron/rank_files.hpp"
 
 namespace crossdock::detail {
 
@@ -73,27 +74,31 @@ inline void require_agreement(const MegatronContent& content, const ConfigTable&
 }
 
 /// Throws Error where args speak of more ranks than there are and the tensors are too few for the model; args that a
-/// script left as they were before it changed the number of ranks do no harm.
-inline void require_all_ranks(const MegatronFiles& files, const Json& args, std::uint64_t ffn_columns,
+/// script left as they were before it changed the number of ranks do no harm. `is_cut` tells whether the tensors of one
+/// rank are too narrow for all of them together to be whole.
+inline void require_all_ranks(const MegatronFiles& files, const MegatronContent& content, bool is_cut,
                               std::uint64_t layers) {
-    const auto stated = [&](const char* key) {
-        const auto found = args.find(key);
-        if (found == args.end() || !found->is_number_integer()) return std::uint64_t{0};
-        return found->is_number_unsigned() || found->get<std::int64_t>() >= 0 ? found->get<std::uint64_t>() : 0;
-    };
     constexpr std::uint64_t most = 1U << 16;
-    const std::uint64_t ranks = files.stages.front().size(), stages = files.stages.size();
-    std::uint64_t all_ranks = std::max(stated("tensor_model_parallel_size"), stated("model_parallel_size"));
-    std::uint64_t all_stages = stated("pipeline_model_parallel_size");
-    const std::uint64_t ffn = stated("ffn_hidden_size"),
-                        all_layers = std::max(stated("num_layers"), stated("encoder_num_layers"));
-    if (all_ranks <= ranks || all_ranks > most || ffn == 0 || ffn_columns >= ffn) all_ranks = ranks;
-    if (all_stages <= stages || all_stages > most || layers >= all_layers) all_stages = stages;
-    if (all_ranks == ranks && all_stages == stages) return;
-    const auto is_there = [&](std::uint64_t stage, std::uint64_t rank) { return stage < stages && rank < ranks; };
-    throw Error(to_text(files.directory.string(), ": ", missing_ranks(all_ranks, all_stages, ranks * stages, is_there),
-                        "; args say tensor_model_parallel_size ", all_ranks, " and pipeline_model_parallel_size ",
-                        all_stages));
+    const Json& args = content.args.values;
+    RankGrid stated = content.grid;
+    stated.tensor = std::max(stated_size(args, "tensor_model_parallel_size"), stated_size(args, "model_parallel_size"));
+    stated.pipeline = stated_size(args, "pipeline_model_parallel_size");
+    const std::uint64_t all_layers = std::max(stated_size(args, "num_layers"), stated_size(args, "encoder_num_layers"));
+    if (stated.tensor <= content.grid.tensor || stated.tensor > most || !is_cut) stated.tensor = content.grid.tensor;
+    if (stated.pipeline <= content.grid.pipeline || stated.pipeline > most || layers >= all_layers)
+        stated.pipeline = content.grid.pipeline;
+    if (stated.tensor == content.grid.tensor && stated.pipeline == content.grid.pipeline) return;
+    const auto is_there = [&](const RankCoordinates& at) {
+        return at.pipeline < content.grid.pipeline && at.tensor < content.grid.tensor;
+    };
+    const bool leaves_out =
+        stated_size(args, "num_experts") > 0 && stated.tensor > stated.expert * stated.expert_tensor;
+    throw Error(to_text(
+        files.directory.string(), ": ", missing_ranks(stated, is_there), "; args say tensor_model_parallel_size ",
+        stated.tensor, " and pipeline_model_parallel_size ", stated.pipeline,
+        leaves_out ? "; Megatron-Core before 0.18 does not save tensor-parallel ranks beyond those that "
+                     "share the experts: save it with a larger expert_tensor_parallel_size"
+                   : ""));
 }
 
 }  // namespace crossdock::detail

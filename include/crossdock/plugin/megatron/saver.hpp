@@ -23,6 +23,7 @@
 #include "crossdock/plugin/megatron/iteration.hpp"
 #include "crossdock/plugin/megatron/kept_args.hpp"
 #include "crossdock/plugin/megatron/pipeline.hpp"
+#include "crossdock/plugin/megatron/rank_grid.hpp"
 #include "crossdock/plugin/megatron/rank_target.hpp"
 #include "crossdock/plugin/megatron/saver_options.hpp"
 #include "crossdock/plugin/megatron/target.hpp"
@@ -51,18 +52,16 @@ protected:
             throw UsageError(
                 to_text("num_files and bridge are for torch_dist, and the target is in torch format; give "
                         "the option ckpt_format torch_dist"));
-        ranks_ = size(asked_.tensor_parallel_size, header.training.previous_tensor_parallel_size);
-        const std::uint64_t stages =
-            size(asked_.pipeline_parallel_size, header.training.previous_pipeline_parallel_size);
-        if (ranks_ == 0 || stages == 0) throw UsageError("parallel sizes are at least 1");
+        choose_grid(header.training);
         require_expressible(dialect_->requirements, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
         require_rows(table_, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
-        pipeline_ = detail::Pipeline(header.num_layers, {.stages = stages,
+        pipeline_ = detail::Pipeline(header.num_layers, {.stages = grid_.pipeline,
                                                          .chunks = asked_.virtual_pipeline_parallel_size.value_or(1),
                                                          .layers_in_first = asked_.layers_in_first_stage,
                                                          .layers_in_last = asked_.layers_in_last_stage});
         pad_vocabulary();
-        require_divisible(header_, ranks_, "target_tensor_parallel_size");
+        require_divisible(header_, grid_.tensor, "target_tensor_parallel_size");
+        require_experts_divisible(header_.mlp.experts);
         choose_iteration();
         if (asked_.bridge) detail::require_bridge(header_, iteration_);
         choose_tokenizer();
@@ -83,9 +82,10 @@ protected:
     TargetCheckpoint open(const OutputPath& directory) override {
         detail::SavedState common{detail::namespace_of_kept(target_args()), detail::plain_of_json(iteration_value())};
         if (torch_dist_)
-            files_ = std::make_unique<detail::DistTarget>(*dialect_, header_, ranks_, file_count(), std::move(common));
+            files_ = std::make_unique<detail::DistTarget>(*dialect_, header_, grid_.tensor, file_count(),
+                                                          asked_.keeps_norms.value_or(false), std::move(common));
         else
-            files_ = std::make_unique<detail::RankTarget>(*dialect_, ranks_, pipeline_, std::move(common));
+            files_ = std::make_unique<detail::RankTarget>(*dialect_, header_, grid_, pipeline_, std::move(common));
         const OutputPath folder = directory / iteration_.directory();
         std::filesystem::create_directories(folder.path());
         return files_->open(folder);
@@ -93,9 +93,13 @@ protected:
 
     void close(TargetCheckpoint&, const OutputPath& directory) override {
         files_->close();
-        if (asked_.bridge) detail::write_bridge_files(directory, iteration_, header_, ranks_, pipeline_.stages());
+        if (asked_.bridge) detail::write_bridge_files(directory, iteration_, header_, grid_.tensor, pipeline_.stages());
         write_text(directory / detail::tracker_name, iteration_.text());
         write_sidecar(directory, header_, flags_);
+        if (torch_dist_ && has_experts(header_.mlp) && !asked_.keeps_norms)
+            notice(
+                "the norms in front of experts are named as Megatron-Core's own layers name them; for Transformer "
+                "Engine's give the option transformer_impl transformer_engine");
         if (torch_dist_)
             notice(
                 "there is neither optimizer nor random state: give Megatron --no-load-optim --no-load-rng, or "
@@ -105,7 +109,37 @@ protected:
                            joined_list(flags_, " ")));
     }
 
+    bool writes_torch_dist(const ModelHeader& header) const { return detail::is_torch_dist(asked_, header); }
+
 private:
+    /// Experts are shared by ranks of their own, in which a distributed checkpoint shows nothing of them.
+    void choose_grid(const Training& previous) {
+        grid_.tensor = size(asked_.tensor_parallel_size, previous.previous_tensor_parallel_size);
+        grid_.pipeline = size(asked_.pipeline_parallel_size, previous.previous_pipeline_parallel_size);
+        const bool with_experts = has_experts(header_.mlp) && !torch_dist_;
+        grid_.expert = with_experts ? size(asked_.expert_parallel_size, previous.previous_expert_parallel_size) : 1;
+        grid_.expert_tensor = with_experts ? asked_.expert_tensor_parallel_size.value_or(grid_.tensor) : grid_.tensor;
+        if (!has_experts(header_.mlp) && asked_.expert_parallel_size.value_or(1) != 1)
+            throw UsageError(to_text("target_expert_parallel_size is ", *asked_.expert_parallel_size,
+                                     ", and the model has no experts; leave the option out"));
+        if (grid_.tensor == 0 || grid_.pipeline == 0 || grid_.expert == 0 || grid_.expert_tensor == 0)
+            throw UsageError("parallel sizes are at least 1");
+    }
+
+    /// Throws Error where the ranks cannot share the experts.
+    void require_experts_divisible(const Experts& experts) const {
+        const auto check = [](std::uint64_t value, std::uint64_t ranks, std::string_view option,
+                              std::string_view name) {
+            if (value % ranks != 0)
+                throw Error(to_text(option, " ", ranks, " does not divide the model's ", value, " ", name,
+                                    "; choose a divisor"));
+        };
+        check(experts.num_experts, grid_.expert, "target_expert_parallel_size", "experts");
+        check(experts.ffn_hidden_size, grid_.expert_tensor, "target_expert_tensor_parallel_size",
+              "rows of an expert (moe_ffn_hidden_size)");
+        check(experts.shared_ffn_hidden_size, grid_.tensor, "target_tensor_parallel_size", "rows of a shared expert");
+    }
+
     /// Rank files keep the source's grid. What is distributed has none, so its chunks are as large as they can be.
     std::uint64_t size(std::optional<std::uint64_t> asked, std::optional<std::uint64_t> previous) const {
         return asked.value_or(torch_dist_ ? 1 : previous.value_or(1));
@@ -117,7 +151,7 @@ private:
         constexpr std::uint64_t writers = 2, file_bytes = 4'000'000'000;
         const std::uint64_t bytes = detail::weight_bytes(table_, header_);
         return asked_.num_files.value_or(
-            std::max({writers, ranks_ * pipeline_.stages(), bytes / file_bytes + (bytes % file_bytes != 0)}));
+            std::max({writers, grid_.tensor * grid_.pipeline, bytes / file_bytes + (bytes % file_bytes != 0)}));
     }
 
     void pad_vocabulary() {
@@ -127,10 +161,10 @@ private:
         if (divisor == 0) throw UsageError("make_vocab_size_divisible_by is 0, expected at least 1");
         header_.training.make_vocab_size_divisible_by = divisor;
         if (header_.true_vocab_size)
-            header_.vocab_rows = padded_vocab_rows(*header_.true_vocab_size, divisor, ranks_);
-        else if (header_.vocab_rows % ranks_ != 0)
+            header_.vocab_rows = padded_vocab_rows(*header_.true_vocab_size, divisor, grid_.tensor);
+        else if (header_.vocab_rows % grid_.tensor != 0)
             throw Error(
-                to_text("the ", header_.vocab_rows, " vocabulary rows do not divide into ", ranks_,
+                to_text("the ", header_.vocab_rows, " vocabulary rows do not divide into ", grid_.tensor,
                         " tensor-parallel ranks, and their true number is not known; give the option true_vocab_size"));
     }
 
@@ -165,21 +199,35 @@ private:
     Json target_args() const {
         const std::uint64_t stages = pipeline_.stages();
         const bool has_chunks = pipeline_.chunks() > 1;
-        Json args = detail::combined_args(*dialect_, header_, ranks_, stages);
-        args["tensor_model_parallel_size"] = ranks_;
+        Json args = detail::combined_args(*dialect_, header_, grid_.tensor, stages);
+        args["tensor_model_parallel_size"] = grid_.tensor;
         args["pipeline_model_parallel_size"] = stages;
         args["virtual_pipeline_model_parallel_size"] = has_chunks ? Json(pipeline_.chunks()) : Json(nullptr);
         args["num_layers_per_virtual_pipeline_stage"] = has_chunks ? Json(pipeline_.layers_per_chunk()) : Json(nullptr);
         args["decoder_first_pipeline_num_layers"] = detail::or_null(asked_.layers_in_first_stage);
         args["decoder_last_pipeline_num_layers"] = detail::or_null(asked_.layers_in_last_stage);
+        if (dialect_->code == MegatronCode::core) add_expert_args(args);
         args["iteration"] = iteration_value();
         if (torch_dist_) args["ckpt_format"] = "torch_dist";
         return args;
     }
 
+    void add_expert_args(Json& args) const {
+        const bool with_experts = has_experts(header_.mlp);
+        args["expert_model_parallel_size"] = grid_.expert;
+        args["expert_tensor_parallel_size"] = grid_.expert_tensor;
+        args["moe_grouped_gemm"] = with_experts && dialect_->expert_layout != ExpertLayout::sequential;
+        args["moe_use_legacy_grouped_gemm"] = with_experts && dialect_->expert_layout == ExpertLayout::grouped;
+        if (!with_experts) return;
+        args["sequence_parallel"] = grid_.tensor > 1;  // Megatron insists
+        Json& frequency = args["moe_layer_freq"];
+        if (frequency.is_object() && frequency.contains("tuple"))  // Megatron takes a list for it
+            frequency = Json(frequency.at("tuple"));
+    }
+
     detail::MegatronTarget asked_;
     const MegatronDialect* dialect_ = nullptr;
-    std::uint64_t ranks_ = 1;
+    RankGrid grid_;
     bool torch_dist_ = false;
     detail::Pipeline pipeline_;
     Iteration iteration_;
@@ -208,13 +256,23 @@ private:
     std::string asked_;  ///< empty: the source's
 };
 
+/// Nothing for an empty name. Throws UsageError for one that is not known.
+inline std::optional<ExpertLayout> expert_layout_called(const std::string& name) {
+    const auto& names = enum_names<ExpertLayout>;
+    if (name.empty()) return std::nullopt;
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) throw UsageError(to_text("expert_layout is '", name, "', expected ", joined_list(names)));
+    return static_cast<ExpertLayout>(found - names.begin());
+}
+
 /// Megatron-Core, distributed (torch_dist) or in rank files (torch).
 class CoreTableSaver final : public MegatronSaverBase {
 public:
     explicit CoreTableSaver(const MegatronCoreSaverOptions& options)
         : MegatronSaverBase(options),
-          is_local_(options.transformer_impl == "local") {
-        if (!is_local_ && options.transformer_impl != "transformer_engine")
+          is_local_(options.transformer_impl == "local"),
+          asked_layout_(expert_layout_called(options.expert_layout)) {
+        if (!is_local_ && !options.transformer_impl.empty() && options.transformer_impl != "transformer_engine")
             throw UsageError(
                 to_text("transformer_impl is '", options.transformer_impl, "', expected transformer_engine or local"));
         if (options.num_files == 0U) throw UsageError("num_files is 0, expected at least 1");
@@ -223,10 +281,18 @@ public:
 private:
     const MegatronDialect& choose_dialect(const ModelHeader& header) const override {
         const bool bert = is_bert(header);
-        return is_local_ ? megatron_core_local(bert) : megatron_core_te(bert);
+        return is_local_ ? megatron_core_local(bert, layout(header)) : megatron_core_te(bert, layout(header));
+    }
+
+    /// A distributed checkpoint has one layout.
+    ExpertLayout layout(const ModelHeader& header) const {
+        if (writes_torch_dist(header)) return ExpertLayout::sequential;
+        if (asked_layout_) return *asked_layout_;
+        return header.origin.expert_layout.value_or(is_local_ ? ExpertLayout::sequential : ExpertLayout::te_grouped);
     }
 
     bool is_local_;
+    std::optional<ExpertLayout> asked_layout_;
 };
 
 CROSSDOCK_ENTRY_POINT std::unique_ptr<AnySaver> older_megatron_saver(const MegatronSaverOptions& options) {
@@ -250,6 +316,14 @@ CROSSDOCK_ENTRY_POINT std::vector<OptionSpec<MegatronCoreSaverOptions>> megatron
     auto specs = megatron_saver_options<Options>();
     specs.push_back(option<Options>("transformer_impl", "transformer_engine|local",
                                     "whose names; transformer_engine unless given", &Options::transformer_impl));
+    specs.push_back(option<Options>("target_expert_parallel_size", "N", "the source's unless given, else 1",
+                                    &Options::target_expert_parallel_size));
+    specs.push_back(option<Options>("target_expert_tensor_parallel_size", "N",
+                                    "ranks that share an expert, the tensor-parallel size unless given",
+                                    &Options::target_expert_tensor_parallel_size));
+    specs.push_back(option<Options>("expert_layout", "sequential|grouped|te_grouped",
+                                    "how experts are stored; te_grouped with Transformer Engine's names unless given",
+                                    &Options::expert_layout));
     specs.push_back(option<Options>("ckpt_format", "torch_dist|torch",
                                     "the source's if it is Megatron-Core's; else torch if a target size is given, "
                                     "torch_dist if none is",

@@ -36,11 +36,15 @@ struct MegatronCoreSaverOptions {
     std::optional<std::uint64_t> target_tensor_parallel_size{};            ///< the source's unless given, else 1
     std::optional<std::uint64_t> target_pipeline_parallel_size{};          ///< the source's unless given, else 1
     std::optional<std::uint64_t> target_virtual_pipeline_parallel_size{};  ///< chunks of each stage; 1 unless given
-    std::optional<std::uint64_t> make_vocab_size_divisible_by{};           ///< the source's unless given, else 128
-    std::string iteration{};                                               ///< a number or release; empty: the source's
-    std::optional<std::uint64_t> num_layers_in_first_pipeline_stage{};     ///< the others share the rest evenly
+    std::optional<std::uint64_t> target_expert_parallel_size{};            ///< the source's unless given, else 1
+    /// Unless given, the tensor-parallel size.
+    std::optional<std::uint64_t> target_expert_tensor_parallel_size{};
+    std::string expert_layout{};  ///< sequential, grouped or te_grouped; empty: the source's, or by the names
+    std::optional<std::uint64_t> make_vocab_size_divisible_by{};        ///< the source's unless given, else 128
+    std::string iteration{};                                            ///< a number or release; empty: the source's
+    std::optional<std::uint64_t> num_layers_in_first_pipeline_stage{};  ///< the others share the rest evenly
     std::optional<std::uint64_t> num_layers_in_last_pipeline_stage{};
-    std::string transformer_impl = "transformer_engine";  ///< whose names: transformer_engine or local
+    std::string transformer_impl{};  ///< whose names: transformer_engine or local; empty: transformer_engine
     std::string ckpt_format{};  ///< torch_dist or torch; empty: the source's if it is Megatron-Core, else by the sizes
     std::optional<std::uint64_t> num_files{};  ///< of a torch_dist checkpoint
     bool bridge = false;                       ///< add what Megatron-Bridge reads beside a torch_dist checkpoint

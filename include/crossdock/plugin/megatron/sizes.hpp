@@ -48,7 +48,15 @@ public:
     }
     /// Attention heads × rows of one.
     std::uint64_t attention_columns() const { return columns(&TransformerLayer::dense_weight); }
-    std::uint64_t ffn_columns() const { return columns(&TransformerLayer::fc2_weight); }
+    /// Whether the first layer is narrower than the model: tensor-parallel ranks are missing. A layer with experts tells
+    /// it by its attention.
+    bool is_cut(const ModelHeader& said) const {
+        const LayerPlace& place = open_.layers.front();
+        if (has_stored(*open_.table, open_.stages[place.stage], place.scope, &TransformerLayer::fc2_weight))
+            return columns(&TransformerLayer::fc2_weight) < said.mlp.ffn_hidden_size;
+        return attention_columns() <
+               checked_multiply(said.attention.num_attention_heads, said.attention.kv_channels, "attention columns");
+    }
 
     std::string attention_name() const { return layer_tensor(&TransformerLayer::dense_weight).name; }
 
@@ -65,7 +73,7 @@ private:
     std::uint64_t columns(std::optional<Tensor> TransformerLayer::*field) const {
         const NamedTensor& matrix = layer_tensor(field);
         if (matrix.tensor.shape().rank() != 2) refuse(matrix);
-        return checked_multiply(matrix.tensor.shape()[1], open_.stages.front().size(), "columns");
+        return checked_multiply(matrix.tensor.shape()[1], open_.stages.front().count(Group::tensor), "columns");
     }
     [[noreturn]] static void refuse(const NamedTensor& entry) {
         throw Error(

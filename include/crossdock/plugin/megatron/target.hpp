@@ -18,16 +18,19 @@ namespace crossdock::detail {
 /// What a saver of Megatron checkpoints is asked, whichever dialect it writes.
 struct MegatronTarget {
     std::optional<std::uint64_t> tensor_parallel_size{}, pipeline_parallel_size{}, virtual_pipeline_parallel_size{};
+    std::optional<std::uint64_t> expert_parallel_size{}, expert_tensor_parallel_size{};
     std::optional<std::uint64_t> layers_in_first_stage{}, layers_in_last_stage{};
     std::optional<std::uint64_t> make_vocab_size_divisible_by{};
     std::string iteration{};  ///< a number or release; empty: the source's
     std::string ckpt_format = "torch";
     std::optional<std::uint64_t> num_files{};
     bool bridge = false;
+    /// Of torch_dist: norms in front of experts keep names of their own, as with Transformer Engine; none: nobody said.
+    std::optional<bool> keeps_norms{};
 
     bool has_sizes() const {
         return tensor_parallel_size || pipeline_parallel_size || virtual_pipeline_parallel_size ||
-               layers_in_first_stage || layers_in_last_stage;
+               expert_parallel_size || expert_tensor_parallel_size || layers_in_first_stage || layers_in_last_stage;
     }
 };
 
@@ -41,7 +44,10 @@ MegatronTarget megatron_target(const Options& options) {
     if constexpr (requires { options.ckpt_format; }) {
         target.layers_in_first_stage = options.num_layers_in_first_pipeline_stage;
         target.layers_in_last_stage = options.num_layers_in_last_pipeline_stage;
+        target.expert_parallel_size = options.target_expert_parallel_size;
+        target.expert_tensor_parallel_size = options.target_expert_tensor_parallel_size;
         target.ckpt_format = options.ckpt_format;
+        if (!options.transformer_impl.empty()) target.keeps_norms = options.transformer_impl == "transformer_engine";
         target.num_files = options.num_files;
         target.bridge = options.bridge;
     }

@@ -82,8 +82,6 @@ inline const std::vector<ForeignTensors>& foreign_tensors() {
         {{".self_attention.key_value.", ".attention.key_value."},
          ": query and key_value are stored apart, as multi-query attention of bigcode-project/Megatron-LM is; that is "
          "not read, only query_key_value in one"},
-        {{".mlp.experts.", ".mlp.router.", ".mlp.shared_experts."},
-         " belongs to a mixture of experts, which is not read"},
         {{".mixer."}, " belongs to a Mamba or hybrid model, which is not read"}};
     return all;
 }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "crossdock/family/config_table.hpp"
+#include "crossdock/protocol/header_fields.hpp"
+#include "crossdock/protocol/model_header.hpp"
+
+namespace crossdock::detail {
+
+// What Megatron-Core's arguments say of experts (megatron/training/arguments.py, core_v0.16.1). Without num_experts
+// they mean nothing, whatever their values. Which layers have experts, how many and of which sizes, the tensors tell.
+
+/// A line that is read where there are experts, and written as `without` where there are none.
+template <class T>
+ConfigEntry expert_entry(std::string_view key, const HeaderField<T>& field, Json without = nullptr) {
+    ConfigEntry line = config::entry({key}, field);
+    line.read = [read = std::move(line.read)](const Json& value, ModelHeader& h) {
+        if (has_experts(h.mlp)) read(value, h);
+    };
+    line.write = [field, without = std::move(without)](const ModelHeader& h) {
+        return has_experts(h.mlp) ? Json(field(h)) : without;
+    };
+    return line;
+}
+
+/// A size or number whose 0 is Megatron's None.
+inline ConfigEntry expert_number(std::string_view key, const HeaderField<std::uint64_t>& field) {
+    ConfigEntry line = expert_entry(key, field);
+    line.write = [field](const ModelHeader& h) {
+        return has_experts(h.mlp) && field(h) > 0 ? Json(field(h)) : Json(nullptr);
+    };
+    return line;
+}
+
+/// 1 for each layer with experts, 0 for each other; 1 alone where all have them.
+inline Json layer_frequency(const ModelHeader& header) {
+    Json list = Json::array();
+    bool is_mixed = false;
+    for (std::uint64_t layer = 0; layer < header.num_layers; ++layer) {
+        const bool with_experts = has_experts(mlp_of(header, layer));
+        is_mixed |= !with_experts;
+        list.push_back(with_experts ? 1 : 0);
+    }
+    return has_experts(header.mlp) && is_mixed ? list : Json(1);
+}
+
+inline ConfigTable megatron_expert_args() {
+    using namespace config;
+    using H = ModelHeader;
+    return {{{"num_experts"},
+             nullptr,
+             [](const Json& value, H& h) {
+                 if (!value.is_null()) h.mlp.experts.num_experts = json_as<std::uint64_t>(value);
+             },
+             [](const H& h) { return has_experts(h.mlp) ? Json(h.mlp.experts.num_experts) : Json(nullptr); }},
+            expert_entry("moe_router_topk", field::moe_router_topk, 2),
+            expert_number("moe_ffn_hidden_size", field::moe_ffn_hidden_size),
+            expert_number("moe_shared_expert_intermediate_size", field::moe_shared_expert_intermediate_size),
+            expert_entry("moe_shared_expert_gate", field::moe_shared_expert_gate, false),
+            {{"moe_router_score_function"},
+             nullptr,
+             [](const Json& value, H& h) {
+                 if (!has_experts(h.mlp) || value.is_null()) return;
+                 const auto name = json_as<std::string>(value);
+                 if (name != "softmax" && name != "sigmoid")
+                     throw Error(to_text("is '", name, "', expected softmax or sigmoid"));
+                 h.mlp.experts.score = name == "softmax" ? RouterScore::softmax : RouterScore::sigmoid;
+             },
+             [](const H& h) { return Json(enum_name(h.mlp.experts.score)); }},
+            expert_entry("moe_router_pre_softmax", field::moe_router_pre_softmax, false),
+            {{"moe_router_topk_scaling_factor"},
+             nullptr,
+             [](const Json& value, H& h) {
+                 if (has_experts(h.mlp) && !value.is_null()) h.mlp.experts.scaling_factor = json_as<double>(value);
+             },
+             [](const H& h) { return or_null(h.mlp.experts.scaling_factor); }},
+            expert_number("moe_router_num_groups", field::moe_router_num_groups),
+            expert_number("moe_router_group_topk", field::moe_router_group_topk),
+            expert_entry("moe_router_enable_expert_bias", field::moe_router_enable_expert_bias, false),
+            written("moe_router_dtype",
+                    [](const H& h) { return h.mlp.experts.router_bias ? Json("fp32") : Json(nullptr); }),
+            written("moe_layer_freq", layer_frequency)};
+}
+
+}  // namespace crossdock::detail
