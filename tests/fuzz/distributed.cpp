@@ -80,7 +80,7 @@ void read_tensor(const fs::path& folder, const dcp::Reader& reader, const dcp::T
     if (item.shape.element_count() > 4096) return;  // what a test has the time for
     tensor.bytes();
     for (const dcp::Chunk& chunk : item.chunks) {
-        const auto file = std::make_shared<FileSource>(folder / chunk.place.file);
+        const auto file = std::make_shared<FileSource>(folder / chunk.place.file.str());
         const pickle::Value stored = dcp::read_item(file, chunk.place);
         if (stored.get<Tensor>()->bytes() != part(tensor, chunk).bytes()) fail("a chunk is put elsewhere");
     }

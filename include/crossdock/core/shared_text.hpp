@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,7 +23,10 @@ public:
     operator const std::string&() const noexcept { return str(); }
 
     friend bool operator==(const SharedText& a, const SharedText& b) noexcept { return a.str() == b.str(); }
-    friend bool operator==(const SharedText& a, std::string_view b) noexcept { return a.str() == b; }
+    template <std::convertible_to<std::string_view> Text>
+    friend bool operator==(const SharedText& a, const Text& b) noexcept {
+        return std::string_view(a.str()) == std::string_view(b);
+    }
 
 private:
     std::shared_ptr<const std::string> text_;

@@ -31,7 +31,7 @@ void put(const std::shared_ptr<TensorSlot>& slot, std::string_view bytes, std::u
 
 /// The bytes of an item in its file.
 std::string item_bytes(const std::filesystem::path& directory, const dcp::Place& place) {
-    return read_text(directory / place.file).substr(place.offset, place.length);
+    return read_text(directory / place.file.str()).substr(place.offset, place.length);
 }
 
 std::uint32_t number_at(std::string_view bytes, std::size_t at) {

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -16,6 +15,7 @@
 #include "crossdock/container/output_path.hpp"
 #include "crossdock/container/sharded/format.hpp"
 #include "crossdock/container/tensor_writer.hpp"
+#include "crossdock/core/name_table.hpp"
 
 namespace crossdock::sharded {
 
@@ -35,15 +35,15 @@ public:
 
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
         const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
-        if (shard_of_.contains(name))
-            throw Error(to_text(directory_.string(), ": tensor '", name, "' is written twice"));
+        if (tensors_.find(name)) throw Error(to_text(directory_.string(), ": tensor '", name, "' is written twice"));
         if (shards_.empty() || is_full(shards_.back(), bytes)) start_shard();
         Shard& shard = shards_.back();
         auto slot = shard.file->add(name, dtype, shape);
         shard.bytes += bytes;
         total_bytes_ += bytes;
         total_parameters_ += shape.element_count();
-        shard_of_.emplace(name, shards_.size() - 1);
+        tensors_.add(name);
+        shard_of_.push_back(static_cast<std::uint32_t>(shards_.size() - 1));
         return slot;
     }
 
@@ -95,7 +95,8 @@ private:
 
     void write_index() const {
         Index index{total_bytes_, total_parameters_, {}};
-        for (const auto& [tensor, shard] : shard_of_) index.weight_map.emplace(tensor, final_name(shard));
+        for (std::size_t number = 0; number < tensors_.size(); ++number)
+            index.weight_map.emplace(tensors_[number], final_name(shard_of_[number]));
         OutputFile file(directory_ / names_.index);
         file.write(0, index_text(index));
         file.sync();
@@ -106,7 +107,8 @@ private:
     std::uint64_t max_shard_bytes_;
     MakeFile make_file_;
     std::vector<Shard> shards_;
-    std::map<std::string, std::size_t> shard_of_;
+    NameTable tensors_;
+    std::vector<std::uint32_t> shard_of_;  ///< each of them
     std::uint64_t total_bytes_ = 0, total_parameters_ = 0;
 };
 
