@@ -14,39 +14,31 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/benchmark/directions.sh
-refuse_load() {
-    local load
-    load=$(cut -d' ' -f1 /proc/loadavg)
-    awk "BEGIN { exit !($load > 0.5) }" || return 0
-    echo "The load average is $load: wait until it is 0.5, or measure all the same with --force." >&2
-    exit 1
-}
-if [[ ${1-} == --force ]]; then shift; else refuse_load; fi
+source tests/benchmark/measuring.sh
+
+if [[ ${1-} == --force ]]; then shift; else want_quiet_machine; fi
 size=${1:-1}
 rounds=${2:-3}
-crossdock=$(realpath "${CROSSDOCK_CLI:-build/release/crossdock}")
+build_measuring_tools
 export crossdock
 
-tools=$PWD/build/benchmark
 peers=$PWD/build/peers
-mkdir -p "$tools" "$peers"
-for tool in make_model measure; do
-    "${CXX:-c++}" -std=c++20 -O2 -Iinclude "tests/benchmark/$tool.cpp" -o "$tools/$tool" -ldeflate -pthread
-done
-make_model=$tools/make_model
-
+mkdir -p "$peers"
 fetch() {
+    local pip=("$peers/venv/bin/pip" --quiet)
+    [[ ! -e $peers/fetched ]] || return 0
     tools/install-dependencies.sh python3-venv
-    [[ -x $peers/venv/bin/python ]] || /usr/bin/python3 -m venv "$peers/venv"
-    "$peers/venv/bin/pip" install --quiet --constraint tests/interop/requirements.txt torch transformers safetensors
-    "$peers/venv/bin/pip" install --quiet mergekit || echo "mergekit cannot be installed: left out" >&2
-    "$peers/venv/bin/pip" install --quiet gguf sentencepiece protobuf || true
-    [[ -e $peers/llama.cpp ]] || {
-        "$peers/venv/bin/pip" download --quiet --no-deps --no-binary :all: --dest "$peers" llama-cpp-python &&
-            mkdir "$peers/llama.cpp" &&
-            tar -xzf "$peers"/llama_cpp_python-*.tar.gz -C "$peers/llama.cpp" --strip-components=3 --wildcards \
-                '*/vendor/llama.cpp/convert_hf_to_gguf.py' '*/vendor/llama.cpp/gguf-py' '*/vendor/llama.cpp/conversion'
-    } || echo "llama.cpp's converter cannot be fetched: left out" >&2
+    [[ -x ${pip[0]} ]] || /usr/bin/python3 -m venv "$peers/venv"
+    "${pip[@]}" install --constraint tests/interop/requirements.txt torch transformers safetensors gguf sentencepiece
+    "${pip[@]}" install --constraint tests/interop/requirements.txt mergekit || echo "mergekit is left out" >&2
+    [[ -e $peers/llama.cpp ]] || fetch_llama_cpp || echo "llama.cpp's converter is left out" >&2
+    touch "$peers/fetched"
+}
+fetch_llama_cpp() {
+    "${pip[@]}" download --no-deps --no-binary llama-cpp-python --dest "$peers" llama-cpp-python &&
+        mkdir -p "$peers/unpacked" &&
+        tar -xzf "$peers"/llama_cpp_python-*.tar.gz -C "$peers/unpacked" --strip-components=3 --wildcards \
+            '*/vendor/llama.cpp/*.py' && mv "$peers/unpacked" "$peers/llama.cpp"
 }
 fetch
 export PATH=$peers/venv/bin:$PATH HF_HUB_OFFLINE=1 PYTHONPATH=$peers/llama.cpp/gguf-py
@@ -63,6 +55,7 @@ python - << 'EOF' || true
 import json
 from sentencepiece import sentencepiece_model_pb2 as sentencepiece
 model = sentencepiece.ModelProto()
+model.trainer_spec.byte_fallback = True
 kinds = {0: ("<unk>", 2), 1: ("<s>", 3), 2: ("</s>", 3)} | {3 + i: (f"<0x{i:02X}>", 6) for i in range(256)}
 for number in range(json.load(open("source/config.json"))["vocab_size"]):
     piece, kind = kinds.get(number, (f"piece{number}", 1))
@@ -84,9 +77,9 @@ from transformers import AutoModelForCausalLM
 model = AutoModelForCausalLM.from_pretrained("source", dtype=torch.bfloat16)
 model.save_pretrained("target", max_shard_size="200MB")
 EOF
-cat > passthrough.yml << 'EOF'
+cat > passthrough.yml << EOF
 merge_method: passthrough
-models: [{model: source}]
+models: [{model: $work/source}]
 dtype: bfloat16
 EOF
 to_hf='exec "$crossdock" convert --quiet --load_dir source --save_dir target --saver hf --max_shard_size 200MB'
@@ -103,14 +96,12 @@ contestants=(
     "llama.cpp, \`convert_hf_to_gguf.py\`, bf16=exec python '$peers/llama.cpp/convert_hf_to_gguf.py' source --outtype bf16 --outfile target"
 )
 
-column() { cut -d' ' -f"$2" "times.$1" | sort -g; }
-median() { column "$@" | sed -n "$(((rounds + 1) / 2))p"; }
 for ((round = 0; round < rounds; ++round)); do
     for i in "${!contestants[@]}"; do
         [[ -n ${contestants[i]-} ]] || continue
         rm -rf target
         find source -type f -exec cat {} + > /dev/null
-        if ! "$tools/measure" "$size" bash -c "${contestants[i]#*=}" 2> messages > line; then
+        if ! "$measure" "$size" bash -c "${contestants[i]#*=}" 2> messages > line; then
             echo "${contestants[i]%%=*} failed and is left out: $(tail -n 1 messages)" >&2
             unset "contestants[i]"
             continue
@@ -119,12 +110,12 @@ for ((round = 0; round < rounds; ++round)); do
     done
 done
 
-echo "A Llama of $size GB in bf16, $(nproc) processors, tmpfs, load average $(cut -d' ' -f1 /proc/loadavg), medians of $rounds runs;"
+echo "A Llama of $size GB in bf16, $(nproc) processors, tmpfs, load average $load, medians of $rounds runs;"
 echo "versions: $(pip list 2> /dev/null | awk '/^(torch|transformers|safetensors|mergekit|gguf) / { printf "%s%s %s", sep, $1, $2; sep = ", " }')."
 echo
 echo "| what | seconds | ÷ \`cp -r\` | CPU seconds | peak MiB |"
 echo "|---|---|---|---|---|"
 for i in "${!contestants[@]}"; do
-    echo "$(median "$i" 1) $(median 0 1) $(median "$i" 2) $(column "$i" 3 | tail -n 1)" |
+    echo "$(median "times.$i" 1) $(median times.0 1) $(median "times.$i" 2) $(column "times.$i" 3 | tail -n 1)" |
         awk -v name="${contestants[i]%%=*}" '{ printf "| %s | %.2f | %.2f | %.2f | %.0f |\n", name, $1, $1 / $2, $3, $4 }'
 done

@@ -16,27 +16,14 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source tests/benchmark/directions.sh
+source tests/benchmark/measuring.sh
 
-force=
-if [[ ${1-} == --force ]]; then force=1; shift; fi
+if [[ ${1-} == --force ]]; then shift; else want_quiet_machine; fi
 size=${1:-1}
 rounds=${2:-5}
 read -r memory disk <<< "${CROSSDOCK_BENCHMARK_PLACES:-/dev/shm build}"
 only=${CROSSDOCK_BENCHMARK_ONLY:-*}
-crossdock=$(realpath "${CROSSDOCK_CLI:-build/release/crossdock}")
-
-load=$(cut -d' ' -f1 /proc/loadavg)
-if [[ -z $force ]] && awk "BEGIN { exit !($load > 0.5) }"; then
-    echo "The load average is $load: wait until it is 0.5, or measure all the same with --force." >&2
-    exit 1
-fi
-
-tools=$PWD/build/benchmark
-mkdir -p "$tools"
-for tool in make_model measure; do
-    "${CXX:-c++}" -std=c++20 -O2 -Iinclude "tests/benchmark/$tool.cpp" -o "$tools/$tool" -ldeflate -pthread
-done
-make_model=$tools/make_model
+build_measuring_tools
 
 # Runs a command and appends a line of what it took. The source is in the page cache, no old writes are under way; the
 # old target goes last, so that its memory is at hand.
@@ -44,16 +31,13 @@ timed_run() {  # FILE COMMAND…
     find source -type f -exec cat {} + > /dev/null
     sync -f .
     rm -rf target
-    "$tools/measure" "$size" "${@:2}" >> "$1" 2> messages || { cat messages >&2; exit 1; }
+    "$measure" "$size" "${@:2}" >> "$1" 2> messages || { cat messages >&2; exit 1; }
 }
 converted() {  # FILE OPTION…
     timed_run "$1" "$crossdock" convert --quiet --load_dir source --save_dir target "${@:2}"
 }
 
-column() { cut -d' ' -f"$2" "$1" | sort -g; }
-median() { column "$@" | sed -n "$(((rounds + 1) / 2))p"; }
-
-# Runs the copies and the direction in turns and prints a row for each.
+# Runs the copies and the direction in turns and prints a row for it, and for the copies with the first one of a source.
 compare() {  # PLACE NAME OPTION…
     local place=$1 name=$2 rows=("cp -r" "cp -r, sync" "$2") round row
     shift 2
@@ -69,18 +53,21 @@ compare() {  # PLACE NAME OPTION…
     local bytes
     bytes=$(du -sb source | cut -f1)
     for row in "${!rows[@]}"; do
+        ((row > 1)) || [[ -z $copied ]] || continue
         echo "$(median times.$row 1) $(column times.$row 1 | head -n 1) $(median times.$row 2)" \
             "$(median times.$row 4) $(median times.$row 6) $(column times.$row 3 | tail -n 1)" \
-            "$(median times.0 1) $(median times.1 1) $(median times.0 2)"
-    done | awk -v place="$place" -v bytes="$bytes" -v names="$(printf '%s\n' "${rows[@]}")" '
-        BEGIN { split(names, name, "\n"); gb = bytes / 1e9 } {
+            "$(median times.0 1) $(median times.1 1) $(median times.0 2)"$'\t'"${rows[row]}"
+    done | awk -v place="$place" -v bytes="$bytes" '{
+        split($0, halves, "\t")
+        gb = bytes / 1e9
         printf "| %s | %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f | %.0f | %.0f | %.0f |\n",
-               place, name[NR], $1, $2, gb / $1, $1 / $7, $1 / $8, $3 / gb, $3 / $9, $4 / gb, $5 / gb, $6 }'
+               place, halves[2], $1, $2, gb / $1, $1 / $7, $1 / $8, $3 / gb, $3 / $9, $4 / gb, $5 / gb, $6 }'
+    copied=1
     rm -rf target times.*
 }
 
 measure_in() {  # PLACE FOLDER
-    local work made= direction name
+    local work made= copied= direction name
     work=$(realpath "$(mktemp -d "$2/crossdock-benchmark.XXXXXX")")
     trap "rm -rf '$work'" EXIT
     pushd "$work" > /dev/null
@@ -88,7 +75,7 @@ measure_in() {  # PLACE FOLDER
         name=${direction%%|*}
         # shellcheck disable=SC2053
         [[ $name == $only ]] || continue
-        [[ ${name% → *} == "$made" ]] || make_source "${name% → *}" "$size"
+        [[ ${name% → *} == "$made" ]] || { make_source "${name% → *}" "$size"; copied=; }
         made=${name% → *}
         # shellcheck disable=SC2086
         compare "$1" "$name" ${direction#*|}

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "crossdock/family/qwen/hub.hpp"
-
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -8,6 +6,7 @@
 #include "crossdock/core/from_memory.hpp"
 #include "crossdock/core/same_bytes.hpp"
 #include "crossdock/family/original/rotary_pairs.hpp"
+#include "crossdock/family/qwen/hub.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 
