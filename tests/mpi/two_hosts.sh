@@ -36,7 +36,7 @@ cat > "$work/ssh" << SSH
 while [[ \$1 == -* ]]; do shift; done
 host=\${1##*.}
 shift
-exec ip netns exec "$name-\$host" unshare --uts bash -c "hostname host\$host; exec \$*"
+exec ip netns exec "$name-\$host" unshare --uts bash -c "hostname host\$host; \$*"
 SSH
 if "$mpirun" --version | grep -q "Open MPI"; then
     options="--mca plm_rsh_agent $work/ssh --mca oob_tcp_if_include $network.0/24 --mca btl_tcp_if_include $network.0/24
