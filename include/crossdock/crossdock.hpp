@@ -4,6 +4,7 @@
 // All public headers of the library but core/tensor_view.hpp, which brings xtensor along: who wants its arrays includes
 // it besides. What is not here is internal (docs/using-from-cpp.md).
 
+#include "crossdock/container/files_world.hpp"
 #include "crossdock/container/json.hpp"
 #include "crossdock/container/json_text.hpp"
 #include "crossdock/container/output_path.hpp"

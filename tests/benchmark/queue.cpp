@@ -95,15 +95,15 @@ struct CircularBuffer {
 #endif
 
 /// The n-th of the processors that this program may use.
-int processor(int n) {
+std::size_t processor(std::size_t n) {
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return n;
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu)
         if (CPU_ISSET(cpu, &allowed) && n-- == 0) return cpu;
     return 0;
 }
 
-void pin(pthread_t thread, int cpu) {
+void pin(pthread_t thread, std::size_t cpu) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
@@ -114,7 +114,7 @@ double nanoseconds(Clock::time_point begin, double items) {
     return std::chrono::duration<double, std::nano>(Clock::now() - begin).count() / items;
 }
 
-const int near = processor(0), far = processor(1);
+const std::size_t near = processor(0), far = processor(1);
 
 template <class Queue>
 double stream(std::size_t capacity) {

@@ -168,6 +168,10 @@ TEST_CASE("values that cannot be are named", "[cli]") {
     CHECK_THAT(with({"--dtype", "i8"}), ContainsSubstring("--dtype cannot be 'i8'"));
     CHECK(with({"--bf16", "--dtype", "f16"}) == "crossdock: --bf16 contradicts --dtype f16\n");
     CHECK(with({"--threads", "many"}) == "crossdock: --threads: 'many' is not a whole number that is not negative\n");
+    CHECK(with({"--memory", "2G"}) == "crossdock: --memory: '2G' is not a whole number that is not negative\n");
+    CHECK(with({"--memory", "1", "--threads", "2"}) ==
+          "crossdock: memory 1 MiB is too little for 2 threads; give --memory at least 17 MiB, or --threads a smaller "
+          "number\n");
     CHECK(with({"--max_queue_size", "0"}) == "crossdock: --max_queue_size is 0, expected at least 1\n");
     CHECK(with({"--target_tensor_parallel_size", "-2"}) ==
           "crossdock: target_tensor_parallel_size: '-2' is not a whole number that is not negative\n");

@@ -59,7 +59,7 @@ done <<< "$includes"
 public=(
     version.hpp
     core/{dtype,element_type,error,from_memory,recipe,shape,source,tensor,text,world,write_blocks}.hpp
-    container/{json,json_text,output_path,staged_directory,tensor_dict,tensor_writer,transfer}.hpp
+    container/{files_world,json,json_text,output_path,staged_directory,tensor_dict,tensor_writer,transfer}.hpp
     container/{safetensors,sharded,torch}/{reader,writer}.hpp
     layout/*.hpp
     protocol/*.hpp

@@ -31,7 +31,7 @@ std::vector<std::string> run(const GoldenCase& test, const std::filesystem::path
 
 TEST_CASE("every golden checkpoint converts to every other of the same weights, bit for bit", "[golden]") {
     const GoldenCases cases;
-    REQUIRE(cases.all().size() == 180);
+    REQUIRE(cases.all().size() == 232);
     for (const GoldenCase& test : cases.all()) {
         INFO(test.name);
         TemporaryDirectory scratch;

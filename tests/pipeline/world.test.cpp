@@ -213,6 +213,21 @@ TEST_CASE("what fails on all ranks is told as one process tells it", "[pipeline]
     CHECK(texts_of(thrown) == std::vector<std::string>(2, "the header is broken"));
 }
 
+TEST_CASE("ranks remove what a killed run left", "[pipeline][world]") {
+    const TemporaryDirectory scratch;
+    const auto staging = scratch / ".many.crossdock-staging";
+    std::filesystem::create_directories(staging / "files");
+    test::write_file(staging / "files" / "config.json", "half of it");
+    test::write_file(staging / "lock", std::string(100, '7'));  // longer than what is written into it
+    const auto thrown = in_ranks(2, [&](World& world) {
+        AlteredLoader loader(small_header(), 1);
+        const auto saver = saver_for(targets()[0], scratch / "many");
+        convert(loader, *saver, {.world = &world});
+    });
+    CHECK(texts_of(thrown) == std::vector<std::string>(2));
+    CHECK(names_in(scratch.path()) == std::vector<std::string>{"many"});
+}
+
 TEST_CASE("a rank that is asked to stop stops all", "[pipeline][world]") {
     const TemporaryDirectory scratch;
     std::stop_source stop;

@@ -73,6 +73,11 @@ const auto dawdle = [](std::int64_t i) {
     for (int turns = 0; i % 16 == 0 && turns < 20; ++turns) std::this_thread::yield();
 };
 
+/// Every so often as long as it takes the other side to give up looking and fall asleep.
+void let_it_sleep(int round) {
+    if (round % 20 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
 }  // namespace
 
 TEST_CASE("spsc queue hands millions of items over in order", "[queue][spsc_queue]") {
@@ -164,6 +169,7 @@ TEST_CASE("spsc queue wakes a producer that waits for room when the consumer lea
         std::int64_t pushed = 0;
         std::thread producer([&] { pushed = push_in_order(queue, 1'000'000, at_once); });
         for (int i = 0; i < round % 7; ++i) REQUIRE(queue.pop() == i);
+        let_it_sleep(round);
         queue.close();
         producer.join();
         REQUIRE(pushed >= round % 7);
@@ -177,6 +183,7 @@ TEST_CASE("spsc queue wakes a consumer that waits for an item when it is closed"
         std::int64_t taken = 0;
         std::thread consumer([&] { taken = take_in_order(queue, at_once); });
         const std::int64_t pushed = push_in_order(queue, round % 9, at_once);
+        let_it_sleep(round);
         queue.close();
         consumer.join();
         REQUIRE(pushed == round % 9);
@@ -215,8 +222,7 @@ TEST_CASE("spsc queue hands items to and fro between threads that wait for each 
     });
     int wrong = 0;
     for (int i = 0; i < rounds; ++i) {
-        // Now and then late enough for the other side to have fallen asleep.
-        if (i % 100 == 0) std::this_thread::sleep_for(std::chrono::microseconds(200));
+        let_it_sleep(i);
         wrong += !there.push(i) || back.pop() != i;
     }
     there.close();

@@ -161,7 +161,8 @@ private:
     std::string mark_lock() const {
         std::random_device random;
         std::string mark = to_text(std::chrono::system_clock::now().time_since_epoch().count(), '-', random());
-        if (::pwrite(lock_.get(), mark.data(), mark.size(), 0) != static_cast<ssize_t>(mark.size()) ||
+        if (::ftruncate(lock_.get(), 0) != 0 ||
+            ::pwrite(lock_.get(), mark.data(), mark.size(), 0) != static_cast<ssize_t>(mark.size()) ||
             detail::uninterrupted([&] { return ::fsync(lock_.get()); }) != 0)
             throw detail::file_error(lock_path(), "cannot be written", errno);
         return mark;

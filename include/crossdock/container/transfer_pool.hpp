@@ -64,14 +64,15 @@ public:
     /// for one of them.
     void submit(std::vector<Transfer> group) override {
         if (stop_.stop_requested()) throw Cancelled();
+        wait_for(Awaited::room);
         try {
             const bool keeps_memory = cutter_.keeps_memory(group);
             for (detail::Bands& bands : cutter_.cut(std::move(group), keeps_memory))
                 add(std::move(bands), keeps_memory);
         } catch (...) {
             fail(std::current_exception());
+            wait_for(Awaited::end);
         }
-        wait_for(Awaited::room);
     }
 
     void wait() override {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/merge_sequences.hpp"
 #include "crossdock/core/scratch.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
@@ -61,7 +61,7 @@ public:
     /// What execute() would take, without doing it.
     ReadCost cost() {
         sort();
-        ReadCost cost{.memory = scratch_.taken() + runs_.size() * (sizeof(Run) + sizeof(iovec))};
+        ReadCost cost{.memory = scratch_.taken() + runs_.size() * (2 * sizeof(Run) + sizeof(iovec))};
         for (std::size_t begin = 0; begin < runs_.size();) {
             const std::size_t end = touching(begin);
             cost.reads += (end - begin + IOV_MAX - 1) / IOV_MAX;
@@ -86,12 +86,11 @@ private:
         std::byte* out;
     };
 
+    /// Each tensor asks for its runs in file order, or nearly so.
     void sort() {
-        const auto in_file_order = [](const Run& a, const Run& b) {
+        detail::merge_sequences(runs_, spare_, [](const Run& a, const Run& b) {
             return std::tie(a.source, a.offset) < std::tie(b.source, b.offset);
-        };
-        if (!std::is_sorted(runs_.begin(), runs_.end(), in_file_order))
-            std::sort(runs_.begin(), runs_.end(), in_file_order);
+        });
     }
 
     /// The end of the runs from `begin` on that follow each other in the file.
@@ -117,6 +116,7 @@ private:
     }
 
     std::vector<Run> runs_;
+    std::vector<Run> spare_;  // for sorting
     std::vector<iovec> buffers_;
     detail::Scratch scratch_;
     std::vector<std::function<void()>> steps_;

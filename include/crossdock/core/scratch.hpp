@@ -16,6 +16,7 @@ public:
     std::byte* take(std::size_t bytes) {
         bytes = (bytes + alignment - 1) / alignment * alignment;
         if (blocks_.empty() || bytes > blocks_.back().size - used_) {
+            if (taken_ == 0) blocks_.clear();
             blocks_.push_back({std::make_unique_for_overwrite<std::byte[]>(bytes), bytes});
             used_ = 0;
         }

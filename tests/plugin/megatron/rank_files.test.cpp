@@ -42,6 +42,8 @@ TEST_CASE("numbers in folders' names that no parallel size reaches are refused",
     CHECK_THAT(refusal_of_grid({{4294967295}}, Json::object()),
                ContainsSubstring("weights: has the number 4294967295 in its folder's name"));
     CHECK_THAT(refusal_of_grid({{1'000'000, 1'000'000, 1'000'000}}, Json::object()),
+               ContainsSubstring("overflows 64 bits"));
+    CHECK_THAT(refusal_of_grid({{10'000, 10'000}}, Json::object()),
                ContainsSubstring("weights: is of more ranks than there can be"));
 }
 

@@ -16,9 +16,10 @@
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/progress_display.hpp"
+#include "crossdock/cli/ranks.hpp"
 #include "crossdock/cli/stop_on_signal.hpp"
-#include "crossdock/container/sharded/format.hpp"
 #include "crossdock/container/staged_directory.hpp"
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/plugin/sidecar.hpp"
@@ -42,16 +43,14 @@ inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& m
             {"max_queue_size", "N", "messages between loader and saver, 50 unless given"},
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
             {"memory", "MIB", "that it may take, 256 unless given"},
-            {"region_size", "SIZE",
-             "with several MPI ranks: no two write into the same SIZE of a file, 16MiB unless given"},
             {"quiet", "", "prints nothing but warnings and errors"}};
 }
 
 /// Options that are the program's own; all others go to the plugins.
 inline bool is_own_option(std::string_view name) {
-    constexpr std::array own{"loader",       "saver",       "dtype",       "bf16",           "fp16",
-                             "params_dtype", "save_dtype",  "no_checking", "max_queue_size", "threads",
-                             "memory",       "region_size", "quiet"};
+    constexpr std::array own{"loader",     "saver",       "dtype",          "bf16",    "fp16",   "params_dtype",
+                             "save_dtype", "no_checking", "max_queue_size", "threads", "memory", "ranks",
+                             "rank",       "meeting",     "region_size",    "quiet"};
     return std::find(own.begin(), own.end(), name) != own.end();
 }
 
@@ -225,7 +224,7 @@ inline void print_summary(const Report& report) {
 template <class Loaders, class Savers>
 Syntax convert_syntax() {
     const std::vector<OptionInfo> general = detail::convert_options(Loaders::model_types());
-    std::vector<OptionInfo> elsewhere = general;
+    std::vector<OptionInfo> elsewhere = join_lists(general, ranks_options());
     const std::vector<OptionInfo> of_loaders = plugin_options<Loaders>(elsewhere);
     elsewhere.insert(elsewhere.end(), of_loaders.begin(), of_loaders.end());
     const std::vector<OptionInfo> of_savers = plugin_options<Savers>(elsewhere);
@@ -234,6 +233,7 @@ Syntax convert_syntax() {
             .summary = "Converts a checkpoint into another format or to other parallel sizes.",
             .arguments = "",
             .groups = {{"general", general},
+                       {"several processes", ranks_options()},
                        {"loader", of_loaders},
                        {"saver", of_savers},
                        {"the reference's and NVIDIA's own", detail::other_options(elsewhere)}}};
@@ -247,7 +247,6 @@ int convert_command(const Arguments& arguments, World& world) {
                            .threads = number_or(arguments, "threads", 0),
                            .memory = memory_asked(arguments),
                            .world = &world};
-    if (arguments.has("region_size")) world.set_region_bytes(sharded::parse_size(arguments.value("region_size")));
     const detail::PluginPair pair = detail::choose_plugins<Loaders, Savers>(arguments);
     if (arguments.has("load_dir") && arguments.has("save_dir"))
         require_separate(arguments.value("load_dir"), arguments.value("save_dir"));

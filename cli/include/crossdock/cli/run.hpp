@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <exception>
 #include <iostream>
+#include <memory>
 #include <new>
 #include <string>
 #include <vector>
@@ -15,7 +16,9 @@
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/open_files.hpp"
 #include "crossdock/cli/plugins_command.hpp"
+#include "crossdock/cli/ranks.hpp"
 #include "crossdock/cli/verify_command.hpp"
+#include "crossdock/container/sharded/format.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/version.hpp"
 
@@ -50,6 +53,21 @@ inline void print_overview(const std::vector<Command>& commands) {
               << " --version the version." << std::endl;
 }
 
+/// Only rank 0 speaks: all ranks say the same.
+inline void silence() {
+    std::cout.rdbuf(nullptr);
+    std::cerr.rdbuf(nullptr);
+}
+
+inline int run_together(int (*run)(const Arguments&, World&), const Arguments& arguments, World& world) {
+    if (!world.leads()) silence();
+    return together(world, [&] {
+        const int code = run(arguments, world);
+        if (!world.has_ended()) world.meet();  // a rank that fails is heard to the last
+        return code;
+    });
+}
+
 inline int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words, World& world) {
     std::vector<std::string> names;
     names.reserve(commands.size());
@@ -67,20 +85,19 @@ inline int dispatch(const std::vector<Command>& commands, const std::vector<std:
         throw UsageError(to_text("no command is called '", words[0], "'", known_names(words[0], names)));
     const auto& [syntax, run] = commands[static_cast<std::size_t>(command - names.begin())];
     const Arguments arguments = parse(syntax, {words.begin() + 1, words.end()});
-    if (!arguments.help) return run(arguments, world);
-    std::cout << help(syntax) << std::flush;
-    return success;
+    if (arguments.help) {
+        std::cout << help(syntax) << std::flush;
+        return success;
+    }
+    const std::unique_ptr<World> asked = world_asked(arguments);
+    World& chosen = asked ? *asked : world;
+    if (arguments.has("region_size")) chosen.set_region_bytes(sharded::parse_size(arguments.value("region_size")));
+    return run_together(run, arguments, chosen);
 }
 
 inline int explain(const std::exception& error, ExitCode code) {
     complain(error.what());
     return code;
-}
-
-/// Only rank 0 speaks: all ranks say the same.
-inline void silence() {
-    std::cout.rdbuf(nullptr);
-    std::cerr.rdbuf(nullptr);
 }
 
 }  // namespace detail
@@ -99,12 +116,7 @@ int run(int argc, const char* const* argv, World& world = World::alone()) {
     try {
         if (argc > 0) detail::set_program_name(argv[0]);
         allow_many_open_files();
-        return together(world, [&] {
-            const int code =
-                detail::dispatch(detail::commands<Loaders, Savers>(), {argv + 1, argv + std::max(argc, 1)}, world);
-            if (!world.has_ended()) world.meet();  // a rank that fails is heard to the last
-            return code;
-        });
+        return detail::dispatch(detail::commands<Loaders, Savers>(), {argv + 1, argv + std::max(argc, 1)}, world);
     } catch (const UsageError& error) {
         return detail::explain(error, wrong_usage);
     } catch (const std::bad_alloc&) {

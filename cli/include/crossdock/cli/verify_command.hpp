@@ -10,7 +10,9 @@
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/progress_display.hpp"
+#include "crossdock/cli/ranks.hpp"
 #include "crossdock/cli/stop_on_signal.hpp"
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/verify.hpp"
 
@@ -41,14 +43,16 @@ inline void print_result(const VerifyReport& report, bool quiet) {
 template <class Loaders>
 Syntax verify_syntax() {
     std::vector<OptionInfo> own = detail::verify_options();
-    std::vector<OptionInfo> elsewhere = own;
+    std::vector<OptionInfo> elsewhere = join_lists(own, ranks_options());
     elsewhere.push_back({"load_dir", "", ""});  // A and B are these
-    return {.command = "verify",
-            .summary =
-                "Compares two checkpoints, whatever their formats and parallel sizes, bit for bit.\n"
-                "Exits with 0 if all tensors and header fields are equal, with 1 otherwise.",
-            .arguments = "A B",
-            .groups = {{"general", own}, {"loader", plugin_options<Loaders>(elsewhere)}}};
+    return {
+        .command = "verify",
+        .summary =
+            "Compares two checkpoints, whatever their formats and parallel sizes, bit for bit.\n"
+            "Exits with 0 if all tensors and header fields are equal, with 1 otherwise.",
+        .arguments = "A B",
+        .groups = {
+            {"general", own}, {"several processes", ranks_options()}, {"loader", plugin_options<Loaders>(elsewhere)}}};
 }
 
 template <class Loaders>
@@ -61,7 +65,8 @@ int verify_command(const Arguments& arguments, World& world) {
     try {
         const std::string &a_dir = arguments.positional[0], &b_dir = arguments.positional[1];
         const std::string a_loader = choose_loader<Loaders>("", a_dir), b_loader = choose_loader<Loaders>("", b_dir);
-        require_known<Loaders>(arguments.options, detail::verify_options(), {a_loader, b_loader});
+        require_known<Loaders>(arguments.options, join_lists(detail::verify_options(), ranks_options()),
+                               {a_loader, b_loader});
         const auto a = open_checkpoint<Loaders>(a_loader, a_dir, arguments.options);
         const auto b = open_checkpoint<Loaders>(b_loader, b_dir, arguments.options);
         ProgressDisplay display("compared", arguments.has("quiet") || !world.leads());

@@ -95,6 +95,12 @@ inline void check_name(std::string_view name) {
 /// hostile nesting ends at the first bracket too many.
 class HeaderBuilder {
 public:
+    /// Of a text of so many bytes.
+    explicit HeaderBuilder(std::size_t json_bytes) {
+        constexpr std::size_t common_entry_bytes = 96;
+        header_.entries.reserve(json_bytes / common_entry_bytes);
+    }
+
     Header take() { return std::move(header_); }
 
     bool null() { return refuse("null"); }
@@ -340,7 +346,7 @@ inline Header parse_header(std::string_view json, std::uint64_t data_bytes) {
     const auto last = json.find_last_not_of(' ');
     if (json[last] != '}') throw Error("header does not end with '}' and spaces");
     json = json.substr(0, last + 1);
-    detail::HeaderBuilder builder;
+    detail::HeaderBuilder builder(json.size());
     try {
         JsonParser(json, builder).parse();
     } catch (crossdock::detail::NotJson& error) {

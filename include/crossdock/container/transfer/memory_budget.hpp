@@ -17,7 +17,7 @@ inline constexpr std::uint64_t usual_memory = std::uint64_t{256} << 20;
 
 namespace detail {
 
-/// The memory that the threads of a pool share evenly. A quarter, and no less than 16 MiB, is left to the program and to
+/// The memory that the threads of a pool share evenly. A third, and no less than 16 MiB, is left to the program and to
 /// its plan of what goes where, which grows with the number of tensors.
 class MemoryBudget {
 public:
@@ -54,13 +54,13 @@ public:
 private:
     static constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
 
-    static std::uint64_t rest(std::uint64_t total) { return std::max(16 * mebibyte, total / 4); }
+    static std::uint64_t rest(std::uint64_t total) { return std::max(16 * mebibyte, total / 3); }
     static std::uint64_t mebibytes(std::uint64_t bytes) { return bytes / mebibyte + (bytes % mebibyte != 0); }
 
     /// How much there must be for each thread to have `share`.
     std::uint64_t total_for(std::uint64_t share) const {
         const std::uint64_t blocks = checked_multiply(share, threads_, "memory of all threads");
-        return std::max(blocks + 16 * mebibyte, blocks + blocks / 3 + mebibyte);
+        return std::max(blocks + 16 * mebibyte, blocks + blocks / 2 + mebibyte);
     }
 
     std::uint64_t total_;

@@ -23,6 +23,7 @@ namespace crossdock::zip {
 struct Received {
     std::atomic<std::uint64_t> bytes = 0;
     std::atomic<std::uint32_t> crc = 0;  ///< the XOR of crc32_share() of the pieces
+    bool is_whole = false;               ///< every rank receives all of it
 };
 
 /// The entries of a zip that is being written. Those that are there stay where they are when others are added.
@@ -31,7 +32,6 @@ struct PendingEntries {
         Line(std::uint64_t offset, std::uint64_t bytes) : header_offset(offset), size(bytes) {}
 
         std::uint64_t header_offset, size;
-        bool is_whole = false;  ///< every rank receives all of it
         Received received{};
     };
 
@@ -58,7 +58,7 @@ public:
     /// the entry has: a byte that is written twice is noticed by their number.
     void write(std::uint64_t at, std::span<const std::byte> bytes) const {
         if (at > line_->size || bytes.size() > line_->size - at) refuse("is given more than");
-        if (line_->is_whole) {
+        if (line_->received.is_whole) {
             entries_->file->write(offset_ + at, bytes);
             return receive(at, bytes);
         }
@@ -71,7 +71,7 @@ public:
     /// What has come here; of an entry that the ranks of a world share, what this one has received.
     Received& received() const noexcept { return line_->received; }
     /// Every rank is given all bytes, or knows what all have received: it need not be told.
-    void mark_whole() const noexcept { line_->is_whole = true; }
+    void mark_whole() const noexcept { line_->received.is_whole = true; }
 
 private:
     void receive(std::uint64_t at, std::span<const std::byte> bytes) const {

@@ -196,7 +196,7 @@ inline void Writer::gather() {
     if (!world.is_shared()) return;
     std::vector<std::uint64_t> bytes, crcs;
     for (const PendingEntries::Line& line : entries_->lines) {
-        if (line.is_whole) continue;
+        if (line.received.is_whole) continue;
         bytes.push_back(line.received.bytes);
         crcs.push_back(line.received.crc);
     }
@@ -205,7 +205,7 @@ inline void Writer::gather() {
     world.exclusive_or(crcs);
     std::size_t next = 0;
     for (PendingEntries::Line& line : entries_->lines) {
-        if (line.is_whole) continue;
+        if (line.received.is_whole) continue;
         line.received.bytes = bytes[next];
         line.received.crc = static_cast<std::uint32_t>(crcs[next++]);
     }

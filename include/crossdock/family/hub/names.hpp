@@ -36,8 +36,19 @@ inline std::string_view common_wrapper(const std::vector<NamedTensor>& entries) 
     return {};
 }
 
+/// Whether names speak of a wrapper.
+inline bool is_wrapped(const std::vector<NamedTensor>& entries) {
+    return !common_wrapper(entries).empty() ||
+           std::any_of(entries.begin(), entries.end(), [](const NamedTensor& entry) {
+               return std::any_of(
+                   NameWrappers::everywhere.begin(), NameWrappers::everywhere.end(),
+                   [&](std::string_view wrapper) { return entry.name.find(wrapper) != std::string::npos; });
+           });
+}
+
 /// The tensors without the names of wrappers. Adds to `notices` what was taken off.
 inline TensorDict unwrapped(TensorDict from, std::vector<std::string>& notices) {
+    if (!is_wrapped(from.entries())) return from;
     std::vector<NamedTensor> entries = std::move(from).entries();
     std::vector<std::string_view> taken;
     for (const std::string_view wrapper : NameWrappers::everywhere) {
@@ -53,10 +64,9 @@ inline TensorDict unwrapped(TensorDict from, std::vector<std::string>& notices) 
         for (NamedTensor& entry : entries) entry.name.erase(0, wrapper.size());
         taken.push_back(wrapper);
     }
-    if (!taken.empty())
-        notices.push_back(
-            to_text("tensors are read without the wrappers that stand in their names: ", joined_list(taken)));
+    notices.push_back(to_text("tensors are read without the wrappers that stand in their names: ", joined_list(taken)));
     TensorDict dict;
+    dict.reserve(entries.size());
     for (NamedTensor& entry : entries) dict.add(std::move(entry));
     return dict;
 }

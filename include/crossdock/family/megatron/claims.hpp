@@ -83,11 +83,11 @@ inline bool same_shared_expert(const Json& value, const Json&, const ModelHeader
 
 /// A number says that layers of its multiples have experts, a list says 0 or 1 for each layer.
 inline bool same_layers_with_experts(const Json& value, const Json&, const ModelHeader& h) {
-    if (!has_experts(h.mlp)) return true;
-    if (value.is_array() && value.size() != h.num_layers) return false;
-    if (!value.is_array() && !(value.is_number_unsigned() && value != Json(0U))) return value.is_null();
+    if (!has_experts(h.mlp) || value.is_null()) return true;
+    if (value.is_array() ? value.size() != h.num_layers : !value.is_number_integer() || value.get<std::int64_t>() <= 0)
+        return false;
     for (std::uint64_t layer = 0; layer < h.num_layers; ++layer) {
-        const bool said = value.is_array() ? value[layer] == Json(1U) : layer % value.get<std::uint64_t>() == 0;
+        const bool said = value.is_array() ? value[layer] == Json(1) : layer % value.get<std::uint64_t>() == 0;
         if (said != has_experts(mlp_of(h, layer))) return false;
     }
     return true;
