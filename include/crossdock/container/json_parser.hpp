@@ -189,7 +189,9 @@ private:
 
     /// Takes what stands for itself: ASCII without quotes, backslashes and control characters.
     void plain_characters() {
-        const auto is_plain = [](char c) { return c >= 0x20 && c <= 0x7F && c != '"' && c != '\\'; };
+        const auto is_plain = [](char c) {
+            return static_cast<unsigned char>(c - 0x20) < 0x60 && c != '"' && c != '\\';
+        };
         const std::size_t begin = at_;
         while (at_ < json_.size() && is_plain(json_[at_])) ++at_;
         string_ += json_.substr(begin, at_ - begin);
