@@ -90,4 +90,4 @@ echo
 echo "| place | what | seconds | shortest | GB/s | ÷ \`cp -r\` | ÷ \`cp -r\`, \`sync\` | CPU s/GB | CPU ÷ \`cp -r\` | reads/GB | writes/GB | peak MiB |"
 echo "|---|---|---|---|---|---|---|---|---|---|---|---|"
 measure_in tmpfs "$memory"
-measure_in disk "$disk"
+[[ -z $disk ]] || measure_in disk "$disk"
