@@ -75,54 +75,55 @@ inline Rows<TransformerLayer> core_expert_rows(ExpertLayout layout) {
         {{&L::shared_expert_gate}, {shared + "gate_weight"}}};
 }
 
+inline Rows<TransformerLayer> core_attention_rows(const CoreNorms& norms) {
+    using L = TransformerLayer;
+    return Rows<L>{
+        {{&L::input_norm_weight}, {norms.input + "weight"}},
+        {{&L::input_norm_bias}, {norms.input + "bias"}},
+        {{&L::dense_weight}, {"decoder.layers.{}.self_attention.linear_proj.weight"}, as_is, Cut::columns},
+        {{&L::dense_bias}, {"decoder.layers.{}.self_attention.linear_proj.bias"}},
+        {{&L::qkv_weight}, {"decoder.layers.{}.self_attention.linear_qkv.weight"}, grouped_qkv_as_flagged, Cut::rows},
+        {{&L::qkv_bias}, {"decoder.layers.{}.self_attention.linear_qkv.bias"}, grouped_qkv_as_flagged, Cut::rows},
+        {{&L::q_norm_weight}, {"decoder.layers.{}.self_attention.q_layernorm.weight"}, head_norm_as_flagged},
+        {{&L::k_norm_weight}, {"decoder.layers.{}.self_attention.k_layernorm.weight"}, head_norm_as_flagged}};
+}
+
+inline Rows<TransformerLayer> core_mlp_rows() {
+    using L = TransformerLayer;
+    return Rows<L>{
+        {{&L::gate_weight, &L::up_weight}, {"decoder.layers.{}.mlp.linear_fc1.weight"}, gate_over_up, Cut::rows},
+        {{&L::gate_bias, &L::up_bias}, {"decoder.layers.{}.mlp.linear_fc1.bias"}, gate_over_up, Cut::rows},
+        {{&L::fc1_weight}, {"decoder.layers.{}.mlp.linear_fc1.weight"}, as_is, Cut::rows},
+        {{&L::fc1_bias}, {"decoder.layers.{}.mlp.linear_fc1.bias"}, as_is, Cut::rows},
+        {{&L::fc2_weight}, {"decoder.layers.{}.mlp.linear_fc2.weight"}, as_is, Cut::columns},
+        {{&L::fc2_bias}, {"decoder.layers.{}.mlp.linear_fc2.bias"}}};
+}
+
+inline Rows<TransformerLayer> core_layer_rows(const CoreNorms& norms, ExpertLayout layout) {
+    return join_lists(core_attention_rows(norms), core_post_norm_rows(norms), core_mlp_rows(),
+                      core_expert_rows(layout));
+}
+
 /// Megatron-Core's names.
 inline TensorTable core_table(const CoreNorms& norms, ExpertLayout layout) {
-    using L = TransformerLayer;
-    TensorTable table{
-        .messages =
-            {Rows<Embeddings>{{{&Embeddings::word}, {"embedding.word_embeddings.weight"}, as_is, Cut::rows},
-                              {{&Embeddings::position}, {"embedding.position_embeddings.weight"}},
-                              {{&Embeddings::token_type}, {"embedding.tokentype_embeddings.weight"}}},
-             Rows<TransformerLayer>{
-                 {{&L::input_norm_weight}, {norms.input + "weight"}},
-                 {{&L::input_norm_bias}, {norms.input + "bias"}},
-                 {{&L::dense_weight}, {"decoder.layers.{}.self_attention.linear_proj.weight"}, as_is, Cut::columns},
-                 {{&L::dense_bias}, {"decoder.layers.{}.self_attention.linear_proj.bias"}},
-                 {{&L::qkv_weight},
-                  {"decoder.layers.{}.self_attention.linear_qkv.weight"},
-                  grouped_qkv_as_flagged,
-                  Cut::rows},
-                 {{&L::qkv_bias},
-                  {"decoder.layers.{}.self_attention.linear_qkv.bias"},
-                  grouped_qkv_as_flagged,
-                  Cut::rows},
-                 {{&L::q_norm_weight}, {"decoder.layers.{}.self_attention.q_layernorm.weight"}, head_norm_as_flagged},
-                 {{&L::k_norm_weight}, {"decoder.layers.{}.self_attention.k_layernorm.weight"}, head_norm_as_flagged},
-                 {{&L::gate_weight, &L::up_weight},
-                  {"decoder.layers.{}.mlp.linear_fc1.weight"},
-                  gate_over_up,
-                  Cut::rows},
-                 {{&L::gate_bias, &L::up_bias}, {"decoder.layers.{}.mlp.linear_fc1.bias"}, gate_over_up, Cut::rows},
-                 {{&L::fc1_weight}, {"decoder.layers.{}.mlp.linear_fc1.weight"}, as_is, Cut::rows},
-                 {{&L::fc1_bias}, {"decoder.layers.{}.mlp.linear_fc1.bias"}, as_is, Cut::rows},
-                 {{&L::fc2_weight}, {"decoder.layers.{}.mlp.linear_fc2.weight"}, as_is, Cut::columns},
-                 {{&L::fc2_bias}, {"decoder.layers.{}.mlp.linear_fc2.bias"}}},
-             Rows<FinalNorm>{{{&FinalNorm::weight}, {"decoder.final_layernorm.weight"}},
-                             {{&FinalNorm::bias}, {"decoder.final_layernorm.bias"}}},
-             Rows<OutputLayer>{{{&OutputLayer::weight}, {"output_layer.weight"}, as_is, Cut::rows}},
-             Rows<BertPooler>{{{&BertPooler::weight}, {"pooler.dense.weight"}},
-                              {{&BertPooler::bias}, {"pooler.dense.bias"}}},
-             Rows<BertLmHead>{{{&BertLmHead::dense_weight}, {"lm_head.dense.weight"}},
-                              {{&BertLmHead::dense_bias}, {"lm_head.dense.bias"}},
-                              {{&BertLmHead::norm_weight}, {"lm_head.layer_norm.weight"}},
-                              {{&BertLmHead::norm_bias}, {"lm_head.layer_norm.bias"}},
-                              {{&BertLmHead::output_bias}, {"output_layer.bias"}, as_is, Cut::rows}},
-             Rows<BertBinaryHead>{{{&BertBinaryHead::weight}, {"binary_head.weight"}},
-                                  {{&BertBinaryHead::bias}, {"binary_head.bias"}}}},
-        .tied_copy = "output_layer.weight",
-        .ignored_endings = {"._extra_state", ".inv_freq"}};
-    table.rows<L>() = join_lists(table.rows<L>(), core_post_norm_rows(norms), core_expert_rows(layout));
-    return table;
+    return {.messages = {Rows<Embeddings>{{{&Embeddings::word}, {"embedding.word_embeddings.weight"}, as_is, Cut::rows},
+                                          {{&Embeddings::position}, {"embedding.position_embeddings.weight"}},
+                                          {{&Embeddings::token_type}, {"embedding.tokentype_embeddings.weight"}}},
+                         core_layer_rows(norms, layout),
+                         Rows<FinalNorm>{{{&FinalNorm::weight}, {"decoder.final_layernorm.weight"}},
+                                         {{&FinalNorm::bias}, {"decoder.final_layernorm.bias"}}},
+                         Rows<OutputLayer>{{{&OutputLayer::weight}, {"output_layer.weight"}, as_is, Cut::rows}},
+                         Rows<BertPooler>{{{&BertPooler::weight}, {"pooler.dense.weight"}},
+                                          {{&BertPooler::bias}, {"pooler.dense.bias"}}},
+                         Rows<BertLmHead>{{{&BertLmHead::dense_weight}, {"lm_head.dense.weight"}},
+                                          {{&BertLmHead::dense_bias}, {"lm_head.dense.bias"}},
+                                          {{&BertLmHead::norm_weight}, {"lm_head.layer_norm.weight"}},
+                                          {{&BertLmHead::norm_bias}, {"lm_head.layer_norm.bias"}},
+                                          {{&BertLmHead::output_bias}, {"output_layer.bias"}, as_is, Cut::rows}},
+                         Rows<BertBinaryHead>{{{&BertBinaryHead::weight}, {"binary_head.weight"}},
+                                              {{&BertBinaryHead::bias}, {"binary_head.bias"}}}},
+            .tied_copy = "output_layer.weight",
+            .ignored_endings = {"._extra_state", ".inv_freq"}};
 }
 
 /// The extra states of a layer's linear modules.
