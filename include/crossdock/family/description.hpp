@@ -35,9 +35,8 @@ inline const Json& carried_json(const ModelHeader& header, const std::string& na
     static const Json none = Json::object();
     const auto carried = header.origin.carried.find(name);
     if (carried == header.origin.carried.end()) return none;
-    const Json& json =
-        in_context(to_text(name, " of the source"), [&]() -> const Json& { return json_of_text(carried->second); });
-    return json.is_object() ? json : none;
+    const Json* json = in_context(to_text(name, " of the source"), [&] { return &json_of_text(carried->second); });
+    return json->is_object() ? *json : none;
 }
 
 }  // namespace crossdock
