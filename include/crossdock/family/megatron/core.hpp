@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "crossdock/core/join_lists.hpp"
+#include "crossdock/core/text.hpp"
 #include "crossdock/family/megatron/claims.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/family/megatron/flags.hpp"
@@ -132,10 +133,10 @@ inline std::vector<LayerPlaceholder> core_placeholders(ExpertLayout layout) {
     const std::string experts = mlp + (layout == ExpertLayout::sequential ? "experts.local_experts.{e}." : "experts.");
     std::vector<LayerPlaceholder> all{{layer + "self_attention.linear_proj._extra_state"},
                                       {layer + "self_attention.linear_qkv._extra_state"}};
-    for (const std::string linear : {"linear_fc1._extra_state", "linear_fc2._extra_state"}) {
-        all.push_back({mlp + linear, layer_is_dense});
-        if (layout != ExpertLayout::grouped) all.push_back({experts + linear, layer_has_experts});
-        all.push_back({mlp + "shared_experts." + linear, layer_has_shared_expert});
+    for (const std::string_view linear : {"linear_fc1._extra_state", "linear_fc2._extra_state"}) {
+        all.push_back({to_text(mlp, linear), layer_is_dense});
+        if (layout != ExpertLayout::grouped) all.push_back({to_text(experts, linear), layer_has_experts});
+        all.push_back({to_text(mlp, "shared_experts.", linear), layer_has_shared_expert});
     }
     return all;
 }
