@@ -36,9 +36,9 @@ struct GoldenCase {
 
 /// What the name of a Megatron folder says: llama2-gqa-bf16-local-tp2pp2, mixtral-te-grouped-tp2ep2etp1.
 struct GoldenFolder {
-    std::string kind, name, base, implementation, expert_layout;
+    std::string kind, name, base{}, implementation{}, expert_layout{};
     std::uint64_t ranks = 1, stages = 1, expert_ranks = 1;
-    std::string expert_tensor_ranks;  ///< empty: as many as the tensor-parallel ranks
+    std::string expert_tensor_ranks{};  ///< empty: as many as the tensor-parallel ranks
     bool named_sizes = false;
     std::filesystem::path path;
 
