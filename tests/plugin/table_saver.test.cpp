@@ -62,14 +62,14 @@ public:
 
 private:
     void prepare() override { table_ = grid_table(); }
-    TargetCheckpoint open(const std::filesystem::path& directory) override {
+    TargetCheckpoint open(const OutputPath& directory) override {
         TargetCheckpoint target{.layers = places()};
         for (std::uint64_t stage = 0; stage < 2; ++stage)
             for (const RankCoordinates& at : ranks_of_stage(stage))
                 target.writers[at] = std::make_unique<safetensors::Writer>(directory / file_of(at), 4096);
         return target;
     }
-    void close(TargetCheckpoint&, const std::filesystem::path&) override {}
+    void close(TargetCheckpoint&, const OutputPath&) override {}
 };
 
 /// A tied model of three layers.
