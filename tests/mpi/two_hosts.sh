@@ -38,7 +38,7 @@ host=\${1##*.}
 shift
 exec ip netns exec "$name-\$host" unshare --uts bash -c "hostname host\$host; \$*"
 SSH
-if "$mpirun" --version | grep -q "Open MPI"; then
+if [[ $("$mpirun" --version) == *open-mpi.org* ]]; then
     options="--mca plm_rsh_agent $work/ssh --mca oob_tcp_if_include $network.0/24 --mca btl_tcp_if_include $network.0/24
         --mca orte_keep_fqdn_hostnames 1 --host $network.1:4,$network.2:4 --map-by node"
 else

@@ -29,8 +29,12 @@ inline void require_usable(const std::filesystem::path& directory) {
     {
         const Descriptor probe(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
         if (probe.get() < 0) throw file_error(file, "cannot be created", errno);
-        for (const off_t at : {8192, 0})
-            if (::pwrite(probe.get(), "x", 1, at) != 1) refuse_as_target(directory, "takes no writes out of order");
+        for (const off_t at : {1, 0}) {
+            if (::pwrite(probe.get(), "x", 1, at) == 1) continue;
+            if (errno == EINVAL || errno == EOPNOTSUPP || errno == ESPIPE)
+                refuse_as_target(directory, "takes no writes out of order");
+            throw file_error(file, "cannot be written", errno);
+        }
     }
     if (::unlink(file.c_str()) != 0) refuse_as_target(directory, "removes no files");
     if (::mkdir(from.c_str(), 0777) != 0 || ::rename(from.c_str(), to.c_str()) != 0 || ::rmdir(to.c_str()) != 0)

@@ -42,7 +42,7 @@ TEST_CASE("a pickle may take memory in proportion to its part of the file", "[co
 }
 
 TEST_CASE("values that a small pickle multiplies are refused", "[container][torch]") {
-    CHECK_THAT(refusal("\x80\x02(" + std::string(600'000, '}') + "l."),
+    CHECK_THAT(refusal("\x80\x02(" + std::string(1'200'000, '}') + "l."),
                ContainsSubstring("the pickle's values need more than "));
 }
 
