@@ -78,6 +78,7 @@ public:
     void wait() override {
         for (detail::Bands& bands : cutter_.rest()) add(std::move(bands), false);
         wait_for(Awaited::end);
+        if (stop_.stop_requested()) throw Cancelled();  // while the last of it moved
     }
 
 private:
