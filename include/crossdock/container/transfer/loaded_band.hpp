@@ -76,7 +76,7 @@ private:
             blocks_.push_back({block, block.transfer->slot->place(block.at()), nullptr});
         });
         const std::less<const OutputFile*> before;
-        std::stable_sort(blocks_.begin(), blocks_.end(), [&](const Placed& a, const Placed& b) {
+        std::sort(blocks_.begin(), blocks_.end(), [&](const Placed& a, const Placed& b) {
             return a.place.file == b.place.file ? a.place.offset < b.place.offset : before(a.place.file, b.place.file);
         });
         parts_.clear();
