@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
-#include <vector>
+#include <utility>
 
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
 #include "crossdock/family/config_table.hpp"
+#include "crossdock/family/megatron/args.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
