@@ -8,7 +8,7 @@
 #include <memory>
 #include <new>
 #include <span>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "crossdock/container/transfer/bands.hpp"
@@ -123,12 +123,7 @@ private:
 
     template <class Work>
     static void named(const Block& block, Work&& work) {
-        try {
-            work();
-        } catch (Error& error) {
-            error.within(to_text("tensor '", block.transfer->name, "'"));
-            throw;
-        }
+        in_context([&] { return to_text("tensor '", block.transfer->name, "'"); }, std::forward<Work>(work));
     }
 
     std::vector<Placed> blocks_;

@@ -191,10 +191,6 @@ inline MegatronDialect as_encoder(MegatronDialect dialect) {
     return dialect;
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// The dialects of one implementation: a decoder with each layout of experts, and BERT.
 class CoreDialects {
 public:

@@ -46,14 +46,20 @@ inline std::optional<std::size_t> shared_axis(const Cuts& cuts, std::string_view
     return axis ? std::optional(*axis - 1) : std::nullopt;
 }
 
-/// Calls visit(row, index) for each message of a model and each row that stores something of it.
+/// Calls visit(row, index, times) for each row that stores something of a model's messages. Layers that are alike are
+/// visited once: `index` is the first of them, `times` how many there are.
 template <class Visit>
 void for_each_stored_row(const TensorTable& table, const ModelHeader& header, Visit&& visit) {
     for_each_message_type([&]<class M>() {
-        const std::uint64_t messages = std::is_same_v<M, TransformerLayer> ? header.num_layers : 1;
-        for (std::uint64_t index = 0; index < messages; ++index)
+        const auto visit_rows = [&](std::uint64_t index, std::uint64_t times) {
             for (const Row<M>& row : table.rows<M>())
-                if (row.counts_in(header, index) && !blank_fields(row, header, index).empty()) visit(row, index);
+                if (row.counts_in(header, index) && !blank_fields(row, header, index).empty()) visit(row, index, times);
+        };
+        if constexpr (!std::is_same_v<M, TransformerLayer>) return visit_rows(0, 1);
+        for (const auto& other : header.other_layers) visit_rows(other.first, 1);
+        std::uint64_t first = 0;
+        while (header.other_layers.contains(first)) ++first;
+        if (first < header.num_layers) visit_rows(first, header.num_layers - header.other_layers.size());
     });
 }
 
@@ -61,7 +67,7 @@ void for_each_stored_row(const TensorTable& table, const ModelHeader& header, Vi
 inline std::unordered_map<std::string, RankShare> rank_shares(const TensorTable& table, const ModelHeader& header,
                                                               bool keeps_norms) {
     std::unordered_map<std::string, RankShare> shares;
-    for_each_stored_row(table, header, [&](const auto& row, std::uint64_t) {
+    for_each_stored_row(table, header, [&](const auto& row, std::uint64_t, std::uint64_t) {
         const std::uint64_t fields = row.names.size() == 1 ? row.fields.size() : 1;
         for (const std::string& pattern : row.names)
             shares[dist_name(stored_name(pattern, 0), keeps_norms).name] = {shared_axis(row.cuts, pattern), fields};
@@ -72,9 +78,10 @@ inline std::unordered_map<std::string, RankShare> rank_shares(const TensorTable&
 /// The bytes of a model's weights, if all are of its params_dtype.
 inline std::uint64_t weight_bytes(const TensorTable& table, const ModelHeader& header) {
     std::uint64_t elements = 0;
-    for_each_stored_row(table, header, [&](const auto& row, std::uint64_t index) {
+    for_each_stored_row(table, header, [&](const auto& row, std::uint64_t index, std::uint64_t times) {
         for (const Tensor& field : blank_fields(row, header, index))
-            elements = checked_add(elements, field.element_count(), "elements of a model");
+            elements = checked_add(elements, checked_multiply(times, field.element_count(), "elements of a model"),
+                                   "elements of a model");
     });
     return checked_multiply(elements, item_size(header.params_dtype), "bytes of a model");
 }
@@ -95,18 +102,16 @@ public:
         bool layers_are_apart;  ///< each layer's tensors stand by themselves
         std::unordered_map<std::string, RankShare> shares;
 
-        DistName name(const std::string& in_rank_file) const {
-            const DistName name = dist_name(in_rank_file, keeps_norms);
-            return layers_are_apart ? by_itself(name) : name;
-        }
+        /// Under which name a layer's tensor stands.
+        DistName placed(const DistName& name) const { return layers_are_apart ? by_itself(name) : name; }
     };
 
     DistRank(dcp::Writer& files, const Grid& grid, std::uint64_t rank) : files_(files), grid_(grid), rank_(rank) {}
 
     /// Null where rank 0 stores it for all.
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
-        const DistName dist = grid_.name(name);
-        const auto found = grid_.shares.find(dist_name(name, grid_.keeps_norms).name);
+        const DistName stacked = dist_name(name, grid_.keeps_norms), dist = grid_.placed(stacked);
+        const auto found = grid_.shares.find(stacked.name);
         if (found == grid_.shares.end()) throw Error(to_text("the header speaks of no tensor '", name, "'"));
         const RankShare& share = found->second;
         if (!share.axis && rank_ > 0) return nullptr;
@@ -194,7 +199,7 @@ private:
         const pickle::Value none = pickle::List{{pickle::Value()}};
         for (std::uint64_t layer = 0; layer < grid_.layers; ++layer)
             for (const std::string& pattern : placeholders_of(placeholders_, header_, layer, grid_.experts))
-                files_->put(shard_name(grid_.name(stored_name(pattern, layer))), none);
+                files_->put(shard_name(grid_.placed(dist_name(stored_name(pattern, layer), grid_.keeps_norms))), none);
     }
 
     /// "…/shard_0.3_2.8": its place along each of the axes in front, and how long these are.
