@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossdock/family/bert.hpp"
 #include "crossdock/family/falcon.hpp"
-#include "crossdock/family/gemma.hpp"
+#include "crossdock/family/gemma/hub.hpp"
 #include "crossdock/family/gpt2.hpp"
 #include "crossdock/family/llama/hub.hpp"
 #include "crossdock/family/mistral/hub.hpp"

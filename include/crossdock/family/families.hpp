@@ -21,7 +21,7 @@ inline const std::vector<const Family*>& builtin_families() {
 #ifndef CROSSDOCK_COMPILED
 #include "crossdock/family/bert.hpp"
 #include "crossdock/family/falcon.hpp"
-#include "crossdock/family/gemma.hpp"
+#include "crossdock/family/gemma/hub.hpp"
 #include "crossdock/family/gpt2.hpp"
 #include "crossdock/family/llama/hub.hpp"
 #include "crossdock/family/mistral/hub.hpp"

@@ -30,6 +30,7 @@ struct TransformerLayer {
     std::uint64_t index = 0;
     std::optional<Tensor> input_norm_weight, input_norm_bias, mlp_norm_weight, mlp_norm_bias;
     std::optional<Tensor> post_norm_weight, post_norm_bias, output_norm_weight, output_norm_bias;
+    std::optional<Tensor> attention_output_norm_weight, mlp_output_norm_weight;
     std::optional<Tensor> qkv_weight, qkv_bias, q_norm_weight, k_norm_weight, dense_weight, dense_bias;
     std::optional<Tensor> gate_weight, gate_bias, up_weight, up_bias, fc1_weight, fc1_bias, fc2_weight, fc2_bias;
     /// Of a layer with experts, in place of one MLP: those of all experts are stacked on an axis in front.

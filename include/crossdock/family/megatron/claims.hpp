@@ -67,6 +67,11 @@ inline bool no_qk_norms_if_false(const Json& value, const Json&, const ModelHead
     return !is_false(value) || !h.attention.qk_norm;
 }
 
+/// Of Gemma 2 and 3, which have norms of the blocks' outputs, the third has norms of queries and keys as well.
+inline bool of_this_gemma(const Json& value, const Json&, const ModelHeader& h) {
+    return is_off(value) || (h.block_output_norms && value == Json(h.attention.qk_norm ? 3 : 2));
+}
+
 inline bool as_many_experts(const Json& value, const Json&, const ModelHeader& h) {
     return is_off(value) == !has_experts(h.mlp) && (is_off(value) || value == Json(h.mlp.experts.num_experts));
 }
@@ -136,6 +141,7 @@ inline std::vector<Claim> megatron_core_claims() {
         megatron_nvidia_claims(),
         {{"qk_layernorm", claim::qk_norms_if_true, "no norms of queries and keys"},
          {"qk_layernorm", claim::no_qk_norms_if_false, "norms of queries and keys"},
+         {"gemma_version", claim::of_this_gemma, "the norms of another model"},
          {"num_experts", claim::as_many_experts, "another number of experts"},
          {"moe_ffn_hidden_size", claim::same_of_experts<&Experts::ffn_hidden_size>, "experts of another size"},
          {"moe_shared_expert_intermediate_size", claim::same_shared_expert, "a shared expert of another size, or none"},

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/family/requirements.hpp"
 
@@ -18,14 +19,12 @@ inline std::vector<Requirement> megatron_requirements() {
     return {{"ALiBi positions", [](const ModelHeader& h) { return h.positions != PositionKind::alibi; }},
             {"a norm behind its embeddings (embedding_norm)", [](const ModelHeader& h) { return !h.embedding_norm; }},
             {"no final norm", [](const ModelHeader& h) { return h.final_norm || h.post_norm; }},
-            require::head,
-            {"layers that differ from each other in more than having experts (other_layers)", [](const ModelHeader& h) {
-                 return std::all_of(h.other_layers.begin(), h.other_layers.end(), [&h](const auto& other) {
-                     Mlp mlp = mlp_of(h, other.first);
-                     if (!has_experts(mlp)) mlp.experts = h.mlp.experts;
-                     return attention_of(h, other.first) == h.attention && mlp == h.mlp;
-                 });
-             }}};
+            require::head};
+}
+
+/// What Megatron's own model code, before Megatron-Core, expects besides.
+inline std::vector<Requirement> legacy_requirements() {
+    return join_lists(require::no_caps(), {require::equal_layers});
 }
 
 /// What NVIDIA's code expects: add_bias_linear decides over all linear layers, add_qkv_bias over q, k and v alone.
