@@ -22,6 +22,7 @@ declare -A sees=(
 declare -A edges=(
     [nlohmann]="crossdock/(container|family|plugin|cli)/"
     [libdeflate]="crossdock/container/"
+    [xxhash]="crossdock/core/digest\.hpp"
     [xtensor]="crossdock/core/tensor_view\.hpp"
     [xtl]="crossdock/core/tensor_view\.hpp"
     [cxxopts]="crossdock/cli/"
