@@ -160,12 +160,21 @@ inline MegatronDialect core_dialect(TensorTable table, std::string_view transfor
             .limits = bert_limits()};
 }
 
+/// How the experts' tensors are named. What TE's grouped linears hold by expert they hold in one tensor where
+/// moe_single_grouped_weight is on (since core_v0.19), and load either.
+inline void set_expert_layout(MegatronDialect& dialect, ExpertLayout layout) {
+    dialect.expert_layout = layout;
+    if (layout == ExpertLayout::te_grouped)
+        dialect.stacked = {{".experts.linear_fc1.weight", {".experts.linear_fc1.weight{e}"}},
+                           {".experts.linear_fc2.weight", {".experts.linear_fc2.weight{e}"}}};
+}
+
 /// With Megatron-Core's own ("local") layers.
 inline MegatronDialect core_local(ExpertLayout layout) {
     const std::string post_norm = "decoder.layers.{}.pre_mlp_layernorm.";
     MegatronDialect dialect =
         core_dialect(core_table({"decoder.layers.{}.input_layernorm.", post_norm, post_norm}, layout), "local");
-    dialect.expert_layout = layout;
+    set_expert_layout(dialect, layout);
     return dialect;
 }
 
@@ -176,7 +185,7 @@ inline MegatronDialect core_te(ExpertLayout layout) {
                     "decoder.layers.{}.mlp.linear_fc1.layer_norm_", "decoder.layers.{}.pre_mlp_layernorm."},
                    layout),
         "transformer_engine");
-    dialect.expert_layout = layout;
+    set_expert_layout(dialect, layout);
     dialect.layer_placeholders = core_placeholders(layout);
     dialect.marks.name_parts = {"linear_qkv.layer_norm_weight"};
     return dialect;

@@ -13,6 +13,7 @@
 #include "crossdock/family/megatron/flags.hpp"
 #include "crossdock/family/megatron/other_args.hpp"
 #include "crossdock/family/requirements.hpp"
+#include "crossdock/family/stacked_names.hpp"
 #include "crossdock/family/tensor_table.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
@@ -53,6 +54,8 @@ struct MegatronDialect {
     std::vector<OlderTable> older_tables{};  ///< the oldest first
     /// Older spellings of parts of names → the spelling in the tables.
     std::vector<std::pair<std::string_view, std::string_view>> older_spellings{};
+    std::vector<StackedNames>
+        stacked{};  ///< what is read in one tensor, too, and has one for each element in the tables
     /// Transformer Engine's modules load strictly and add these only themselves.
     std::vector<LayerPlaceholder> layer_placeholders{};
     ExpertLayout expert_layout = ExpertLayout::sequential;
