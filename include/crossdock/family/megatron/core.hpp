@@ -153,6 +153,7 @@ inline MegatronDialect core_dialect(TensorTable table, std::string_view transfor
             .claims = megatron_core_claims(),
             .gate_switches = {"swiglu", "quick_geglu"},
             .tokenizers = nvidia_tokenizers(),
+            .shares_query_groups = true,
             .requirements = join_lists(megatron_requirements(), nvidia_requirements()),
             .flags = megatron_core_flags(),
             .unsaid = {unsaid::scaling_but_llama3, unsaid::scaled_embeddings, unsaid::llama3_constants,

@@ -75,6 +75,8 @@ struct MegatronDialect {
     void (*constants)(ModelHeader&) = [](ModelHeader&) {};  ///< what is true of every model of this dialect
 
     // What the code can do with a model.
+    /// It cuts the rows of q, k and v into equal parts where there are several ranks for a key/value head, too.
+    bool shares_query_groups = false;
     std::vector<Requirement> requirements{};  ///< without which the files cannot hold it
     std::vector<MegatronFlag> flags{};
     std::vector<Unsaid> unsaid{};
