@@ -97,7 +97,7 @@ inline TensorDict in_latest_spelling(std::vector<NamedTensor> tensors, const Meg
             entry.name = replaced(std::move(entry.name), older, latest);
         dict.add(std::move(entry));
     }
-    return dict;
+    return separated(std::move(dict), dialect.stacked);
 }
 
 /// Opens the stages under the names of the dialect's tables, and places their layers.
