@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -24,7 +23,7 @@ inline std::vector<Requirement> megatron_requirements() {
 
 /// What Megatron's own model code, before Megatron-Core, expects besides.
 inline std::vector<Requirement> legacy_requirements() {
-    return join_lists(require::no_caps(), {require::equal_layers});
+    return join_lists(require::no_caps(), {require::plain_attention, require::equal_layers});
 }
 
 /// What NVIDIA's code expects: add_bias_linear decides over all linear layers, add_qkv_bias over q, k and v alone.
@@ -39,10 +38,10 @@ inline std::vector<Requirement> nvidia_requirements() {
 
 /// NVIDIA's names; Llama 3 and Mistral have no SentencePiece model that its Llama2Tokenizer reads.
 inline std::vector<std::pair<std::string_view, std::string_view>> nvidia_tokenizers() {
-    return {{"llama3", "HuggingFaceTokenizer"}, {"llama", "Llama2Tokenizer"},     {"mistral", "HuggingFaceTokenizer"},
-            {"gemma", "HuggingFaceTokenizer"},  {"qwen", "HuggingFaceTokenizer"}, {"falcon", "HuggingFaceTokenizer"},
-            {"gpt2", "GPT2BPETokenizer"},       {"GPT", "GPT2BPETokenizer"},      {"bert", "BertWordPieceLowerCase"},
-            {"BERT", "BertWordPieceLowerCase"}};
+    return {{"llama3", "HuggingFaceTokenizer"}, {"llama", "Llama2Tokenizer"},      {"mistral", "HuggingFaceTokenizer"},
+            {"gemma", "HuggingFaceTokenizer"},  {"qwen", "HuggingFaceTokenizer"},  {"deepseek", "HuggingFaceTokenizer"},
+            {"falcon", "HuggingFaceTokenizer"}, {"gpt2", "GPT2BPETokenizer"},      {"GPT", "GPT2BPETokenizer"},
+            {"bert", "BertWordPieceLowerCase"}, {"BERT", "BertWordPieceLowerCase"}};
 }
 
 }  // namespace crossdock::detail
