@@ -116,6 +116,10 @@ public:
         close(target_, staged_->output());
         for (const auto& writer : target_.writers) writer.second->finish();
         copy_companions(header_, staged_->output());
+        if (context().before_commit) {
+            world().meet();  // all have written
+            context().before_commit(staged_->path());
+        }
         staged_->commit();
     }
 

@@ -64,13 +64,10 @@ inline void refuse_other_heads(const TensorDict& tensors) {
 
 /// Throws Error where a weight is not of a type in which models compute.
 inline void require_floating(const TensorDict& tensors, const TensorTable& table) {
-    for (const NamedTensor& entry : tensors.entries()) {
-        const bool is_ignored = std::any_of(table.ignored_endings.begin(), table.ignored_endings.end(),
-                                            [&entry](std::string_view ending) { return entry.name.ends_with(ending); });
-        if (!is_ignored && !is_castable(entry.tensor.dtype()))
+    for (const NamedTensor& entry : tensors.entries())
+        if (!is_ignored(table, entry.name) && !is_castable(entry.tensor.dtype()))
             throw Error(to_text(entry.file, ": tensor '", entry.name, "' is ", dtype_name(entry.tensor.dtype()),
                                 ", expected f32, bf16, f16 or f64; quantized weights are not supported"));
-    }
 }
 
 /// Keys that other architectures compute with and that these families' classes do not read.
