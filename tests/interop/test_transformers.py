@@ -74,7 +74,7 @@ def test_every_file_format_that_transformers_wrote(file_format, name, tmp_path):
 
 def forgetful():
     for name in ("llama-gqa", "llama-tied", "llama-biases", "llama-head-dim", "llama-theta", "llama-linear",
-                 "mistral-window", "falcon-40b", "gpt2"):
+                 "mistral-window", "falcon-40b", "qwen2", "qwen3", "qwen2-moe", "mixtral", "gpt2"):
         for saver, options in MODELS[name].megatron:
             yield pytest.param(name, saver, options, id="-".join([name, saver, *options.values()]))
 
