@@ -19,6 +19,8 @@ def settings(model):
         config["n_inner"] = config["n_inner"] or 4 * config["n_embd"]
     if config["model_type"] == "gemma":
         config["hidden_activation"] = "gelu_pytorch_tanh"  # the only one there is (modeling_gemma.py)
+    if config["model_type"] in ("qwen2", "qwen2_moe", "mixtral"):  # written if it is not what follows from the others
+        config["head_dim"] = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     if config["model_type"] == "falcon" and config["multi_query"] and not config["new_decoder_architecture"]:
         config["num_kv_heads"] = 1  # whatever is written there (modeling_falcon.py)
     return config
