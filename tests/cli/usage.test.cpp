@@ -41,7 +41,7 @@ TEST_CASE("help and errors call the program what it is called", "[cli]") {
         arguments.insert(arguments.begin(), heron);
         return crossdock::test::run_program(std::move(arguments));
     };
-    CHECK(run({}).err == "heron: a command is missing, one of convert, verify, inspect, plugins; see heron --help\n");
+    CHECK(run({}).err == "heron: a command is missing, one of convert, verify, inspect, plugins, completion, man; see heron --help\n");
     CHECK_THAT(run({"--help"}).out, ContainsSubstring("usage: heron COMMAND"));
     CHECK_THAT(run({"convert", "--help"}).out, ContainsSubstring("heron convert [OPTION...]"));
     CHECK_THAT(run({"convert", "--help"}).out, !ContainsSubstring("crossdock"));
@@ -52,7 +52,7 @@ TEST_CASE("help lists the commands, and each command has its own", "[cli]") {
     const ProgramResult overview = crossdock_program({"--help"});
     CHECK(overview.exit_code == 0);
     CHECK(overview.err.empty());
-    for (const std::string command : {"convert", "verify", "inspect", "plugins"}) {
+    for (const std::string command : {"convert", "verify", "inspect", "plugins", "completion", "man"}) {
         CHECK_THAT(overview.out, ContainsSubstring("  " + command + "  "));
         const ProgramResult help = crossdock_program({command, "--help"});
         CHECK(help.exit_code == 0);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <new>
@@ -11,8 +12,10 @@
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
+#include "crossdock/cli/completion_command.hpp"
 #include "crossdock/cli/convert_command.hpp"
 #include "crossdock/cli/inspect_command.hpp"
+#include "crossdock/cli/man_page.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/open_files.hpp"
 #include "crossdock/cli/plugins_command.hpp"
@@ -27,24 +30,37 @@ namespace crossdock::cli {
 /// One of the program's commands.
 struct Command {
     Syntax syntax;
-    int (*run)(const Arguments&, World&);  ///< returns the exit code
+    std::function<int(const Arguments&, World&)> run;  ///< returns the exit code
 };
 
 namespace detail {
 
 template <class Loaders, class Savers>
 std::vector<Command> commands() {
-    return {{convert_syntax<Loaders, Savers>(), &convert_command<Loaders, Savers>},
-            {verify_syntax<Loaders>(), &verify_command<Loaders>},
-            {inspect_syntax<Loaders>(), &inspect_command<Loaders>},
-            {plugins_syntax(), &plugins_command<Loaders, Savers>}};
+    std::vector<Command> all{{convert_syntax<Loaders, Savers>(), &convert_command<Loaders, Savers>},
+                             {verify_syntax<Loaders>(), &verify_command<Loaders>},
+                             {inspect_syntax<Loaders>(), &inspect_command<Loaders>},
+                             {plugins_syntax(), &plugins_command<Loaders, Savers>},
+                             {completion_syntax(), {}},
+                             {man_syntax(), {}}};
+    std::vector<Syntax> described;
+    for (const Command& command : all) described.push_back(command.syntax);
+    all[all.size() - 2].run = [described](const Arguments& arguments, World&) {
+        return print_completion(arguments.positional[0], described,
+                                {Loaders::names(), Savers::names(), Loaders::model_types()});
+    };
+    all.back().run = [described](const Arguments&, World&) {
+        std::cout << man_page(program_name(), described) << std::flush;
+        return success;
+    };
+    return all;
 }
 
 inline void print_overview(const std::vector<Command>& commands) {
     std::cout << "crossdock " << library_version
               << ": converts checkpoints of large language models between formats and "
               << "parallel layouts\n\nusage: " << program_name() << " COMMAND [OPTION...]\n\n";
-    constexpr std::size_t width = 10;
+    constexpr std::size_t width = 12;
     for (const auto& [syntax, run] : commands)
         std::cout << "  " << syntax.command << std::string(width - syntax.command.size(), ' ')
                   << syntax.summary.substr(0, syntax.summary.find('\n')) << '\n';
@@ -59,10 +75,10 @@ inline void silence() {
     std::cerr.rdbuf(nullptr);
 }
 
-inline int run_together(int (*run)(const Arguments&, World&), const Arguments& arguments, World& world) {
+inline int run_together(const Command& command, const Arguments& arguments, World& world) {
     if (!world.leads()) silence();
     return together(world, [&] {
-        const int code = run(arguments, world);
+        const int code = command.run(arguments, world);
         if (!world.has_ended()) world.meet();  // a rank that fails is heard to the last
         return code;
     });
@@ -80,19 +96,19 @@ inline int dispatch(const std::vector<Command>& commands, const std::vector<std:
         std::cout << "crossdock " << library_version << std::endl;
         return success;
     }
-    const auto command = std::find(names.begin(), names.end(), words[0]);
-    if (command == names.end())
+    const auto found = std::find(names.begin(), names.end(), words[0]);
+    if (found == names.end())
         throw UsageError(to_text("no command is called '", words[0], "'", known_names(words[0], names)));
-    const auto& [syntax, run] = commands[static_cast<std::size_t>(command - names.begin())];
-    const Arguments arguments = parse(syntax, {words.begin() + 1, words.end()});
+    const Command& command = commands[static_cast<std::size_t>(found - names.begin())];
+    const Arguments arguments = parse(command.syntax, {words.begin() + 1, words.end()});
     if (arguments.help) {
-        std::cout << help(syntax) << std::flush;
+        std::cout << help(command.syntax) << std::flush;
         return success;
     }
     const std::unique_ptr<World> asked = world_asked(arguments);
     World& chosen = asked ? *asked : world;
     if (arguments.has("region_size")) chosen.set_region_bytes(sharded::parse_size(arguments.value("region_size")));
-    return run_together(run, arguments, chosen);
+    return run_together(command, arguments, chosen);
 }
 
 inline int explain(const std::exception& error, ExitCode code) {
