@@ -25,7 +25,7 @@ ln -sfn /usr/include/nlohmann /usr/include/cxxopts.hpp /usr/include/libdeflate.h
 CXX=$tools/c++ CXXFLAGS="-isystem $tools/include" "$python" -m pip wheel . --no-deps --no-build-isolation \
     --wheel-dir "$output" --config-settings=build-dir=build/wheel --config-settings=wheel.platlib=true \
     --config-settings=cmake.define.libdeflate_INCLUDE_DIR="$tools/include" \
-    --config-settings=cmake.define.nlohmann_json_INCLUDE_DIR="$tools/include"
+    --config-settings=cmake.define.libdeflate_LIBRARY="$(c++ -print-file-name=libdeflate.a)"
 wheel=$(ls -t "$output"/crossdock-*-linux_*.whl | head -1)
 "$python" -m auditwheel show "$wheel"
 "$python" -m auditwheel repair --plat "$platform" --wheel-dir "$output" "$wheel"

@@ -14,6 +14,7 @@
 #include "support/temporary_directory.hpp"
 
 using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::Matches;
 using crossdock::test::crossdock_program;
 using crossdock::test::ProgramResult;
 using crossdock::test::TemporaryDirectory;
@@ -52,10 +53,9 @@ TEST_CASE("a conversion tells its messages, its warnings and what it did", "[cli
     const TemporaryDirectory directory;
     const ProgramResult result = crossdock_program(hf_to_megatron(data + "/hf/llama2-gqa", directory / "out"));
     CHECK(result.exit_code == 0);
-    CHECK_THAT(result.out, ContainsSubstring("received header\nreceived embeddings\nreceived transformer layer 0\n"));
-    CHECK_THAT(result.out,
-               ContainsSubstring("received transformer layer 3\nreceived final norm\nreceived output layer\n"
-                                 "converted 31 tensors, wrote 321 kB in "));
+    CHECK_THAT(result.out, Matches("(\\d+%  [^\n]* of 321 kB  [^\n]*/s [^\n]*\n)*"
+                                   "100%  321 kB of 321 kB  [^\n]* left  output layer\n"
+                                   "converted 31 tensors, wrote 321 kB in [^\n]*\n"));
     CHECK_THAT(result.out, ContainsSubstring(" GB/s)\n"));
     CHECK(result.err ==
           "crossdock: warning: give Megatron these options, which it does not read from the checkpoint: "
@@ -81,7 +81,7 @@ TEST_CASE("a terminal sees a bar", "[cli]") {
     CHECK_THAT(result.err, ContainsSubstring("\rheader"));
     CHECK_THAT(result.err, ContainsSubstring("0%  0 B of "));
     CHECK_THAT(result.out, ContainsSubstring("converted 31 tensors"));
-    CHECK(result.out.find("received") == std::string::npos);
+    CHECK_THAT(result.out, !ContainsSubstring("%"));
 }
 
 TEST_CASE("the reference's own command line works unchanged", "[cli]") {

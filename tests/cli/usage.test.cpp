@@ -41,7 +41,8 @@ TEST_CASE("help and errors call the program what it is called", "[cli]") {
         arguments.insert(arguments.begin(), heron);
         return crossdock::test::run_program(std::move(arguments));
     };
-    CHECK(run({}).err == "heron: a command is missing, one of convert, verify, inspect, plugins, completion, man; see heron --help\n");
+    CHECK(run({}).err ==
+          "heron: a command is missing, one of convert, verify, inspect, plugins, completion, man; see heron --help\n");
     CHECK_THAT(run({"--help"}).out, ContainsSubstring("usage: heron COMMAND"));
     CHECK_THAT(run({"convert", "--help"}).out, ContainsSubstring("heron convert [OPTION...]"));
     CHECK_THAT(run({"convert", "--help"}).out, !ContainsSubstring("crossdock"));

@@ -258,7 +258,7 @@ int convert_command(const Arguments& arguments, World& world) {
     try {
         const std::unique_ptr<AnyLoader> loader = Loaders::make(pair.loader, pair.loader_values);
         const std::unique_ptr<AnySaver> saver = Savers::make(pair.saver, pair.saver_values);
-        ProgressDisplay display("received", arguments.has("quiet") || !world.leads());
+        ProgressDisplay display(progress_style(arguments.has("quiet") || !world.leads()));
         options.progress = [&display](const Progress& progress) { display.show(progress); };
         report = convert(*loader, *saver, options);
     } catch (const Cancelled&) {

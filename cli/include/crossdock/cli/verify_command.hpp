@@ -69,7 +69,7 @@ int verify_command(const Arguments& arguments, World& world) {
                                {a_loader, b_loader});
         const auto a = open_checkpoint<Loaders>(a_loader, a_dir, arguments.options);
         const auto b = open_checkpoint<Loaders>(b_loader, b_dir, arguments.options);
-        ProgressDisplay display("compared", arguments.has("quiet") || !world.leads());
+        ProgressDisplay display(progress_style(arguments.has("quiet") || !world.leads()));
         options.progress = [&display](const Progress& progress) { display.show(progress); };
         report = verify(*a, *b, options);
     } catch (const Cancelled&) {
