@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <utility>
@@ -187,10 +188,43 @@ TEST_CASE("--bf16 is --dtype bf16", "[cli]") {
 TEST_CASE("loader and saver may be left out as with the reference", "[cli]") {
     const TemporaryDirectory directory;
     const auto target = directory / "out";
-    const auto result =
-        crossdock_program({"convert", "--load_dir", data + "/hf/llama2-gqa", "--save_dir", target.string()});
+    const auto result = crossdock_program(
+        {"convert", "--model_type", "llama2", "--load_dir", data + "/hf/llama2-gqa", "--save_dir", target.string()});
     CHECK(result.exit_code == 0);
     CHECK(std::filesystem::exists(target / "release" / "mp_rank_00" / "model_optim_rng.pt"));
+}
+
+TEST_CASE("who uses no line of the reference names the saver", "[cli]") {
+    const TemporaryDirectory directory;
+    const ProgramResult result = crossdock_program({"convert", data + "/hf/llama2-gqa", (directory / "out").string()});
+    CHECK(result.exit_code == 2);
+    CHECK(result.err ==
+          "crossdock: --saver is missing: --saver mcore writes Megatron-Core's format, --saver hf Hugging Face's; "
+          "crossdock plugins lists all\n");
+    CHECK(!std::filesystem::exists(directory / "out"));
+}
+
+TEST_CASE("source and target may stand as words", "[cli]") {
+    const TemporaryDirectory directory;
+    const std::string target = (directory / "out").string();
+    CHECK(crossdock_program({"convert", "--saver", "hf", data + "/hf/llama2-gqa", target}).exit_code == 0);
+    check_equal(data + "/hf/llama2-gqa", directory / "out");
+}
+
+TEST_CASE("JSON tells progress and the report", "[cli]") {
+    const TemporaryDirectory directory;
+    const auto convert = [&](const std::string& target, std::vector<std::string> more) {
+        return crossdock_program(with(
+            {"convert", "--saver", "mcore", "--json", data + "/hf/llama2-gqa", (directory / target).string()}, more));
+    };
+    const std::string out = convert("a", {}).out;
+    CHECK_THAT(out, ContainsSubstring("{\"progress\":{\"message\":\"header\",\"bytes\":0,\"total_bytes\":"));
+    const std::string report = convert("b", {"--quiet"}).out;
+    CHECK(report.find('\n') == report.size() - 1);
+    const auto json = nlohmann::json::parse(report).at("report");
+    CHECK(json.at("tensors") == 31);
+    CHECK(json.at("bytes") > 300'000);
+    CHECK_THAT(json.at("warnings").dump(), ContainsSubstring("--rotary-base"));
 }
 
 TEST_CASE("an existing target is refused, and replaced with --overwrite", "[cli]") {

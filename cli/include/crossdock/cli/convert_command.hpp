@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +15,7 @@
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
+#include "crossdock/cli/asked_dtype.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/progress_display.hpp"
@@ -31,26 +34,30 @@ namespace detail {
 inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& model_types) {
     return {{"model_type", "T", to_text("one of ", joined_list(model_types), "; taken from the source unless given")},
             {"loader", "NAME", to_text("reads the source; recognised unless given (see ", program_name(), " plugins)")},
-            {"saver", "NAME", to_text("writes the target; megatron unless given (see ", program_name(), " plugins)")},
-            {"load_dir", "DIR", "the source"},
-            {"save_dir", "DIR", "the target; complete or not there at all"},
+            {"saver", "NAME",
+             to_text("writes the target: mcore, hf … (see ", program_name(),
+                     " plugins); megatron where a line has the reference's --model_type")},
+            {"load_dir", "DIR", "the source, also as the first word without an option"},
+            {"save_dir", "DIR", "the target, also as the second; complete or not there at all"},
             {"dtype", "f32|bf16|f16", "casts floating tensors; each keeps its own type unless given"},
             {"bf16", "", "the same as --dtype bf16"},
             {"fp16", "", "the same as --dtype f16"},
             {"params_dtype", "T", "the same as --dtype, also as fp32, float16 or torch.bfloat16"},
             {"save_dtype", "T", "the same as --params_dtype"},
             {"no_checking", "", "does not compare tensors with the header"},
+            {"verify", "", "reads the target back and compares it with the source before it appears; keeps digests"},
             {"max_queue_size", "N", "messages between loader and saver, 50 unless given"},
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
             {"memory", "MIB", "that it may take, 256 unless given"},
+            {"json", "", "prints progress and report as lines of JSON; with --quiet the report alone"},
             {"quiet", "", "prints nothing but warnings and errors"}};
 }
 
 /// Options that are the program's own; all others go to the plugins.
 inline bool is_own_option(std::string_view name) {
-    constexpr std::array own{"loader",     "saver",       "dtype",          "bf16",    "fp16",   "params_dtype",
-                             "save_dtype", "no_checking", "max_queue_size", "threads", "memory", "ranks",
-                             "rank",       "meeting",     "region_size",    "quiet"};
+    constexpr std::array own{"loader",     "saver",       "dtype",   "bf16",           "fp16",    "params_dtype",
+                             "save_dtype", "no_checking", "verify",  "max_queue_size", "threads", "memory",
+                             "ranks",      "rank",        "meeting", "region_size",    "quiet",   "json"};
     return std::find(own.begin(), own.end(), name) != own.end();
 }
 
@@ -58,34 +65,6 @@ inline bool is_own_option(std::string_view name) {
 inline bool is_of_reference(std::string_view name) {
     constexpr std::array always{"model_type", "kv_channels", "load_iters", "megatron_path"};
     return std::find(always.begin(), always.end(), name) != always.end();
-}
-
-/// --dtype, --bf16, --fp16 and NVIDIA's words for the same thing, which must not contradict each other.
-inline std::optional<DType> asked_dtype(const Arguments& arguments) {
-    const std::string asked = arguments.value("dtype");
-    const std::vector<std::string> known{"f32", "bf16", "f16"};
-    const auto is_known = [&](const std::optional<DType>& dtype) {
-        return dtype && std::find(known.begin(), known.end(), dtype_name(*dtype)) != known.end();
-    };
-    std::optional<DType> dtype = parse_dtype(asked);
-    std::string said = to_text("--dtype ", asked);
-    if (!asked.empty() && !is_known(dtype))
-        throw UsageError(to_text("--dtype cannot be '", asked, "'", known_names(asked, known)));
-    const auto agree = [&](const std::string& option, const std::optional<DType>& other) {
-        if (dtype && dtype != other) throw UsageError(to_text(option, " contradicts ", said));
-        dtype = other;
-        said = option;
-    };
-    for (const std::string option : {"params_dtype", "save_dtype"}) {
-        if (!arguments.has(option)) continue;
-        const std::string value = arguments.value(option);
-        if (!is_known(params_dtype(value)))
-            throw UsageError(to_text("--", option, " cannot be '", value, "'", known_names(value, known)));
-        agree(to_text("--", option, " ", value), params_dtype(value));
-    }
-    if (arguments.has("bf16")) agree("--bf16", DType::bf16);
-    if (arguments.has("fp16")) agree("--fp16", DType::f16);
-    return dtype;
 }
 
 inline void check_model_type(const std::string& asked, const std::vector<std::string>& model_types) {
@@ -134,10 +113,17 @@ inline std::string family_of_source(const std::string& loader, const std::filesy
     return header.family;
 }
 
+/// The reference's lines need not name its only saver; they have a model type, or its only loader's name.
+inline std::string saver_of_reference(const Arguments& arguments) {
+    if (arguments.has("model_type") || arguments.value("loader") == "megatron") return "megatron";
+    throw UsageError(
+        to_text("--saver is missing: --saver mcore writes Megatron-Core's format, --saver hf Hugging Face's; ",
+                program_name(), " plugins lists all"));
+}
+
 /// The saver that is asked for, by our name or one of the reference's; `loader` is chosen by then.
 template <class Savers>
 std::string choose_saver(const std::string& asked, const std::string& loader, const std::filesystem::path& source) {
-    if (asked.empty()) return "megatron";  // the reference's default
     const std::vector<std::string> names = Savers::names();
     if (std::find(names.begin(), names.end(), asked) != names.end()) return asked;
     if (std::string family = family_in(asked, names); !family.empty()) return family;
@@ -202,6 +188,7 @@ PluginPair choose_plugins(const Arguments& arguments) {
     PluginPair pair{.loader = arguments.value("loader"), .saver = arguments.value("saver")};
     if (source.empty() && !is_named<Loaders>(pair.loader)) throw UsageError("--load_dir is missing: the source");
     pair.loader = choose_loader<Loaders>(pair.loader, source);
+    if (pair.saver.empty()) pair.saver = saver_of_reference(arguments);
     pair.saver = choose_saver<Savers>(pair.saver, pair.loader, source);
     const std::vector<OptionInfo> saver_options = Savers::options(pair.saver);
     const std::vector<OptionInfo> loader_options = Loaders::options(pair.loader);
@@ -214,9 +201,51 @@ PluginPair choose_plugins(const Arguments& arguments) {
     return pair;
 }
 
+/// The options that make the target what it is: not where it is, nor how fast.
+inline std::map<std::string, std::string> options_to_keep(const OptionValues& given, const PluginPair& pair) {
+    constexpr std::array of_the_run{"load_dir",    "save_dir", "overwrite", "verify", "max_queue_size",
+                                    "threads",     "memory",   "ranks",     "rank",   "meeting",
+                                    "region_size", "quiet",    "json"};
+    std::map<std::string, std::string> kept{{"loader", pair.loader}, {"saver", pair.saver}};
+    for (const auto& [name, value] : given)
+        if (std::find(of_the_run.begin(), of_the_run.end(), name) == of_the_run.end()) kept.emplace(name, value);
+    return kept;
+}
+
+/// Opens what a saver has written: by the loader of its name, or the one that recognises it.
+template <class Loaders>
+std::unique_ptr<AnyLoader> open_target(const std::string& saver, const std::filesystem::path& directory) {
+    const std::string loader = is_named<Loaders>(saver) ? saver : recognised_loader<Loaders>(directory);
+    return open_checkpoint<Loaders>(loader, directory.string(), {});
+}
+
+/// The directories may stand without their options.
+inline Arguments with_directories(Arguments arguments) {
+    constexpr std::array names{"load_dir", "save_dir"};
+    for (std::size_t i = 0; i < arguments.positional.size(); ++i) {
+        const auto [option, is_new] = arguments.options.emplace(names[i], arguments.positional[i]);
+        if (!is_new)
+            throw UsageError(to_text("'", arguments.positional[i], "' and --", names[i], ' ', option->second,
+                                     " both name ", i == 0 ? "the source" : "the target"));
+    }
+    return arguments;
+}
+
+inline void print_report(const Report& report) {
+    const Json line{{"report",
+                     {{"tensors", report.tensors},
+                      {"bytes", report.bytes},
+                      {"seconds", report.seconds},
+                      {"verified", report.verified},
+                      {"warnings", report.warnings}}}};
+    std::cout << line.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+}
+
 inline void print_summary(const Report& report) {
     std::cout << "converted " << report.tensors << " tensors, wrote " << bytes_text(report.bytes) << ' '
-              << speed_text(report.bytes, report.seconds) << std::endl;
+              << speed_text(report.bytes, report.seconds);
+    if (report.verified > 0) std::cout << "; read back: " << report.verified << " tensors are the source's";
+    std::cout << std::endl;
 }
 
 }  // namespace detail
@@ -231,7 +260,7 @@ Syntax convert_syntax() {
     elsewhere.insert(elsewhere.end(), of_savers.begin(), of_savers.end());
     return {.command = "convert",
             .summary = "Converts a checkpoint into another format or to other parallel sizes.",
-            .arguments = "",
+            .arguments = "[SOURCE] [TARGET]",
             .groups = {{"general", general},
                        {"several processes", ranks_options()},
                        {"loader", of_loaders},
@@ -240,10 +269,11 @@ Syntax convert_syntax() {
 }
 
 template <class Loaders, class Savers>
-int convert_command(const Arguments& arguments, World& world) {
+int convert_command(const Arguments& given, World& world) {
+    const Arguments arguments = detail::with_directories(given);
     ConvertOptions options{.max_queue_size = number_or(arguments, "max_queue_size", 50),
                            .no_checking = arguments.has("no_checking"),
-                           .dtype = detail::asked_dtype(arguments),
+                           .dtype = asked_dtype(arguments),
                            .threads = number_or(arguments, "threads", 0),
                            .memory = memory_asked(arguments),
                            .world = &world};
@@ -251,6 +281,12 @@ int convert_command(const Arguments& arguments, World& world) {
     if (arguments.has("load_dir") && arguments.has("save_dir"))
         require_separate(arguments.value("load_dir"), arguments.value("save_dir"));
     for (const std::string& line : pair.notes) warn(line);
+    if (arguments.has("verify")) {
+        options.read_back = [&](const std::filesystem::path& directory) {
+            return detail::open_target<Loaders>(pair.saver, directory);
+        };
+        options.options_to_keep = detail::options_to_keep(arguments.options, pair);
+    }
 
     const StopOnSignal signals;
     options.stop = signals.token();
@@ -258,14 +294,17 @@ int convert_command(const Arguments& arguments, World& world) {
     try {
         const std::unique_ptr<AnyLoader> loader = Loaders::make(pair.loader, pair.loader_values);
         const std::unique_ptr<AnySaver> saver = Savers::make(pair.saver, pair.saver_values);
-        ProgressDisplay display(progress_style(arguments.has("quiet") || !world.leads()));
+        ProgressDisplay display(progress_style(arguments.has("quiet") || !world.leads(), arguments.has("json")));
         options.progress = [&display](const Progress& progress) { display.show(progress); };
         report = convert(*loader, *saver, options);
     } catch (const Cancelled&) {
         return stopped_by(signals.signal());
     }
     for (const std::string& line : report.warnings) warn(line);
-    if (!arguments.has("quiet")) detail::print_summary(report);
+    if (arguments.has("json"))
+        detail::print_report(report);
+    else if (!arguments.has("quiet"))
+        detail::print_summary(report);
     return 0;
 }
 
