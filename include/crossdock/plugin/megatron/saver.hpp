@@ -55,6 +55,7 @@ protected:
         choose_grid(header.training);
         require_expressible(dialect_->requirements, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
         require_rows(table_, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
+        if (dialect_->code == MegatronCode::core) even_out_pipeline();
         pipeline_ = detail::Pipeline(header.num_layers, {.stages = grid_.pipeline,
                                                          .chunks = asked_.virtual_pipeline_parallel_size.value_or(1),
                                                          .layers_in_first = asked_.layers_in_first_stage,
@@ -116,6 +117,18 @@ protected:
     bool writes_torch_dist(const ModelHeader& header) const { return detail::is_torch_dist(asked_, header); }
 
 private:
+    /// Megatron-Core's first stage may have a number of layers of its own.
+    void even_out_pipeline() {
+        const bool is_told = asked_.layers_in_first_stage || asked_.layers_in_last_stage;
+        if (is_told || asked_.virtual_pipeline_parallel_size.value_or(1) != 1) return;
+        asked_.layers_in_first_stage = detail::uneven_first_stage(header_.num_layers, grid_.pipeline);
+        if (!asked_.layers_in_first_stage) return;
+        notice(to_text("the model's ", header_.num_layers, " layers do not divide into ", grid_.pipeline,
+                       " pipeline stages; the first has ", *asked_.layers_in_first_stage,
+                       ", the others share the rest evenly: give Megatron --decoder-first-pipeline-num-layers ",
+                       *asked_.layers_in_first_stage));
+    }
+
     /// With latent attention the two kinds of layers have names of their own for norms.
     bool keeps_norms() const { return is_latent(header_.attention) || asked_.keeps_norms.value_or(false); }
 
