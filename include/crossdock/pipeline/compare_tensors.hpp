@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/core/cast_elements.hpp"
+#include "crossdock/core/digest.hpp"
 #include "crossdock/core/tensor.hpp"
 
 namespace crossdock::detail {
@@ -135,14 +137,15 @@ private:
 };
 
 /// Takes the blocks of a pair's first tensor that a pool moves, and compares them with those of the other one instead of
-/// keeping them.
+/// keeping them; where there is a digest, that hears of them as well.
 class ComparingSlot final : public TensorSlot {
 public:
     /// `mismatches` outlives it.
-    ComparingSlot(Pair pair, Tensor other, Mismatches& mismatches)
+    ComparingSlot(Pair pair, Tensor other, Mismatches& mismatches, std::shared_ptr<BlockDigest> digest)
         : pair_(std::move(pair)),
           other_(std::move(other)),
-          mismatches_(mismatches) {}
+          mismatches_(mismatches),
+          digest_(std::move(digest)) {}
 
     void write(std::uint64_t at, std::span<const std::byte> bytes) override {
         thread_local std::vector<std::byte> block;  // a pool's thread needs one, of a band's size
@@ -150,6 +153,7 @@ public:
         const std::uint64_t begin = at / item_size(other_.dtype());
         other_.evaluate(begin, block);
         mismatches_.compare(pair_, begin, bytes, block);
+        if (digest_) digest_->add(at, bytes);
     }
     const Tensor* reads_beside() const override { return &other_; }
 
@@ -157,6 +161,7 @@ private:
     Pair pair_;
     Tensor other_;
     Mismatches& mismatches_;
+    std::shared_ptr<BlockDigest> digest_;  // may be null
 };
 
 }  // namespace crossdock::detail
