@@ -85,7 +85,11 @@ struct NameScope {
     std::uint64_t layers = 0;  ///< how many there are; asked for where a table stacks them
 
     std::string name(std::string_view pattern, std::uint64_t element = 0) const {
-        return prefix + stored_name(pattern, layer, element);
+        std::string name;
+        name.reserve(prefix.size() + pattern.size() + 20);
+        name = prefix;
+        append_stored_name(name, pattern, layer, element);
+        return name;
     }
 };
 

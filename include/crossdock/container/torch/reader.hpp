@@ -213,8 +213,27 @@ class Flatten {
 public:
     Flatten(std::string file, TensorDict& out) : file_(std::move(file)), out_(out) {}
 
+    /// As visit(), and takes the tensors out of dicts that nobody else refers to. Each of these is met once, so that
+    /// nothing is charged for it.
+    void take(const pickle::Value& value, const std::string& name) {
+        std::vector<pickle::Entry>* entries = own_entries(value);
+        if (!entries) return visit(value, name);
+        out_.reserve(out_.entries().size() + entries->size());
+        auto kept = entries->begin();
+        for (pickle::Entry& entry : *entries) {
+            pickle::Entry taken = std::exchange(entry, {});
+            const std::string path = under(name, key_text(taken.key));
+            if (const auto* tensor = taken.value.get<Tensor>()) {
+                out_.add({path, *tensor, file_});
+            } else {
+                take(taken.value, path);
+                *kept++ = std::move(taken);
+            }
+        }
+        entries->erase(kept, entries->end());
+    }
+
     void visit(const pickle::Value& value, const std::string& name) {
-        constexpr std::size_t a_step = 64, a_tensor = 512;  // what they cost in bytes and time, generously
         charge(name.size() + a_step);
         if (const auto* tensor = value.get<Tensor>()) {
             charge(a_tensor);
@@ -232,8 +251,21 @@ public:
     }
 
 private:
+    static constexpr std::size_t a_step = 64, a_tensor = 512;  // what they cost in bytes and time, generously
+
+    static std::string under(const std::string& name, const std::string& key) {
+        return name.empty() ? key : to_text(name, '.', key);
+    }
+
     void visit_under(const std::string& name, const std::string& key, const pickle::Value& value) {
-        visit(value, name.empty() ? key : to_text(name, '.', key));
+        visit(value, under(name, key));
+    }
+
+    /// Of a dict that `value` alone refers to; null for anything else.
+    static std::vector<pickle::Entry>* own_entries(const pickle::Value& value) {
+        if (value.node().use_count() != 1 || !value.entries()) return nullptr;
+        auto* dict = value.edit<pickle::Dict>();
+        return dict ? &dict->entries : &value.edit<pickle::Object>()->entries;
     }
 
     static std::string key_text(const pickle::Value& key) {
@@ -293,6 +325,14 @@ inline pickle::Value read(const std::filesystem::path& path, const pickle::Limit
 inline TensorDict tensors(const pickle::Value& root, const std::string& file) {
     TensorDict out;
     detail::Flatten(file, out).visit(root, "");
+    return out;
+}
+
+/// The same tensors, taken out of the dicts that hold them: a checkpoint may have a million, and then they are in memory
+/// once. What else the dicts hold stays there.
+inline TensorDict take_tensors(const pickle::Value& root, const std::string& file) {
+    TensorDict out;
+    detail::Flatten(file, out).take(root, "");
     return out;
 }
 

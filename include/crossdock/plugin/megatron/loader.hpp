@@ -91,13 +91,10 @@ inline void require_multi_head(const OpenCheckpoint& open, const MegatronDialect
 
 /// The tensors under the names that the dialect's tables have.
 inline TensorDict in_latest_spelling(std::vector<NamedTensor> tensors, const MegatronDialect& dialect) {
-    TensorDict dict;
-    for (NamedTensor& entry : tensors) {
+    for (NamedTensor& entry : tensors)
         for (const auto& [older, latest] : dialect.older_spellings)
             entry.name = replaced(std::move(entry.name), older, latest);
-        dict.add(std::move(entry));
-    }
-    return separated(std::move(dict), dialect.stacked);
+    return separated(TensorDict(std::move(tensors)), dialect.stacked);
 }
 
 /// Opens the stages under the names of the dialect's tables, and places their layers.
