@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "crossdock/container/tensor_dict.hpp"
+#include "crossdock/core/text.hpp"
 #include "crossdock/family/ranks.hpp"
 #include "crossdock/family/tensor_table.hpp"
 
@@ -61,6 +62,13 @@ public:
         return entry;
     }
 
+    /// All tensors whose names begin so count as used.
+    void take_all(std::string_view beginning) {
+        for (std::size_t rank = 0; rank < ranks_.size(); ++rank)
+            for (std::size_t i = 0; i < used_[rank].size(); ++i)
+                if (ranks_[rank].entries()[i].name.starts_with(beginning)) used_[rank][i] = true;
+    }
+
     void note_replica(Replica replica) { replicas_.insert(std::move(replica)); }
     const std::set<Replica>& replicas() const noexcept { return replicas_; }
 
@@ -89,9 +97,12 @@ struct NameScope {
     std::string prefix{};      ///< in front of every name: "model/" in Megatron files
     std::uint64_t layer = 0;   ///< the layer's number in these files
     std::uint64_t layers = 0;  ///< how many there are; asked for where a table stacks them
+    /// A layer that stands elsewhere than the table says: how its patterns begin there, and here; empty: as it says.
+    std::string_view usual{}, instead{};
 
     std::string name(std::string_view pattern, std::uint64_t element = 0) const {
-        return prefix + stored_name(pattern, layer, element);
+        if (usual.empty() || !pattern.starts_with(usual)) return prefix + stored_name(pattern, layer, element);
+        return prefix + stored_name(to_text(instead, pattern.substr(usual.size())), layer, element);
     }
 };
 

@@ -17,6 +17,11 @@
 
 namespace crossdock {
 
+/// A stored tensor that another repeats; only it is sent.
+struct RepeatedTensor {
+    NamedTensor first, again;
+};
+
 /// A checkpoint whose files are open: the header that describes it as stored, and the tensors of each stage.
 struct OpenCheckpoint {
     ModelHeader header;                  ///< vocab_rows as stored
@@ -28,6 +33,7 @@ struct OpenCheckpoint {
     std::vector<std::string> notices{};
     std::vector<std::string> mixed{};                 ///< which parts of one tensor differ in their type
     std::optional<DistributedStorage> distributed{};  ///< its tensors are then those of one rank that is not there
+    std::vector<RepeatedTensor> repeated{};           ///< for MTP layers: embeddings, heads
     /// A tied model whose second copy differs is read as an untied one, as transformers does since release 5.
     bool keeps_differing_head = false;
 };
@@ -52,6 +58,7 @@ public:
         check_unused();
         check_replicas();
         check_tied_copy();
+        check_repeated();
     }
 
     ModelHeader header() const { return checkpoint_.header; }
@@ -151,6 +158,16 @@ private:
                             ", ", other->file, "), which both hold all of it",
                             is_cast ? to_text(" and have it as ", type_of(*first), " and ", type_of(*other)) : "",
                             "; the files are of different checkpoints, or one is damaged"));
+    }
+
+    /// What MTP layers hold again is dropped, so it must be the same.
+    void check_repeated() const {
+        for (const auto& [first, again] : checkpoint_.repeated)
+            if (!same_bytes(first.tensor, again.tensor))
+                throw Error(to_text("tensor '", again.name, "' (", again.file, ") differs from '", first.name, "' (",
+                                    first.file,
+                                    "), which it should repeat, and no target has a place for both; to convert the "
+                                    "model without the layers that predict further tokens, give the option drop_mtp"));
     }
 
     /// A tied model's second copy of its embeddings is dropped where it repeats them.

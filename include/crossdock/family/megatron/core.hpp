@@ -14,6 +14,7 @@
 #include "crossdock/family/megatron/claims.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/family/megatron/flags.hpp"
+#include "crossdock/family/megatron/mtp.hpp"
 #include "crossdock/family/megatron/nvidia_args.hpp"
 #include "crossdock/family/megatron/other_args.hpp"
 #include "crossdock/family/megatron/shared.hpp"
@@ -102,7 +103,7 @@ inline Rows<TransformerLayer> core_mlp_rows() {
 
 inline Rows<TransformerLayer> core_layer_rows(const CoreNorms& norms, ExpertLayout layout) {
     return join_lists(core_attention_rows(norms), core_post_norm_rows(norms), core_mlp_rows(),
-                      core_expert_rows(layout));
+                      core_expert_rows(layout), core_mtp_rows());
 }
 
 /// Megatron-Core's names.
@@ -132,7 +133,8 @@ inline std::vector<LayerPlaceholder> core_placeholders(ExpertLayout layout) {
     const std::string layer = "decoder.layers.{}.", mlp = layer + "mlp.";
     const std::string experts = mlp + (layout == ExpertLayout::sequential ? "experts.local_experts.{e}." : "experts.");
     std::vector<LayerPlaceholder> all{{layer + "self_attention.linear_proj._extra_state"},
-                                      {layer + "self_attention.linear_qkv._extra_state"}};
+                                      {layer + "self_attention.linear_qkv._extra_state"},
+                                      {"mtp.layers.{}.eh_proj._extra_state", is_mtp_layer}};
     for (const std::string_view linear : {"linear_fc1._extra_state", "linear_fc2._extra_state"}) {
         all.push_back({to_text(mlp, linear), layer_is_dense});
         if (layout != ExpertLayout::grouped) all.push_back({to_text(experts, linear), layer_has_experts});
@@ -153,7 +155,8 @@ inline MegatronDialect core_dialect(TensorTable table, std::string_view transfor
             .claims = megatron_core_claims(),
             .gate_switches = {"swiglu", "quick_geglu"},
             .tokenizers = nvidia_tokenizers(),
-            .requirements = join_lists(megatron_requirements(), nvidia_requirements()),
+            .requirements = join_lists(megatron_requirements(), nvidia_requirements(),
+                                       std::vector<Requirement>{mtp_as_last_layer}),
             .flags = megatron_core_flags(),
             .unsaid = {unsaid::scaling_but_llama3, unsaid::scaled_embeddings, unsaid::llama3_constants,
                        unsaid::core_activation},

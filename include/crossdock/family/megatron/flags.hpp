@@ -67,6 +67,9 @@ inline Value rotary_interleaved(const ModelHeader& h) {
     return switch_if(h.attention.rotary_interleaved.value_or(false));
 }
 inline Value qk_norm(const ModelHeader& h) { return switch_if(h.attention.qk_norm); }
+inline Value mtp_layers(const ModelHeader& h) {
+    return h.mtp_num_layers > 0 ? Value(to_text(h.mtp_num_layers)) : std::nullopt;
+}
 inline Value router_groups(const ModelHeader& h) {
     const Experts& experts = h.mlp.experts;
     return experts.num_groups > 0 ? Value(to_text(experts.num_groups)) : std::nullopt;
@@ -194,6 +197,7 @@ inline std::vector<MegatronFlag> megatron_core_flags() {
                       detail::nvidia_rope_flags(),
                       std::vector<MegatronFlag>{{"--rotary-interleaved", flag::rotary_interleaved},
                                                 {"--qk-layernorm", flag::qk_norm},
+                                                {"--mtp-num-layers", flag::mtp_layers},
                                                 {"--moe-router-num-groups", flag::router_groups},
                                                 {"--moe-router-group-topk", flag::router_group_topk},
                                                 {"--moe-router-dtype", flag::router_dtype},

@@ -218,6 +218,10 @@ inline ConfigTable megatron_core_args(std::string_view transformer_impl) {
     return join_lists(
         detail::megatron_nvidia_args(transformer_impl, true), detail::megatron_expert_args(),
         ConfigTable{entry_or({"rotary_interleaved"}, field::rotary_interleaved, false),
+                    written("mtp_num_layers",
+                            [](const ModelHeader& h) {
+                                return h.mtp_num_layers > 0 ? Json(h.mtp_num_layers) : Json(nullptr);
+                            }),
                     fixed("multi_latent_attention", false),
                     written("qk_layernorm", [](const ModelHeader& h) { return Json(h.attention.qk_norm); })});
 }

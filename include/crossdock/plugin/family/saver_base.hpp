@@ -87,8 +87,8 @@ protected:
 
     TargetCheckpoint open(const OutputPath& directory) override {
         TargetCheckpoint target;
-        for (std::uint64_t index = 0; index < header_.num_layers; ++index)
-            target.layers.push_back({0, {"", index, header_.num_layers}});
+        for (std::uint64_t index = 0; index < all_layers(header_); ++index)
+            target.layers.push_back({0, {"", index, all_layers(header_)}});
         auto writers = kind().open_writers({.directory = directory,
                                             .ranks = ranks(),
                                             .header_capacity = detail::header_capacity(table_, header_),
