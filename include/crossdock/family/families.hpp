@@ -11,7 +11,7 @@ namespace crossdock {
 /// the plainer architecture comes before one that has more to say.
 inline const std::vector<const Family*>& builtin_families() {
     static const std::vector<const Family*> families{&llama_family(), &mistral_family(), &gemma_family(),
-                                                     &qwen_family(),  &falcon_family(),  &gpt2_family(),
+                                                     &qwen_family(),  &glm_family(), &falcon_family(),  &gpt2_family(),
                                                      &bert_family()};
     return families;
 }
@@ -22,6 +22,7 @@ inline const std::vector<const Family*>& builtin_families() {
 #include "crossdock/family/bert.hpp"
 #include "crossdock/family/falcon.hpp"
 #include "crossdock/family/gemma.hpp"
+#include "crossdock/family/glm/hub.hpp"
 #include "crossdock/family/gpt2.hpp"
 #include "crossdock/family/llama/hub.hpp"
 #include "crossdock/family/mistral/hub.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <string_view>
 #include <vector>
 
@@ -117,6 +118,15 @@ inline constexpr Requirement no_rope_scaling{
 inline constexpr Requirement silu{"an activation other than silu", [](const ModelHeader& h) {
                                       return h.mlp.activation.value_or(Activation::silu) == Activation::silu;
                                   }};
+
+inline constexpr Requirement alike_but_for_experts{
+    "layers that differ from each other in more than having experts (other_layers)", [](const ModelHeader& h) {
+        return std::all_of(h.other_layers.begin(), h.other_layers.end(), [&h](const auto& other) {
+            Mlp mlp = mlp_of(h, other.first);
+            if (!has_experts(mlp)) mlp.experts = h.mlp.experts;
+            return attention_of(h, other.first) == h.attention && mlp == h.mlp;
+        });
+    }};
 
 inline constexpr Requirement softmax_router{
     "a router with sigmoid scores, a bias, groups or a factor", [](const ModelHeader& h) {

@@ -42,7 +42,7 @@ inline std::vector<Requirement> nvidia_requirements() {
 inline std::vector<std::pair<std::string_view, std::string_view>> nvidia_tokenizers() {
     return {{"llama3", "HuggingFaceTokenizer"}, {"llama", "Llama2Tokenizer"},     {"mistral", "HuggingFaceTokenizer"},
             {"gemma", "HuggingFaceTokenizer"},  {"qwen", "HuggingFaceTokenizer"}, {"falcon", "HuggingFaceTokenizer"},
-            {"gpt2", "GPT2BPETokenizer"},       {"GPT", "GPT2BPETokenizer"},      {"bert", "BertWordPieceLowerCase"},
+            {"glm", "HuggingFaceTokenizer"},    {"gpt2", "GPT2BPETokenizer"},       {"GPT", "GPT2BPETokenizer"},      {"bert", "BertWordPieceLowerCase"},
             {"BERT", "BertWordPieceLowerCase"}};
 }
 

@@ -29,7 +29,7 @@ inline void check_megatron_type(const ModelHeader& header, const std::string& ty
         return;
     }
     constexpr std::array llamas{"llama", "llama2", "llama3",    "codellama", "mistral",  "mixtral",
-                                "gemma", "qwen2",  "qwen2_moe", "qwen3",     "qwen3_moe"};
+                                "gemma", "qwen2",  "qwen2_moe", "qwen3",     "qwen3_moe", "glm4_moe"};
     if (std::find(llamas.begin(), llamas.end(), type) == llamas.end())
         throw UsageError(
             to_text("model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined_list(llamas)));
