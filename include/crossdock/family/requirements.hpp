@@ -37,7 +37,6 @@ inline void require_mtp_places(const TensorTable& table, const ModelHeader& head
 
 /// Throws Error naming the first tensor of the model for which the table has no row: the net below the requirements.
 inline void require_rows(const TensorTable& table, const ModelHeader& header, std::string_view format) {
-    require_mtp_places(table, header, format);
     for_each_message(header, [&]<class M>(Key<M> key) {
         for (const TensorField<M>& field : tensor_fields<M>)
             if (field.expected(header, key.index) && !row_of(table, field.tensor))

@@ -70,9 +70,9 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
     open.description = where;
     open.stages.push_back(std::move(stage));
     if (said != open.header.mtp_num_layers)
-        open.notices.push_back(to_text(where, ": says ", said, " layers that predict further tokens, the files hold ",
-                                       open.header.mtp_num_layers, "; the model is converted with these",
-                                       open.header.mtp_num_layers == 0 ? " (transformers does not keep them)" : ""));
+        open.notices.push_back(to_text(where, ": counts ", said, " layers that predict further tokens (MTP), the files hold ",
+                                       open.header.mtp_num_layers, ", which the model is converted with",
+                                       open.header.mtp_num_layers == 0 ? "; transformers does not save them" : ""));
     take_mtp_twins(open);
     return open;
 }

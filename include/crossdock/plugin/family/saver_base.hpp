@@ -44,6 +44,7 @@ inline std::size_t header_capacity(const TensorTable& table, const ModelHeader& 
 inline std::pair<TensorTable, Notices> table_to_write(const Family& family, const Layout& layout,
                                                       const ModelHeader& header) {
     const std::string format = for_family(layout.kind->target, family.name);
+    require_mtp_places(layout.table(header), header, format);
     require_expressible(family.requirements, header, to_text("a ", family.name, " checkpoint"));
     if (!layout.layers_may_differ) require_expressible({require::equal_layers}, header, format);
     require_expressible(layout.requirements, header, format);

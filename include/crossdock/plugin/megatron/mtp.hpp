@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "crossdock/family/megatron/mtp.hpp"
-#include "crossdock/plugin/megatron/choose_dialect.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
 #include "crossdock/plugin/megatron/wrappers.hpp"
 #include "crossdock/plugin/mtp.hpp"
@@ -27,6 +26,15 @@ inline void take_last_embeddings(OpenCheckpoint& open) {
     }
 }
 
+/// What the files call the layer inside an MTP layer.
+inline MtpLayerName mtp_layer_name(const StageTensors& stage) {
+    const auto& entries = stage.rank(0).entries();
+    const bool is_newer = std::any_of(entries.begin(), entries.end(), [](const NamedTensor& entry) {
+        return entry.name.find(".mtp_model_layer.") != entry.name.npos;
+    });
+    return is_newer ? MtpLayerName::mtp_model_layer : MtpLayerName::transformer_layer;
+}
+
 /// Places the MTP layers behind the decoder's, and says in the header how many there are.
 inline void place_mtp_layers(const MegatronContent& content, OpenCheckpoint& open) {
     const Row<TransformerLayer>* row = row_of(*open.table, &TransformerLayer::mtp_projection_weight);
@@ -34,8 +42,7 @@ inline void place_mtp_layers(const MegatronContent& content, OpenCheckpoint& ope
     const std::string chunk = content.chunks.back();
     open.header.mtp_num_layers = count_layers(open.stages.back(), chunk_prefix(chunk, '.'), row->names[0]);
     if (open.header.mtp_num_layers == 0) return;
-    const bool is_newer = any_name(content, contains(".mtp_model_layer."));
-    const MtpLayerName name = is_newer ? MtpLayerName::mtp_model_layer : MtpLayerName::transformer_layer;
+    const MtpLayerName name = mtp_layer_name(open.stages.back());
     for (std::uint64_t index = 0; index < open.header.mtp_num_layers; ++index)
         open.layers.push_back({open.stages.size() - 1, mtp_scope(chunk_prefix(chunk, '/'), index, name)});
     if (!open.header.origin.torch_dist) open.header.origin.mtp_layer_name = name;

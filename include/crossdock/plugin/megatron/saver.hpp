@@ -53,8 +53,10 @@ protected:
                 to_text("num_files and bridge are for torch_dist, and the target is in torch format; give "
                         "the option ckpt_format torch_dist"));
         choose_grid(header.training);
-        require_expressible(dialect_->requirements, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
-        require_rows(table_, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
+        const std::string format = to_text("a Megatron (", dialect_->name, ") checkpoint");
+        require_mtp_places(table_, header, format);
+        require_expressible(dialect_->requirements, header, format);
+        require_rows(table_, header, format);
         pipeline_ = detail::Pipeline(header.num_layers, {.stages = grid_.pipeline,
                                                          .chunks = asked_.virtual_pipeline_parallel_size.value_or(1),
                                                          .layers_in_first = asked_.layers_in_first_stage,
