@@ -14,6 +14,7 @@ const Family& gemma_family();
 const Family& glm_family();
 const Family& gpt2_family();
 const Family& qwen_family();
+const Family& deepseek_family();
 const Family& bert_family();
 
 }  // namespace crossdock

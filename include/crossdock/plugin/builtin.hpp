@@ -2,6 +2,7 @@
 #pragma once
 
 #include "crossdock/plugin/bert.hpp"
+#include "crossdock/plugin/deepseek.hpp"
 #include "crossdock/plugin/falcon.hpp"
 #include "crossdock/plugin/gemma.hpp"
 #include "crossdock/plugin/glm.hpp"
@@ -17,8 +18,9 @@ namespace crossdock {
 
 /// The plugins that come with the library; a program adds its own with BuiltinLoaders::with.
 using BuiltinLoaders = LoaderList<MegatronLoader, MegatronCoreLoader, HubLoader, LlamaLoader, MistralLoader,
-                                  FalconLoader, GemmaLoader, QwenLoader, GlmLoader, Gpt2Loader, BertLoader>;
+                                  FalconLoader, GemmaLoader, QwenLoader, DeepseekLoader, GlmLoader, Gpt2Loader,
+                                  BertLoader>;
 using BuiltinSavers = SaverList<MegatronSaver, MegatronCoreSaver, HubSaver, LlamaSaver, MistralSaver, FalconSaver,
-                                GemmaSaver, QwenSaver, GlmSaver, Gpt2Saver, BertSaver>;
+                                GemmaSaver, QwenSaver, DeepseekSaver, GlmSaver, Gpt2Saver, BertSaver>;
 
 }  // namespace crossdock

@@ -51,6 +51,8 @@ struct MegatronDialect {
     // counted from 0 on every stage.
     TensorTable table;                       ///< of checkpoint_version 2.0 and later, which is written
     std::vector<OlderTable> older_tables{};  ///< the oldest first
+    /// `table` for files whose ranks share the down projections of latent attention otherwise.
+    std::optional<TensorTable> other_down_cut{};
     /// Older spellings of parts of names → the spelling in the tables.
     std::vector<std::pair<std::string_view, std::string_view>> older_spellings{};
     /// Transformer Engine's modules load strictly and add these only themselves.

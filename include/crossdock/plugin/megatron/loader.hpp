@@ -25,6 +25,7 @@
 #include "crossdock/plugin/megatron/evidence.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
 #include "crossdock/plugin/megatron/ignored_arguments.hpp"
+#include "crossdock/plugin/megatron/latent_sizes.hpp"
 #include "crossdock/plugin/megatron/model_type.hpp"
 #include "crossdock/plugin/megatron/mtp.hpp"
 #include "crossdock/plugin/megatron/rank_files.hpp"
@@ -181,6 +182,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::open_stages(content, dialect, files, open);
     detail::complete_from_tensors(content, files, open);
     detail::place_mtp_layers(content, open);
+    detail::LatentSizes(open, files.directory).apply(dialect);
     detail::TensorEvidence(open).apply(files.directory);
     if (options.drop_mtp) detail::drop_mtp_layers(content, open);
     detail::note_given(options, header);
