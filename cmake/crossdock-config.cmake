@@ -7,6 +7,7 @@ list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
 find_dependency(Threads)
 find_dependency(nlohmann_json 3.11)
 find_dependency(libdeflate)
+find_dependency(xxHash)
 list(POP_FRONT CMAKE_MODULE_PATH)
 
 include("${CMAKE_CURRENT_LIST_DIR}/crossdock-targets.cmake")

@@ -5,7 +5,7 @@
 #   tools/install-dependencies.sh [PACKAGE…]
 set -euo pipefail
 
-packages=(g++ cmake ninja-build libxtensor-dev nlohmann-json3-dev libcxxopts-dev libdeflate-dev "$@")
+packages=(g++ cmake ninja-build libxtensor-dev nlohmann-json3-dev libcxxopts-dev libdeflate-dev libxxhash-dev "$@")
 
 if ! command -v apt-get > /dev/null; then
     echo "This is no Debian system; Crossdock takes what Debian calls: ${packages[*]}" >&2

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -17,6 +19,7 @@
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/entry_points.hpp"
 #include "crossdock/pipeline/progress_reporter.hpp"
+#include "crossdock/pipeline/read_back.hpp"
 #include "crossdock/pipeline/receive_model.hpp"
 #include "crossdock/pipeline/send_model.hpp"
 #include "crossdock/queue/channel.hpp"
@@ -49,11 +52,17 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
     const auto written = [reporter, ranks = world.size()](std::uint64_t bytes) { reporter->done(bytes * ranks); };
     TransferPool pool(thread_count(options.threads, options.memory), written, options.stop, options.memory);
     SharedTransfers share(world, pool);
+    std::optional<std::uint64_t> written_bytes, verified;  // since the target was read back
+    const auto prove = [&](const std::filesystem::path& directory) {
+        written_bytes = reporter->bytes();
+        verified = read_back(loader, directory, options, *reporter, pool, world);
+    };
     saver.begin({.transfers = world.is_shared() ? static_cast<Transfers&>(share) : pool,
                  .planned = [reporter](std::uint64_t bytes) { reporter->planned(bytes); },
                  .written = written,
                  .stop = options.stop,
-                 .world = world});
+                 .world = world,
+                 .before_commit = options.read_back ? prove : std::function<void(const std::filesystem::path&)>()});
     bool is_complete = false;
     {
         const std::jthread loading([&] { run_loader(loader, channel); });
@@ -67,8 +76,14 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
     }
     // A request to stop that came when the target was in place is too late.
     if (!is_complete) channel.rethrow_error();
-    const std::uint64_t bytes = world.sum(reporter->bytes() / world.size());
-    Report report{.tensors = receiver.tensors(), .bytes = bytes, .seconds = 0, .warnings = loader.notices()};
+    if (options.read_back && !verified)
+        throw Error("the target is complete and in its place, but its saver does not let it be read back before");
+    const std::uint64_t bytes = world.sum(written_bytes.value_or(reporter->bytes()) / world.size());
+    Report report{.tensors = receiver.tensors(),
+                  .bytes = bytes,
+                  .seconds = 0,
+                  .warnings = loader.notices(),
+                  .verified = verified.value_or(0)};
     for (std::string& line : saver.notices()) report.warnings.push_back(std::move(line));
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return report;

@@ -39,9 +39,8 @@ inline void drop_mtp_layers(OpenCheckpoint& open) {
     const std::string& pattern = row_of(*open.table, &TransformerLayer::mtp_projection_weight)->names[0];
     const std::string beginning = pattern.substr(0, pattern.find("{}") + 3);  // with the number and a point
     for (std::uint64_t layer = header.num_layers; layer < all_layers(header); ++layer) {
-        LayerPlace& place = open.layers[layer];
-        place.scope.prefix = replaced(place.scope.prefix, "/", ".");
-        open.stages[place.stage].take_all(place.scope.name(beginning));
+        const NameScope& scope = open.layers[layer].scope;
+        open.left_out.push_back(replaced(scope.name(beginning), "/", "."));  // nested dictionaries are read flat
     }
     open.notices.push_back(to_text("drop_mtp: ", header.mtp_num_layers,
                                    header.mtp_num_layers == 1 ? " layer that predicts" : " layers that predict",

@@ -12,8 +12,9 @@
 
 namespace crossdock::cli {
 
-/// The exit codes; a signal that ended the program gives 128 and its number, as in a shell.
-enum ExitCode : int { success = 0, failure = 1, wrong_usage = 2, signal_base = 128 };
+/// The exit codes; a signal that ended the program gives 128 and its number, as in a shell. Commands that compare tell
+/// what differs from what could not be compared, as diff and cmp do.
+enum ExitCode : int { success = 0, failure = 1, different = 1, wrong_usage = 2, trouble = 2, signal_base = 128 };
 
 /// Without line breaks and other control characters: names in checkpoints may hold any.
 inline std::string one_line(std::string text) {

@@ -15,6 +15,7 @@
 #include "crossdock/family/config_table.hpp"
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/requirements.hpp"
+#include "crossdock/family/stacked_names.hpp"
 #include "crossdock/family/tensor_table.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
@@ -45,6 +46,15 @@ inline Rows<TransformerLayer> hub_expert_rows(const HubExpertNames& names) {
                                   {{&L::experts_gate_weight}, {expert + names.gate + ".weight"}},
                                   {{&L::experts_up_weight}, {expert + names.up + ".weight"}},
                                   {{&L::experts_fc2_weight}, {expert + names.down + ".weight"}}};
+}
+
+/// All experts of a layer in one tensor for each matrix, as models of transformers since release 5 have them in memory:
+/// a state_dict() saved by hand holds these. Its own save_pretrained() writes a tensor for each expert.
+inline std::vector<StackedNames> hub_stacked_experts(const std::string& gate, const std::string& up,
+                                                     const std::string& down) {
+    const std::string expert = ".experts.{e}.", end = ".weight";
+    return {{".experts.gate_up_proj", {expert + gate + end, expert + up + end}},
+            {".experts.down_proj", {expert + down + end}}};
 }
 
 /// A key that says something of experts, and is left out where there are none.

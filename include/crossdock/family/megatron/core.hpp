@@ -172,6 +172,7 @@ inline MegatronDialect core_dialect(const TensorTable& table, std::string_view t
             .claims = megatron_core_claims(),
             .gate_switches = {"swiglu", "quick_geglu"},
             .tokenizers = nvidia_tokenizers(),
+            .shares_query_groups = true,
             .requirements = join_lists(megatron_requirements(), nvidia_requirements(), core_latent_requirements(),
                                        std::vector<Requirement>{mtp_as_last_layer}),
             .flags = megatron_core_flags(),
@@ -180,13 +181,22 @@ inline MegatronDialect core_dialect(const TensorTable& table, std::string_view t
             .limits = join_lists(bert_limits(), core_latent_limits())};
 }
 
+/// How the experts' tensors are named. What TE's grouped linears hold by expert they hold in one tensor where
+/// moe_single_grouped_weight is on (since core_v0.19), and load either.
+inline void set_expert_layout(MegatronDialect& dialect, ExpertLayout layout) {
+    dialect.expert_layout = layout;
+    if (layout == ExpertLayout::te_grouped)
+        dialect.stacked = {{".experts.linear_fc1.weight", {".experts.linear_fc1.weight{e}"}},
+                           {".experts.linear_fc2.weight", {".experts.linear_fc2.weight{e}"}}};
+}
+
 /// With Megatron-Core's own ("local") layers.
 inline MegatronDialect core_local(ExpertLayout layout) {
     const std::string input_norm = "decoder.layers.{}.input_layernorm.",
                       post_norm = "decoder.layers.{}.pre_mlp_layernorm.";
     MegatronDialect dialect = core_dialect(
         core_table({input_norm, input_norm, post_norm, post_norm, local_latent_norms}, layout, Cut::rows), "local");
-    dialect.expert_layout = layout;
+    set_expert_layout(dialect, layout);
     return dialect;
 }
 
@@ -198,7 +208,7 @@ inline MegatronDialect core_te(ExpertLayout layout) {
                                  "decoder.layers.{}.pre_mlp_layernorm.", engine_latent_norms},
                                 layout, Cut::none),
                      "transformer_engine");
-    dialect.expert_layout = layout;
+    set_expert_layout(dialect, layout);
     dialect.layer_placeholders = core_placeholders(layout);
     dialect.marks.name_parts = {"linear_qkv.layer_norm_weight", "linear_kv_up_proj.layer_norm_weight"};
     return dialect;

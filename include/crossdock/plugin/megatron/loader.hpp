@@ -98,7 +98,7 @@ inline TensorDict in_latest_spelling(std::vector<NamedTensor> tensors, const Meg
             entry.name = replaced(std::move(entry.name), older, latest);
         dict.add(std::move(entry));
     }
-    return dict;
+    return separated(std::move(dict), dialect.stacked);
 }
 
 /// Opens the stages under the names of the dialect's tables, and places their layers.
@@ -175,7 +175,8 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const double version = detail::qkv_version(options.sizes, content);
     OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files),
                         .table = &table_of_version(dialect, version),
-                        .distributed = std::move(content.distributed)};
+                        .distributed = std::move(content.distributed),
+                        .beside = std::move(content.beside)};
     ModelHeader& header = open.header;
     const std::string where = to_text("args of ", files.directory.string());
     detail::apply_sizes(options.sizes, header);

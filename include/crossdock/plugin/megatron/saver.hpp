@@ -62,7 +62,10 @@ protected:
                                                          .layers_in_first = asked_.layers_in_first_stage,
                                                          .layers_in_last = asked_.layers_in_last_stage});
         pad_vocabulary();
-        require_divisible(header_, grid_.tensor, "target_tensor_parallel_size");
+        require_divisible(header_, grid_.tensor, "target_tensor_parallel_size", dialect_->shares_query_groups);
+        if (grid_.tensor > header.attention.num_query_groups)
+            notice(to_text("several of the ", grid_.tensor, " tensor-parallel ranks share a key/value head of ",
+                           header.attention.num_query_groups, ", which older releases of Megatron-Core do not take"));
         require_experts_divisible(header_.mlp.experts);
         require_latents_divisible(header_.attention.latent);
         choose_iteration();
