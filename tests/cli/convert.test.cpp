@@ -226,8 +226,8 @@ TEST_CASE("the source is never the target", "[cli]") {
 
 TEST_CASE("layers that predict further tokens are refused by name, and left out with --drop_mtp", "[cli]") {
     const TemporaryDirectory scratch;
-    const std::vector<std::string> convert{"convert",    "--load_dir", data + "/hf/deepseek-v3-mtp",
-                                           "--save_dir", (scratch / "target").string(), "--quiet"};
+    const std::vector<std::string> convert{
+        "convert", "--load_dir", data + "/hf/deepseek-v3-mtp", "--save_dir", (scratch / "target").string(), "--quiet"};
     const ProgramResult refused = crossdock_program(with(convert, {"--saver", "llama"}));
     CHECK(refused.exit_code == 1);
     CHECK_THAT(refused.err, ContainsSubstring("1 layers that predict further tokens (mtp_num_layers)") &&
@@ -239,7 +239,8 @@ TEST_CASE("layers that predict further tokens are refused by name, and left out 
                                           "--quiet"};
     const ProgramResult differs = crossdock_program(verify);
     CHECK(differs.exit_code == 1);
-    CHECK_THAT(differs.out, ContainsSubstring("mtp_num_layers") && ContainsSubstring("transformer layer 2: is missing"));
+    CHECK_THAT(differs.out,
+               ContainsSubstring("mtp_num_layers") && ContainsSubstring("transformer layer 2: is missing"));
     CHECK(crossdock_program(with(verify, {"--drop_mtp"})).exit_code == 0);
 }
 

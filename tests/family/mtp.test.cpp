@@ -209,8 +209,8 @@ TEST_CASE("drop_mtp leaves them out and says so", "[family][mtp]") {
     const auto dropped = load("hf", folder, {{"drop_mtp", ""}});
     CHECK(differences(without, *dropped) == none);
     const std::vector<std::string> notices = dropped->notices();
-    CHECK(std::find(notices.begin(), notices.end(),
-                    "drop_mtp: 2 layers that predict further tokens are left out") != notices.end());
+    CHECK(std::find(notices.begin(), notices.end(), "drop_mtp: 2 layers that predict further tokens are left out") !=
+          notices.end());
     save(*dropped, "hf", scratch / "target");
     CHECK(read_json(scratch / "target/config.json").at("num_nextn_predict_layers") == Json(0));
     for (std::size_t i = 0; i < core_targets().size(); ++i) {
@@ -248,9 +248,9 @@ TEST_CASE("what they repeat must be the same", "[family][mtp]") {
             if (entry.name == name) entry.tensor = *SyntheticLoader(glm_header(), 99).embeddings().word;
             return true;
         });
-        CHECK_THAT(refusal([&] { load("hf", folder)->begin(); }),
-                   ContainsSubstring(name) && ContainsSubstring("which it should repeat") &&
-                       ContainsSubstring("drop_mtp"));
+        CHECK_THAT(refusal([&] { load("hf", folder)->begin(); }), ContainsSubstring(name) &&
+                                                                      ContainsSubstring("which it should repeat") &&
+                                                                      ContainsSubstring("drop_mtp"));
         auto without = glm_model(0);
         CHECK(differences(without, *load("hf", folder, {{"drop_mtp", ""}})) == none);
     }

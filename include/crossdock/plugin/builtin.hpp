@@ -17,9 +17,9 @@
 namespace crossdock {
 
 /// The plugins that come with the library; a program adds its own with BuiltinLoaders::with.
-using BuiltinLoaders = LoaderList<MegatronLoader, MegatronCoreLoader, HubLoader, LlamaLoader, MistralLoader,
-                                  FalconLoader, GemmaLoader, QwenLoader, DeepseekLoader, GlmLoader, Gpt2Loader,
-                                  BertLoader>;
+using BuiltinLoaders =
+    LoaderList<MegatronLoader, MegatronCoreLoader, HubLoader, LlamaLoader, MistralLoader, FalconLoader, GemmaLoader,
+               QwenLoader, DeepseekLoader, GlmLoader, Gpt2Loader, BertLoader>;
 using BuiltinSavers = SaverList<MegatronSaver, MegatronCoreSaver, HubSaver, LlamaSaver, MistralSaver, FalconSaver,
                                 GemmaSaver, QwenSaver, DeepseekSaver, GlmSaver, Gpt2Saver, BertSaver>;
 

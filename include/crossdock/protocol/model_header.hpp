@@ -171,13 +171,13 @@ enum class MtpLayerName : std::uint8_t { transformer_layer, mtp_model_layer };
 
 /// Where a model comes from, what of its description no field says, and who says what.
 struct Origin {
-    std::filesystem::path directory{};            ///< where the model is read from; empty: not from files
-    std::string format{};                         ///< for reports only: "Hugging Face", "Megatron (llm)"
-    std::optional<MegatronCode> megatron{};       ///< of a Megatron checkpoint
-    bool torch_dist = false;                      ///< it is a distributed checkpoint
-    std::optional<ExpertLayout> expert_layout{};  ///< of Megatron-Core's rank files with experts
+    std::filesystem::path directory{};             ///< where the model is read from; empty: not from files
+    std::string format{};                          ///< for reports only: "Hugging Face", "Megatron (llm)"
+    std::optional<MegatronCode> megatron{};        ///< of a Megatron checkpoint
+    bool torch_dist = false;                       ///< it is a distributed checkpoint
+    std::optional<ExpertLayout> expert_layout{};   ///< of Megatron-Core's rank files with experts
     std::optional<MtpLayerName> mtp_layer_name{};  ///< of Megatron-Core's rank files with MTP layers
-    bool may_ignore = false;                      ///< the loader has an option "ignore", for what is unexpressed
+    bool may_ignore = false;                       ///< the loader has an option "ignore", for what is unexpressed
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
     std::map<std::string, CarriedText> carried{};
     /// Files to be copied beside the target's weights, byte for byte (tokenizers).
@@ -233,7 +233,9 @@ struct ModelHeader {
 inline std::uint64_t all_layers(const ModelHeader& header) { return header.num_layers + header.mtp_num_layers; }
 
 /// Whether a layer is one of those behind the model's own that predict further tokens.
-inline bool is_mtp_layer(const ModelHeader& header, std::uint64_t layer) { return header.mtp_num_layers > 0 && layer >= header.num_layers; }
+inline bool is_mtp_layer(const ModelHeader& header, std::uint64_t layer) {
+    return header.mtp_num_layers > 0 && layer >= header.num_layers;
+}
 
 /// How layer `layer` attends.
 inline const Attention& attention_of(const ModelHeader& header, std::uint64_t layer) {

@@ -58,20 +58,21 @@ inline Notices read_glm(ModelHeader& header, const Json& config) {
 inline std::vector<Requirement> glm_requirements() {
     using H = ModelHeader;
     return join_lists(
-        std::vector<Requirement>{require::decoder_only,
-                                 require::rms_norm,
-                                 require::rotary,
-                                 require::sequential,
-                                 require::pre_norm,
-                                 require::final_norm,
-                                 require::gated,
-                                 require::plain_norm,
-                                 require::no_window,
-                                 require::plain_embeddings,
-                                 require::known_activation,
-                                 require::alike_but_for_experts,
-                                 {"a bias of the attention's output", [](const H& h) { return !h.attention.dense_bias; }},
-                                 {"biases in its MLP", [](const H& h) { return !h.mlp.fc1_bias && !h.mlp.fc2_bias; }}},
+        std::vector<Requirement>{
+            require::decoder_only,
+            require::rms_norm,
+            require::rotary,
+            require::sequential,
+            require::pre_norm,
+            require::final_norm,
+            require::gated,
+            require::plain_norm,
+            require::no_window,
+            require::plain_embeddings,
+            require::known_activation,
+            require::alike_but_for_experts,
+            {"a bias of the attention's output", [](const H& h) { return !h.attention.dense_bias; }},
+            {"biases in its MLP", [](const H& h) { return !h.mlp.fc1_bias && !h.mlp.fc2_bias; }}},
         sigmoid_expert_requirements());
 }
 

@@ -21,9 +21,9 @@ namespace crossdock {
 // (megatron/core/transformer/transformer_block.py, sharded_state_dict; models/gpt/gpt_layer_specs.py,
 // sharded_state_dict_keys_map). Layers are counted through the whole model, and so are the experts of a layer, which lie
 // on an axis behind that of the layers (transformer/moe/experts.py). Where some layers have experts and others do not,
-// each layer's tensors stand by themselves, under names with its number; so do those of layers that predict further
-// tokens, always ("mtp.layers.0.transformer_layer.mlp.…", multi_token_prediction.py). In front of experts Transformer Engine's layers
-// have a norm by itself, which its checkpoints name as the rank files do.
+// each layer's tensors stand by themselves, under names with its number; those of layers that predict further tokens
+// always do ("mtp.layers.0.transformer_layer.mlp.…", transformer/multi_token_prediction.py). In front of experts
+// Transformer Engine's layers have a norm by itself, which its checkpoints name as the rank files do.
 
 /// What a distributed checkpoint calls a tensor.
 struct DistName {

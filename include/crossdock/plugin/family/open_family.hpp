@@ -56,8 +56,8 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
     OpenCheckpoint open{.header = std::move(header), .table = &table, .notices = {}};
     const std::uint64_t layers =
         count_layers(stage, "", in_context(where, [&] { return counted_name(table, open.header); }));
-    const std::uint64_t said = std::exchange(
-        open.header.mtp_num_layers, count_mtp_layers(table, stage, open.header.num_layers, layers));
+    const std::uint64_t said =
+        std::exchange(open.header.mtp_num_layers, count_mtp_layers(table, stage, open.header.num_layers, layers));
     if (layers != all_layers(open.header))
         throw Error(to_text(where, ": says ", open.header.num_layers, " layers, the checkpoint holds ", layers,
                             layers ? to_text(" (0 to ", layers - 1, ")") : std::string()));
@@ -70,7 +70,8 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
     open.description = where;
     open.stages.push_back(std::move(stage));
     if (said != open.header.mtp_num_layers)
-        open.notices.push_back(to_text(where, ": counts ", said, " layers that predict further tokens (MTP), the files hold ",
+        open.notices.push_back(to_text(where, ": counts ", said,
+                                       " layers that predict further tokens (MTP), the files hold ",
                                        open.header.mtp_num_layers, ", which the model is converted with",
                                        open.header.mtp_num_layers == 0 ? "; transformers does not save them" : ""));
     take_mtp_twins(open);

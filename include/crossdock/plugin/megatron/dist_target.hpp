@@ -70,8 +70,7 @@ void for_each_stored_row(const TensorTable& table, const ModelHeader& header, Vi
 
 /// By the names in the distributed checkpoint, what a model of this header stores.
 inline std::unordered_map<std::string, RankShare> rank_shares(const TensorTable& table, const ModelHeader& header,
-                                                              const std::vector<LayerPlace>& layers,
-                                                              bool keeps_norms) {
+                                                              const std::vector<LayerPlace>& layers, bool keeps_norms) {
     std::unordered_map<std::string, RankShare> shares;
     for_each_stored_row(table, header, [&](const auto& row, std::uint64_t index, std::uint64_t) {
         const std::uint64_t fields = row.names.size() == 1 ? row.fields.size() : 1;
@@ -216,8 +215,8 @@ private:
         const pickle::Value none = pickle::List{{pickle::Value()}};
         for (std::uint64_t layer = 0; layer < layers_.size(); ++layer)
             for (const std::string& pattern : placeholders_of(placeholders_, header_, layer, grid_.experts))
-                files_->put(
-                    shard_name(grid_.placed(dist_name(layers_[layer].scope.name(pattern), grid_.keeps_norms))), none);
+                files_->put(shard_name(grid_.placed(dist_name(layers_[layer].scope.name(pattern), grid_.keeps_norms))),
+                            none);
     }
 
     /// "…/shard_0.3_2.8": its place along each of the axes in front, and how long these are.

@@ -106,6 +106,10 @@ protected:
             notice(
                 "the norms in front of experts are named as Megatron-Core's own layers name them; for Transformer "
                 "Engine's give the option transformer_impl transformer_engine");
+        if (!torch_dist_ && header_.mtp_num_layers > 0 && !header_.origin.mtp_layer_name)
+            notice(
+                "the layers inside those that predict further tokens are called transformer_layer, as Megatron-Core "
+                "has it up to 0.16; later ones call them mtp_model_layer, and read ckpt_format torch_dist of either");
         if (torch_dist_)
             notice(
                 "there is neither optimizer nor random state: give Megatron --no-load-optim --no-load-rng, or "
