@@ -258,6 +258,26 @@ TEST_CASE("the source is never the target", "[cli]") {
     CHECK_FALSE(std::filesystem::exists(source / "deep"));
 }
 
+TEST_CASE("layers that predict further tokens are refused by name, and left out with --drop_mtp", "[cli]") {
+    const TemporaryDirectory scratch;
+    const std::vector<std::string> convert{
+        "convert", "--load_dir", data + "/hf/deepseek-v3-mtp", "--save_dir", (scratch / "target").string(), "--quiet"};
+    const ProgramResult refused = crossdock_program(with(convert, {"--saver", "llama"}));
+    CHECK(refused.exit_code == 1);
+    CHECK_THAT(refused.err, ContainsSubstring("1 layers that predict further tokens (mtp_num_layers)") &&
+                                ContainsSubstring("give --drop_mtp"));
+    const ProgramResult dropped = crossdock_program(with(convert, {"--saver", "hf", "--drop_mtp"}));
+    CHECK(dropped.exit_code == 0);
+    CHECK_THAT(dropped.err, ContainsSubstring("drop_mtp: 1 layer that predicts further tokens is left out"));
+    const std::vector<std::string> verify{"verify", data + "/hf/deepseek-v3-mtp", (scratch / "target").string(),
+                                          "--quiet"};
+    const ProgramResult differs = crossdock_program(verify);
+    CHECK(differs.exit_code == 1);
+    CHECK_THAT(differs.out,
+               ContainsSubstring("mtp_num_layers") && ContainsSubstring("transformer layer 2: is missing"));
+    CHECK(crossdock_program(with(verify, {"--drop_mtp"})).exit_code == 0);
+}
+
 TEST_CASE("a source that is not whole gives one line, and no target", "[cli]") {
     const TemporaryDirectory directory;
     const auto source = directory / "source", target = directory / "out";

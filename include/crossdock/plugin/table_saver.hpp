@@ -107,7 +107,10 @@ public:
     void write(const M& message) {
         require_header();
         save(message);
-        if constexpr (std::is_same_v<M, Embeddings>) save_tied_copy(message);
+        if constexpr (std::is_same_v<M, Embeddings>) {
+            save_tied_copy(message);
+            save_mtp_copy(message);
+        }
     }
 
     void finish() {
@@ -201,9 +204,20 @@ private:
     /// Stages do not share memory, so a tied model's last one has a copy of the embeddings to use as its head.
     void save_tied_copy(const Embeddings& message) {
         const bool is_needed = stages_.size() > 1 || table_.always_unties;
-        if (!header_.tied_embeddings || !is_needed || !message.word) return;
+        if (header_.tied_embeddings && is_needed) save_on_last(message, table_.tied_copy);
+    }
+
+    /// Layers that predict further tokens stand on the last stage, and need the embeddings there.
+    void save_mtp_copy(const Embeddings& message) {
+        if (header_.mtp_num_layers > 0 && stages_.size() > 1)
+            save_on_last(message, row_of(table_, &Embeddings::word)->names[0]);
+    }
+
+    /// Writes the embeddings again, on the last stage, under this name.
+    void save_on_last(const Embeddings& message, const std::string& pattern) {
+        if (!message.word) return;
         const Tensor rows = with_vocab_rows(*message.word, header_.vocab_rows);
-        const std::string name = target_.last.name(table_.tied_copy);
+        const std::string name = target_.last.name(pattern);
         const GroupSizes sizes(stages_.back());
         std::vector<StoredTensor> group;
         for (const RankCoordinates& at : stages_.back())

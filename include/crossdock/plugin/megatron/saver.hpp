@@ -53,8 +53,10 @@ protected:
                 to_text("num_files and bridge are for torch_dist, and the target is in torch format; give "
                         "the option ckpt_format torch_dist"));
         choose_grid(header.training);
-        require_expressible(dialect_->requirements, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
-        require_rows(table_, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
+        const std::string format = to_text("a Megatron (", dialect_->name, ") checkpoint");
+        require_mtp_places(table_, header, format);
+        require_expressible(dialect_->requirements, header, format);
+        require_rows(table_, header, format);
         if (dialect_->code == MegatronCode::core) even_out_pipeline();
         pipeline_ = detail::Pipeline(header.num_layers, {.stages = grid_.pipeline,
                                                          .chunks = asked_.virtual_pipeline_parallel_size.value_or(1),
@@ -105,6 +107,10 @@ protected:
             notice(
                 "the norms in front of experts are named as Megatron-Core's own layers name them; for Transformer "
                 "Engine's give the option transformer_impl transformer_engine");
+        if (!torch_dist_ && header_.mtp_num_layers > 0 && !header_.origin.mtp_layer_name)
+            notice(
+                "the layers inside those that predict further tokens are called transformer_layer, as Megatron-Core "
+                "has it up to 0.16; later ones call them mtp_model_layer, and read ckpt_format torch_dist of either");
         if (torch_dist_)
             notice(
                 "there is neither optimizer nor random state: give Megatron --no-load-optim --no-load-rng, or "
