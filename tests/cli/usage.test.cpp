@@ -41,7 +41,8 @@ TEST_CASE("help and errors call the program what it is called", "[cli]") {
         arguments.insert(arguments.begin(), heron);
         return crossdock::test::run_program(std::move(arguments));
     };
-    CHECK(run({}).err == "heron: a command is missing, one of convert, verify, digest, inspect, plugins; see heron --help\n");
+    CHECK(run({}).err ==
+          "heron: a command is missing, one of convert, verify, digest, inspect, plugins; see heron --help\n");
     CHECK_THAT(run({"--help"}).out, ContainsSubstring("usage: heron COMMAND"));
     CHECK_THAT(run({"convert", "--help"}).out, ContainsSubstring("heron convert [OPTION...]"));
     CHECK_THAT(run({"convert", "--help"}).out, !ContainsSubstring("crossdock"));
@@ -67,8 +68,8 @@ TEST_CASE("the help of convert shows its own options and those of all plugins", 
     const std::string help = crossdock_program({"convert", "--help"}).out;
     for (const std::string option :
          {"--model_type T ", "--loader NAME ", "--saver NAME ", "--load_dir DIR ", "--save_dir DIR ",
-          "--max_queue_size N ", "--no_checking ", "--verify ", "--bf16 ", "--dtype f32|bf16|f16 ", "--threads N ", "--memory MIB ",
-          "--quiet ", "--load_iters N ", "--true_vocab_size N ", "--target_tensor_parallel_size N",
+          "--max_queue_size N ", "--no_checking ", "--verify ", "--bf16 ", "--dtype f32|bf16|f16 ", "--threads N ",
+          "--memory MIB ", "--quiet ", "--load_iters N ", "--true_vocab_size N ", "--target_tensor_parallel_size N",
           "--dialect llm|lm "})
         CHECK_THAT(help, ContainsSubstring(option));
 }

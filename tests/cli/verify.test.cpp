@@ -153,8 +153,9 @@ TEST_CASE("a tensor that one side lacks is named", "[cli]") {
         verify(CROSSDOCK_TEST_DATA "/hf/llama3.2-tied", CROSSDOCK_TEST_DATA "/hf/llama3-gqa", {"--quiet"});
     CHECK(result.exit_code == 1);
     CHECK_THAT(result.out, ContainsSubstring("header / tied_embeddings: true in A, false in B"));
-    CHECK_THAT(result.out, ContainsSubstring("\n1 tensor or layer is missing: output layer / weight: is missing in A; it "
-                                             "has shape [520, 64] in B\n"));
+    CHECK_THAT(result.out,
+               ContainsSubstring("\n1 tensor or layer is missing: output layer / weight: is missing in A; it "
+                                 "has shape [520, 64] in B\n"));
 }
 
 TEST_CASE("a side that cannot be opened is trouble, not a difference", "[cli]") {

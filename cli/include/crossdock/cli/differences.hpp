@@ -90,8 +90,10 @@ inline void print_comparison(const VerifyReport& report, bool as_json, bool quie
     if (quiet && report.equal()) return;
     const std::size_t count = report.differences.size();
     std::cout << (count == 0 ? "equal: " : to_text(count, count == 1 ? " difference: " : " differences: "))
-              << report.tensors << " tensors and " << report.header_fields << " header fields compared, "
-              << bytes_text(report.bytes) << ' ' << speed_text(report.bytes, report.seconds) << std::endl;
+              << report.tensors << " tensors"
+              << (report.header_fields > 0 ? to_text(" and ", report.header_fields, " header fields") : "")
+              << " compared, " << bytes_text(report.bytes) << ' ' << speed_text(report.bytes, report.seconds)
+              << std::endl;
 }
 
 }  // namespace crossdock::cli
