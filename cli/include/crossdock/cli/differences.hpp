@@ -38,7 +38,7 @@ inline std::string_view in_words(DifferenceKind kind, bool is_one) {
 /// "2 tensors have other elements (17 in all): final norm / weight: 1 of 64 …; output layer / weight: …"; empty where
 /// nothing differs in this way.
 inline std::string kind_line(DifferenceKind kind, const std::vector<Difference>& differences) {
-    constexpr std::size_t shown = 3;
+    const std::size_t shown = kind == DifferenceKind::header ? 20 : 3;
     std::size_t count = 0;
     std::uint64_t elements = 0;
     std::string list;
