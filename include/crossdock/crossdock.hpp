@@ -61,6 +61,7 @@
 #include "crossdock/plugin/bert.hpp"
 #include "crossdock/plugin/builtin.hpp"
 #include "crossdock/plugin/concepts.hpp"
+#include "crossdock/plugin/deepseek.hpp"
 #include "crossdock/plugin/falcon.hpp"
 #include "crossdock/plugin/family/loader.hpp"
 #include "crossdock/plugin/family/saver.hpp"
