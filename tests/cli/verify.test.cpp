@@ -130,7 +130,7 @@ TEST_CASE("--json has every difference and the counts of each kind", "[cli]") {
     const crossdock::Json found = crossdock::Json::parse(result.out);
     CHECK(found.at("equal") == false);
     CHECK(found.at("counts").at("missing") == 2);
-    CHECK(found.at("counts").at("elements") == 0);
+    CHECK(found.at("counts").at("type") == 0);
     std::size_t count = 0;
     for (const auto& [kind, number] : found.at("counts").items()) count += number.template get<std::size_t>();
     CHECK(count == found.at("differences").size());
