@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "crossdock/container/planned_files.hpp"
 #include "crossdock/container/transfer/memory_budget.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
@@ -31,6 +32,11 @@ struct ConvertOptions {
     ProgressCallback progress{};  ///< hears of each message and each written block
     std::stop_token stop{};       ///< ends the conversion with Cancelled
     World* world = nullptr;       ///< who else makes the same conversion, on one target; null: nobody
+    bool dry_run = false;         ///< finds out what would be written, and writes nothing
+    /// What tells this conversion from any that would write something else: its options, and source_identity() of all
+    /// that it reads. What was written is then noted beside it, so that another one can go on when this one is killed.
+    std::string job{};
+    bool resume = false;  ///< goes on where one of the same job ended, and leaves what it has itself when it fails
 };
 
 /// What a conversion did.
@@ -39,6 +45,7 @@ struct Report {
     std::uint64_t bytes = 0;    ///< written
     double seconds = 0;
     std::vector<std::string> warnings;
+    std::vector<PlannedFile> files{};  ///< that would be written, of a dry run
 };
 
 struct VerifyOptions {

@@ -8,11 +8,13 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/convert_command.hpp"
 #include "crossdock/cli/inspect_command.hpp"
+#include "crossdock/cli/last_words.hpp"  // before all others
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/open_files.hpp"
 #include "crossdock/cli/plugins_command.hpp"
@@ -116,11 +118,18 @@ int run(int argc, const char* const* argv, World& world = World::alone()) {
     try {
         if (argc > 0) detail::set_program_name(argv[0]);
         allow_many_open_files();
-        return detail::dispatch(detail::commands<Loaders, Savers>(), {argv + 1, argv + std::max(argc, 1)}, world);
+        const std::vector<std::string> words{argv + 1, argv + std::max(argc, 1)};
+        const int code = detail::dispatch(detail::commands<Loaders, Savers>(), words, world);
+        require_printed();
+        return code;
     } catch (const UsageError& error) {
         return detail::explain(error, wrong_usage);
     } catch (const std::bad_alloc&) {
         complain("out of memory");
+        return failure;
+    } catch (const std::system_error& error) {
+        complain(to_text("the system has no more threads or processes for it: ", error.code().message(),
+                         "; give the option threads a smaller number"));
         return failure;
     } catch (const std::exception& error) {
         return detail::explain(error, failure);

@@ -59,7 +59,7 @@ template <class Loaders>
 int verify_command(const Arguments& arguments, World& world) {
     VerifyOptions options{
         .threads = number_or(arguments, "threads", 0), .memory = memory_asked(arguments), .world = &world};
-    const StopOnSignal signals;
+    const StopOnSignal signals(!world.is_shared());
     options.stop = signals.token();
     VerifyReport report;
     try {
