@@ -32,9 +32,10 @@ parser.add_argument("--only", nargs="*", default=[])
 parser.add_argument("--directory")
 parser.add_argument("--seed", type=int, default=1)
 ask = parser.parse_args()
-program = os.path.abspath(ask.program)
 injector = os.path.abspath(ask.injector)
 root = pathlib.Path(tempfile.mkdtemp(prefix="crossdock-faults-", dir=ask.directory))
+program = str(root / "crossdock")  # whatever it is called, and even if it is built anew meanwhile
+shutil.copy(ask.program, program)
 counts = collections.Counter()
 failures = []
 
@@ -301,19 +302,16 @@ def refused_or_complete(place, result, expected):
 
 
 def try_races():
-    weights = {"to Megatron": "model.safetensors", "to Hugging Face": "iter_0000005/mp_rank_01/model_optim_rng.pt"}
+    weights = "find '{source}' -name '*.safetensors' -o -name '*.pt' | while read f; do "
     for case in CASES:
-        file = weights[case] if (CASES[case][0] / weights[case]).exists() else \
-            str(max((p for p in CASES[case][0].rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-                .relative_to(CASES[case][0]))
         reads, writes = calls_of(case, False, "read"), calls_of(case, False, "write")
-        last = {"CALL": "read", "AT": reads - 1}
+        last = {"CALL": "read", "AT": reads - 3}
         middle = {"CALL": "write", "AT": writes // 2}
-        path = "'{source}/" + file + "'"
-        race(f"{case}: source truncated", case, dict(last, DO=f"truncate -s 100 {path}"), refused(file))
+        race(f"{case}: source truncated", case, dict(last, DO=weights + "truncate -s 100 $f; done"), refused("shrank"))
         race(f"{case}: source changed in place", case,
-             dict(last, DO=f"printf x | dd of={path} bs=1 seek=5000 conv=notrunc 2>/dev/null"), refused(file, "changed"))
-        race(f"{case}: source replaced", case, dict(last, DO=f"cp {path} {path}.new; mv {path}.new {path}"),
+             dict(last, DO=weights + "printf x | dd of=$f bs=1 seek=5000 conv=notrunc 2>/dev/null; done"),
+             refused("was changed while it was being read"))
+        race(f"{case}: source replaced", case, dict(last, DO=weights + "cp $f $f.new; mv $f.new $f; done"),
              refused_or_complete)
         race(f"{case}: source deleted", case, dict(last, DO="rm -r '{source}'"), refused_or_complete)
         race(f"{case}: staging deleted", case, dict(middle, DO="rm -r '{staging}'"), refused())
