@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossdock/family/bert.hpp"
+#include "crossdock/family/deepseek/hub.hpp"
 #include "crossdock/family/falcon.hpp"
 #include "crossdock/family/gemma.hpp"
 #include "crossdock/family/gpt2.hpp"

@@ -99,8 +99,9 @@ TEST_CASE("a target is no more open than its source", "[cli]") {
     const TemporaryDirectory place;
     fs::copy(data + "/hf/llama2-gqa", place / "model");
     fs::permissions(place / "model/model.safetensors", fs::perms::owner_read | fs::perms::owner_write);
-    const ProgramResult result = in_shell("umask 022; '" + std::string(CROSSDOCK_CLI) + "' convert --quiet --load_dir '" +
-                                          (place / "model").string() + "' --save_dir '" + (place / "out").string() + "'");
+    const ProgramResult result =
+        in_shell("umask 022; '" + std::string(CROSSDOCK_CLI) + "' convert --quiet --load_dir '" +
+                 (place / "model").string() + "' --save_dir '" + (place / "out").string() + "'");
     REQUIRE(result.exit_code == 0);
     CHECK(fs::status(place / "out").permissions() == fs::perms::owner_all);
     for (const auto& entry : fs::recursive_directory_iterator(place / "out"))

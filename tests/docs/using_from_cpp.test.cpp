@@ -134,6 +134,13 @@ TEST_CASE("two checkpoints are compared from code", "[docs]") {
     out << report.tensors << " tensors compared, " << (report.equal() ? "equal" : "different") << '\n';
     // [verify]
     CHECK(out.str() == "31 tensors compared, equal\n");
+    out.str({});
+    // [digest]
+    crossdock::MegatronLoader copy({.load_dir = megatron_dir});
+    const crossdock::DigestReport digests = crossdock::digest(copy);
+    for (const crossdock::TensorDigest& tensor : digests.list.tensors) out << crossdock::digest_line(tensor) << '\n';
+    // [digest]
+    CHECK_THAT(out.str(), Catch::Matchers::ContainsSubstring("]  embeddings / word embeddings\n"));
 }
 
 TEST_CASE("a cancelled conversion leaves nothing behind", "[docs]") {

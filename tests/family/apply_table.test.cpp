@@ -107,7 +107,7 @@ void require_comes_back(const Rows<Stack>& table, const std::vector<RankCoordina
     for (std::uint64_t layer = 0; layer < 2; ++layer)
         require_equal(gather(table, Key<Stack>{layer}, stage, NameScope{"", layer, 2}, ModelHeader{}, "sizes"),
                       numbered_stack(layer));
-    CHECK(stage.unused({}).empty());
+    stage.for_each([](const NamedTensor&, bool is_used) { CHECK(is_used); });
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ const std::vector<Column> columns{
     {"mistral original", "mistral", {{"layout", "original"}}, "meta"},
     {"gemma", "gemma", {}, "hf"},
     {"qwen", "qwen", {}, "hf"},
+    {"deepseek", "deepseek", {}, "hf"},
     {"falcon", "falcon", {}, "hf"},
     {"gpt2", "gpt2", {}, "hf"},
     {"bert", "bert", {}, "hf"}};

@@ -309,7 +309,8 @@ private:
             const bool is_new = make_directory(staging_);
             if (!std::filesystem::is_directory(std::filesystem::symlink_status(staging_)))
                 throw Error(to_text(staging_.string(), ": is not a directory; remove it"));
-            detail::Descriptor file(::open(lock_path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+            detail::Descriptor file(detail::uninterrupted(
+                [&] { return ::open(lock_path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666); }));
             if (file.get() < 0 && errno == ENOENT) continue;
             if (file.get() < 0) {
                 const int reason = errno;

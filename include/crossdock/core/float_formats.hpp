@@ -68,6 +68,18 @@ inline std::uint16_t f32_to_f16(float value) {
     return static_cast<std::uint16_t>(sign | static_cast<std::uint32_t>(select(rest > 0x7F800000, nan, finite)));
 }
 
+/// f8_e4m3 is torch's float8_e4m3fn: a sign, 4 bits of exponent with bias 7, 3 of mantissa, no infinities, and NaN where
+/// all bits below the sign are set.
+inline float f8_e4m3_to_f32(std::uint8_t bits) {
+    using detail::select;
+    const std::int32_t rest = bits & 0x7F;
+    const std::int32_t normal = (rest << 20) + (120 << 23);
+    const auto subnormal = std::bit_cast<std::int32_t>(static_cast<float>(rest) * 0x1p-9F);
+    const std::int32_t finite = select(rest < 0x08, subnormal, normal);
+    const std::uint32_t sign = std::uint32_t{bits & 0x80U} << 24;
+    return std::bit_cast<float>(sign | static_cast<std::uint32_t>(select(rest < 0x7F, finite, 0x7FC00000)));
+}
+
 /// What every NaN of an f16 becomes in bf16.
 inline constexpr std::uint16_t bf16_nan_of_f16 = 0x7FC0;
 

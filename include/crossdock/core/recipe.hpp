@@ -12,6 +12,7 @@
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/recipe_nodes.hpp"
+#include "crossdock/core/scaled_blocks.hpp"
 #include "crossdock/core/tensor.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -44,9 +45,25 @@ inline Tensor region(std::shared_ptr<const Source> source, std::uint64_t offset,
 }
 
 inline Tensor cast(const Tensor& tensor, DType dtype);
+inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin, std::uint64_t end);
 inline Tensor swap_axes(const Tensor& tensor, std::size_t axis);
 
 namespace detail {
+
+/// A part of a matrix of scaled blocks, with the scales of the blocks that it touches.
+inline Tensor slice_of_blocks(const ScaledBlocks& whole, std::size_t axis, std::uint64_t begin, std::uint64_t end) {
+    const BlockGrid& grid = whole.grid();
+    const std::uint64_t size = axis == 0 ? grid.block.rows : grid.block.columns;
+    BlockSize skipped = grid.skipped;
+    std::uint64_t& first = axis == 0 ? skipped.rows : skipped.columns;
+    begin += first, end += first;  // in the grid of blocks
+    Tensor scales = slice(whole.scales(), axis, begin / size, (end - 1) / size + 1);
+    Tensor codes = slice(whole.codes(), axis, begin - first, end - first);
+    first = begin % size;
+    const Shape shape = codes.shape();
+    return {DType::f32, shape,
+            std::make_shared<ScaledBlocks>(std::move(codes), std::move(scales), grid.block, skipped)};
+}
 
 /// The matrix that this one is the transposition of, if it is one.
 inline std::optional<Tensor> transposed_of(const Tensor& matrix) {
@@ -70,8 +87,8 @@ inline std::vector<Tensor> transposed_of(std::span<const Tensor> matrices) {
 
 }  // namespace detail
 
-/// The elements [begin, end) along `axis`. A slice moves below casts and transpositions, so that these work on whole
-/// blocks.
+/// The elements [begin, end) along `axis`. A slice moves below casts, scales and transpositions, so that these work on
+/// whole blocks.
 inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin, std::uint64_t end) {
     if (begin > end || end > tensor.shape()[axis])
         throw Error(to_text("a tensor ", tensor.shape(), " does not have the elements ", begin, " to ", end,
@@ -84,6 +101,9 @@ inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin,
         return {tensor.dtype(), shape, plain->from(begin * inner)};
     if (const auto* converted = dynamic_cast<const detail::Cast*>(recipe))
         return cast(slice(converted->child(tensor.shape()), axis, begin, end), tensor.dtype());
+    if (const auto* scaled = dynamic_cast<const detail::ScaledBlocks*>(recipe);
+        scaled && scaled->codes().shape() == tensor.shape())
+        return detail::slice_of_blocks(*scaled, axis, begin, end);
     if (const auto turned = detail::transposed_of(tensor)) return swap_axes(slice(*turned, 1 - axis, begin, end), 0);
     if (const auto* row = dynamic_cast<const detail::SideBySide*>(recipe); row && row->width() == extent * inner)
         if (const detail::RecipePtr part = row->part(begin * inner, end * inner)) return {tensor.dtype(), shape, part};
@@ -166,6 +186,26 @@ inline Tensor cast(const Tensor& tensor, DType dtype) {
                             "; only f64, f32, f16 and bf16 are cast"));
     if (!tensor.recipe()) return {dtype, tensor.shape(), nullptr};
     return {dtype, tensor.shape(), std::make_shared<detail::Cast>(tensor.recipe(), tensor.dtype(), dtype)};
+}
+
+/// An f8_e4m3 matrix whose blocks, the last ones of a row or column perhaps smaller, have a scale each, as f32: every
+/// element times its block's scale. `scales` has one castable element for each block. Throws Error on other types and
+/// shapes.
+inline Tensor scale_blocks(const Tensor& codes, const Tensor& scales, BlockSize block) {
+    if (codes.dtype() != DType::f8_e4m3 || codes.shape().rank() != 2)
+        throw Error(to_text("a tensor ", codes.shape(), " of ", dtype_name(codes.dtype()),
+                            " has no blocks with scales; only matrices of f8_e4m3 have"));
+    if (block.rows == 0 || block.columns == 0)
+        throw Error(to_text("blocks of ", block.rows, " × ", block.columns, " elements hold none"));
+    const auto blocks = [](std::uint64_t extent, std::uint64_t size) { return extent / size + (extent % size != 0); };
+    const Shape& shape = codes.shape();
+    const Shape expected{blocks(shape[0], block.rows), blocks(shape[1], block.columns)};
+    if (scales.shape() != expected)
+        throw Error(to_text("a tensor ", shape, " in blocks of ", block.rows, " × ", block.columns, " has scales ",
+                            scales.shape(), ", expected ", expected));
+    if (!codes.recipe() || !scales.recipe()) return {DType::f32, shape, nullptr};
+    const Tensor factors = cast(scales, DType::f32);
+    return {DType::f32, shape, std::make_shared<detail::ScaledBlocks>(codes, factors, block, BlockSize{})};
 }
 
 /// Casts tensors of different float types to the smallest that holds the values of all. Throws Error when there is

@@ -13,6 +13,7 @@ const Family& falcon_family();
 const Family& gemma_family();
 const Family& gpt2_family();
 const Family& qwen_family();
+const Family& deepseek_family();
 const Family& bert_family();
 
 }  // namespace crossdock

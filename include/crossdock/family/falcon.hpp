@@ -146,7 +146,8 @@ CROSSDOCK_ENTRY_POINT const Family& falcon_family() {
                 header.attention.sliding_window = 0;
                 header.embedding_multiplier = 1.0;
             },
-        .requirements = {require::decoder_only,
+        .requirements = {require::plain_attention,
+                         require::decoder_only,
                          require::layer_norm,
                          require::plain_norm,
                          require::full_rotary,

@@ -21,6 +21,7 @@
 #include "crossdock/family/config_table.hpp"
 #include "crossdock/family/description.hpp"
 #include "crossdock/family/requirements.hpp"
+#include "crossdock/family/stacked_names.hpp"
 #include "crossdock/family/tensor_table.hpp"
 #include "crossdock/protocol/carried_text.hpp"
 #include "crossdock/protocol/model_header.hpp"
@@ -57,6 +58,8 @@ struct OtherSpellings {
     bool (*stands_alone)(const ModelHeader&) = nullptr;  ///< whether a model is saved without `base`; null: never
     std::vector<std::pair<std::string_view, std::string_view>> older{};    ///< part of a name → part of the table's
     std::vector<std::pair<std::string_view, std::string_view>> aliases{};  ///< a tensor's second name → the table's
+    std::vector<StackedNames>
+        stacked{};  ///< what is read in one tensor, too, and has one for each element in the table
 };
 
 /// A key of the description that changes what the model computes and that no field of the header says.

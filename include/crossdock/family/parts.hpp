@@ -36,12 +36,6 @@ inline std::string table_pattern(const std::string& name) {
     return name;
 }
 
-/// Whether a tensor holds no weights.
-inline bool is_ignored(const TensorTable& table, const std::string& name) {
-    return std::any_of(table.ignored_endings.begin(), table.ignored_endings.end(),
-                       [&](std::string_view ending) { return name.ends_with(ending); });
-}
-
 /// How the parts share a tensor.
 struct SharedTensor {
     Cut cut = Cut::none;
@@ -139,7 +133,7 @@ inline TensorDict merge_parts(std::vector<TensorDict> parts, const TensorTable& 
         detail::require_same_copies(parts, entry.name, copies);
         if (shared.cut.axis)
             entry.tensor = detail::joined_parts(parts, entry, *shared.cut.axis, copies, mixed);
-        else if (!detail::is_ignored(table, entry.name))
+        else if (!is_ignored(table, entry.name))
             detail::require_same(parts, entry);
         whole.add(std::move(entry));
     }

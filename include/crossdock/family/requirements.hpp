@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <string_view>
 #include <vector>
 
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/tensor_table.hpp"
 #include "crossdock/protocol/messages.hpp"
@@ -42,6 +44,12 @@ namespace require {
 
 inline constexpr Requirement equal_layers{"layers that differ from each other (other_layers)",
                                           [](const ModelHeader& h) { return h.other_layers.empty(); }};
+inline constexpr Requirement plain_attention{
+    "latent attention (kv_lora_rank)", [](const ModelHeader& h) {
+        return !is_latent(h.attention) &&
+               std::none_of(h.other_layers.begin(), h.other_layers.end(),
+                            [&h](const auto& other) { return is_latent(attention_of(h, other.first)); });
+    }};
 inline constexpr Requirement rms_norm{"layer norms", [](const ModelHeader& h) { return h.norm == NormKind::rms; }};
 inline constexpr Requirement layer_norm{"RMS norms", [](const ModelHeader& h) { return h.norm == NormKind::layer; }};
 inline constexpr Requirement plain_norm{"zero-centred norm weights",
@@ -109,6 +117,15 @@ inline constexpr Requirement silu{"an activation other than silu", [](const Mode
                                       return h.mlp.activation.value_or(Activation::silu) == Activation::silu;
                                   }};
 
+inline constexpr Requirement alike_but_for_experts{
+    "layers that differ from each other in more than having experts (other_layers)", [](const ModelHeader& h) {
+        return std::all_of(h.other_layers.begin(), h.other_layers.end(), [&h](const auto& other) {
+            Mlp mlp = mlp_of(h, other.first);
+            if (!has_experts(mlp)) mlp.experts = h.mlp.experts;
+            return attention_of(h, other.first) == h.attention && mlp == h.mlp;
+        });
+    }};
+
 inline constexpr Requirement softmax_router{
     "a router with sigmoid scores, a bias, groups or a factor", [](const ModelHeader& h) {
         const Experts& experts = h.mlp.experts;
@@ -116,10 +133,13 @@ inline constexpr Requirement softmax_router{
                experts.scaling_factor.value_or(1.0) == 1.0;
     }};
 
-/// Of decoders as Llama's: RMS norms before the blocks, rotary positions, a gated MLP.
-inline std::vector<Requirement> rms_decoder() {
+/// Of decoders with RMS norms before the blocks, rotary positions and a gated MLP, whatever their attention.
+inline std::vector<Requirement> rms_blocks() {
     return {decoder_only, rms_norm, rotary, full_rotary, sequential, pre_norm, final_norm, gated};
 }
+
+/// Of decoders as Llama's.
+inline std::vector<Requirement> rms_decoder() { return join_lists(std::vector{plain_attention}, rms_blocks()); }
 
 }  // namespace require
 

@@ -64,17 +64,11 @@ public:
     void note_replica(Replica replica) { replicas_.insert(std::move(replica)); }
     const std::set<Replica>& replicas() const noexcept { return replicas_; }
 
-    /// What nobody asked for and is not a buffer; a saver would lose it in silence.
-    std::vector<const NamedTensor*> unused(const std::vector<std::string_view>& ignored_endings) const {
-        std::vector<const NamedTensor*> left;
+    /// Calls visit(tensor, whether it was asked for) for all tensors of all ranks.
+    template <class Visit>
+    void for_each(Visit&& visit) const {
         for (std::size_t rank = 0; rank < ranks_.size(); ++rank)
-            for (std::size_t i = 0; i < used_[rank].size(); ++i) {
-                const NamedTensor& entry = ranks_[rank].entries()[i];
-                const bool ignored = std::any_of(ignored_endings.begin(), ignored_endings.end(),
-                                                 [&](std::string_view ending) { return entry.name.ends_with(ending); });
-                if (!used_[rank][i] && !ignored) left.push_back(&entry);
-            }
-        return left;
+            for (std::size_t i = 0; i < used_[rank].size(); ++i) visit(ranks_[rank].entries()[i], used_[rank][i]);
     }
 
 private:

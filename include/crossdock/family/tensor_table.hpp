@@ -98,6 +98,12 @@ const Row<M>* row_of(const TensorTable& table, std::optional<Tensor> M::*field) 
     return row_of(table.rows<M>(), field);
 }
 
+/// Whether a tensor holds no weights, by the end of its name.
+inline bool is_ignored(const TensorTable& table, std::string_view name) {
+    return std::any_of(table.ignored_endings.begin(), table.ignored_endings.end(),
+                       [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
 /// `name` with the first `from` in it made `to`.
 inline std::string replaced(std::string name, std::string_view from, std::string_view to) {
     if (const std::size_t at = name.find(from); at != std::string::npos) name.replace(at, from.size(), to);

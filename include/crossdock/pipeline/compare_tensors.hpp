@@ -17,6 +17,7 @@
 
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/core/cast_elements.hpp"
+#include "crossdock/core/digest.hpp"
 #include "crossdock/core/tensor.hpp"
 
 namespace crossdock::detail {
@@ -108,12 +109,14 @@ private:
     std::array<std::byte, 8> a_{}, b_{};
 };
 
-/// Takes the blocks of a tensor that a pool moves, and compares them with those of another one instead of keeping them.
+/// Takes the blocks of a tensor that a pool moves, and compares them with those of another one instead of keeping them;
+/// where there is a digest, that hears of them as well.
 class ComparingSlot final : public TensorSlot {
 public:
-    ComparingSlot(Tensor other, std::shared_ptr<Mismatch> mismatch)
+    ComparingSlot(Tensor other, std::shared_ptr<Mismatch> mismatch, std::shared_ptr<BlockDigest> digest)
         : other_(std::move(other)),
-          mismatch_(std::move(mismatch)) {}
+          mismatch_(std::move(mismatch)),
+          digest_(std::move(digest)) {}
 
     void write(std::uint64_t at, std::span<const std::byte> bytes) override {
         thread_local std::vector<std::byte> block;  // a pool's thread needs one, of a band's size
@@ -121,12 +124,14 @@ public:
         const std::uint64_t begin = at / item_size(other_.dtype());
         other_.evaluate(begin, block);
         mismatch_->compare(begin, bytes, block);
+        if (digest_) digest_->add(at, bytes);
     }
     const Tensor* reads_beside() const override { return &other_; }
 
 private:
     Tensor other_;
     std::shared_ptr<Mismatch> mismatch_;
+    std::shared_ptr<BlockDigest> digest_;  // may be null
 };
 
 }  // namespace crossdock::detail

@@ -10,6 +10,7 @@ namespace crossdock::detail {
 // The pipeline is compiled once, for any loaders and savers: entry points (core/compiled.hpp).
 
 Report run_conversion(AnyLoader& loader, AnySaver& saver, const ConvertOptions& options);
+DigestReport run_digest(AnyLoader& loader, const DigestOptions& options);
 VerifyReport run_comparison(AnyLoader& a, AnyLoader& b, const VerifyOptions& options);
 Inspection run_inspection(AnyLoader& loader);
 

@@ -18,7 +18,8 @@
 
 namespace crossdock {
 
-/// Hands messages to a saver: checks their order, the header and the tensors, and casts these where that is asked.
+/// Hands messages to a saver: checks their order, the header and the tensors, and casts these where that is asked, or a
+/// tensor has a type of its own.
 /// Without `checking` only the comparison of the tensors with the header is left out.
 class ModelReceiver {
 public:
@@ -58,7 +59,8 @@ private:
             auto& tensor = message.*field.tensor;
             if (!tensor) continue;
             ++tensors_;
-            if (dtype_ && is_castable(tensor->dtype())) tensor = cast(*tensor, *dtype_);
+            const std::optional<DType> wanted = field.always_f32 ? DType::f32 : dtype_;
+            if (wanted && is_castable(tensor->dtype())) tensor = cast(*tensor, *wanted);
         }
         saver_.write(std::as_const(message));
         reporter_.took(message);

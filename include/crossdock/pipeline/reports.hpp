@@ -1,26 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "crossdock/container/planned_files.hpp"
 #include "crossdock/container/transfer/memory_budget.hpp"
+#include "crossdock/core/digest.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/progress.hpp"
+#include "crossdock/plugin/any_loader.hpp"
 #include "crossdock/plugin/storage.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
 namespace crossdock {
 
-// What convert(), verify() and inspect() are asked, and what they say.
+// What convert(), digest(), verify() and inspect() are asked, and what they say.
 
 struct ConvertOptions {
     std::size_t max_queue_size = 50;  ///< messages; these hold recipes, so the bound matters to loaders that own memory
@@ -32,7 +39,12 @@ struct ConvertOptions {
     ProgressCallback progress{};  ///< hears of each message and each written block
     std::stop_token stop{};       ///< ends the conversion with Cancelled
     World* world = nullptr;       ///< who else makes the same conversion, on one target; null: nobody
-    bool dry_run = false;         ///< finds out what would be written, and writes nothing
+    /// Opens the target's directory; where it is given, the target is read back through it before it is put in place,
+    /// compared with the source, and what was found is kept in its crossdock.json (docs/proof.md). A difference is an
+    /// Error, and there is no target.
+    std::function<std::unique_ptr<AnyLoader>(const std::filesystem::path&)> read_back{};
+    std::map<std::string, std::string> options_to_keep{};  ///< with it: what the user asked for
+    bool dry_run = false;                                  ///< finds out what would be written, and writes nothing
     /// What tells this conversion from any that would write something else: its options, and source_identity() of all
     /// that it reads. What was written is then noted beside it, so that another one can go on when this one is killed.
     std::string job{};
@@ -46,6 +58,44 @@ struct Report {
     double seconds = 0;
     std::vector<std::string> warnings;
     std::vector<PlannedFile> files{};  ///< that would be written, of a dry run
+    std::uint64_t verified = 0;        ///< tensors that were read back and compared
+};
+
+struct DigestOptions {
+    std::size_t threads = 0;              ///< that read and digest; 0: as many as can run at once
+    std::uint64_t memory = usual_memory;  ///< bytes that it may take
+    ProgressCallback progress{};          ///< hears of each message and each digested block
+    std::stop_token stop{};               ///< ends the work with Cancelled
+    World* world = nullptr;               ///< who else does the same work; null: nobody
+};
+
+/// A canonical tensor, without rows that pad the vocabulary, and what its bytes come to.
+struct TensorDigest {
+    std::string place;  ///< "transformer layer 3 / qkv weight"
+    DType dtype = DType::f32;
+    Shape shape{};
+    Digest digest{};
+};
+
+/// A file that travels beside the weights.
+struct FileDigest {
+    std::string name;
+    Digest digest{};
+};
+
+/// The digests of a model: the same for the same weights, however they are stored. pipeline/digest_list.hpp writes,
+/// reads and compares them.
+struct DigestList {
+    std::vector<TensorDigest> tensors{};  ///< in protocol order
+    std::optional<Digest> model{};        ///< of all of them; a list that was read may lack it
+    std::vector<FileDigest> files{};
+};
+
+struct DigestReport {
+    DigestList list;
+    std::uint64_t bytes = 0;  ///< digested
+    double seconds = 0;
+    std::vector<std::string> notices;
 };
 
 struct VerifyOptions {
@@ -54,18 +104,29 @@ struct VerifyOptions {
     ProgressCallback progress{};          ///< hears of each message and each compared block
     std::stop_token stop{};               ///< ends the comparison with Cancelled
     World* world = nullptr;               ///< who else makes the same comparison; null: nobody
+    /// Both sides' floating tensors are cast to this type, as convert() would cast them, and then compared.
+    std::optional<DType> dtype{};
 };
+
+/// What kind of thing differs between two checkpoints.
+enum class DifferenceKind : std::uint8_t { header, missing, shape, type, elements, beside };
+template <>
+inline constexpr std::array<std::string_view, 6> enum_names<DifferenceKind>{"header", "missing",  "shape",
+                                                                            "type",   "elements", "beside"};
 
 /// One thing in which two checkpoints differ; they are called A and B.
 struct Difference {
-    std::string place;  ///< "header / rope_theta", "transformer layer 3 / qkv weight"
+    DifferenceKind kind = DifferenceKind::elements;
+    std::string place;  ///< "header / rope_theta", "transformer layer 3 / qkv weight", "beside / tokenizer.json"
     std::string text;
+    std::uint64_t elements = 0;  ///< how many of the tensor's differ, where they were counted
 };
 
 /// What a comparison found.
 struct VerifyReport {
     std::uint64_t header_fields = 0;  ///< stated by both and compared
     std::uint64_t tensors = 0;        ///< on both sides and compared
+    std::uint64_t beside = 0;         ///< files and token ids that both have, and that were compared
     std::uint64_t bytes = 0;          ///< compared, of one side
     double seconds = 0;
     std::vector<Difference> differences;

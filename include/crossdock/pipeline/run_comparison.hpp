@@ -15,31 +15,42 @@
 #include "crossdock/container/transfer.hpp"
 #include "crossdock/container/transfer_pool.hpp"
 #include "crossdock/core/compiled.hpp"
+#include "crossdock/core/recipe.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/family/header_json.hpp"
-#include "crossdock/layout/tensor_parallel.hpp"
+#include "crossdock/pipeline/beside.hpp"
 #include "crossdock/pipeline/compare_tensors.hpp"
+#include "crossdock/pipeline/digests.hpp"
 #include "crossdock/pipeline/entry_points.hpp"
 #include "crossdock/pipeline/progress_reporter.hpp"
+#include "crossdock/pipeline/without_padding.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 #include "crossdock/protocol/message_list.hpp"
 
 namespace crossdock::detail {
 
-/// Compares two headers, then the messages of two models, pair by pair.
+/// How two models are compared.
+struct Comparison {
+    std::optional<DType> dtype{};  ///< that floating tensors of both are cast to before
+    Digests* digests = nullptr;    ///< of A as it is compared; the ranks of a world then take whole tensors
+    bool a_has_begun = false;      ///< A was sent before
+};
+
+/// Compares two headers, then the messages of two models, pair by pair, then what is beside them.
 class Verifier {
 public:
-    Verifier(AnyLoader& a, AnyLoader& b, ProgressReporter& reporter, Transfers& transfers, World& world)
+    Verifier(AnyLoader& a, AnyLoader& b, ProgressReporter& reporter, Transfers& transfers, World& world, Comparison how)
         : a_(a),
           b_(b),
           reporter_(reporter),
           transfers_(transfers),
-          world_(world) {}
+          world_(world),
+          how_(how) {}
 
     VerifyReport run() {
-        for (AnyLoader* side : {&a_, &b_}) side->will_cast(DType::f32);  // only what differs in type within one tensor
-        a_.begin();
-        b_.begin();
+        const std::uint64_t bytes_before = reporter_.bytes();
+        if (!how_.a_has_begun) begin(a_);
+        begin(b_);
         header_a_ = a_.header();
         header_b_ = b_.header();
         reporter_.took(header_a_, header_a_.params_dtype);
@@ -47,9 +58,10 @@ public:
         agree_on_vocabulary();
         compare_messages();
         transfers_.wait();
-        report_.bytes = world_.sum(reporter_.bytes() / world_.size());
+        report_.bytes = world_.sum((reporter_.bytes() - bytes_before) / world_.size());
         share_mismatches();
         collect();
+        BesideComparison(header_a_, header_b_, report_);
         return std::move(report_);
     }
 
@@ -60,8 +72,13 @@ private:
         std::shared_ptr<Mismatch> mismatch;
     };
 
-    void differ(std::string place, std::string text) {
-        report_.differences.push_back({std::move(place), std::move(text)});
+    static void begin(AnyLoader& side) {
+        side.will_cast(DType::f32);  // only what differs in type within one tensor
+        side.begin();
+    }
+
+    void differ(DifferenceKind kind, std::string place, std::string text) {
+        report_.differences.push_back({.kind = kind, .place = std::move(place), .text = std::move(text)});
     }
 
     void compare_headers() {
@@ -71,11 +88,13 @@ private:
             if (other == b.end()) continue;
             ++report_.header_fields;
             if (value != *other)
-                differ(to_text("header / ", name), to_text(json_shown(value), " in A, ", json_shown(*other), " in B"));
+                differ(DifferenceKind::header, to_text("header / ", name),
+                       to_text(json_shown(value), " in A, ", json_shown(*other), " in B"));
         }
         const bool in_a = !header_a_.other_layers.empty(), in_b = !header_b_.other_layers.empty();
         if (in_a != in_b)
-            differ("header / other_layers", to_text("layers differ from each other only in ", in_a ? "A" : "B"));
+            differ(DifferenceKind::header, "header / other_layers",
+                   to_text("layers differ from each other only in ", in_a ? "A" : "B"));
     }
 
     /// Rows beyond the true vocabulary, as either side states it, are padding and not compared.
@@ -103,7 +122,7 @@ private:
     template <class M>
     void compare(Key<M> key, bool in_a, bool in_b) {
         if (comes_in_numbers<M> && in_a != in_b)
-            return differ(message_name(key), to_text("is missing in ", in_a ? "B" : "A"));
+            return differ(DifferenceKind::missing, message_name(key), to_text("is missing in ", in_a ? "B" : "A"));
         compare(in_a ? pull(key, a_) : M{}, in_b ? pull(key, b_) : M{});
     }
 
@@ -116,28 +135,33 @@ private:
                 compare(place, field.vocabulary ? without_padding(*left, rows_a_) : *left,
                         field.vocabulary ? without_padding(*right, rows_b_) : *right, field.vocabulary);
             else if (left || right)
-                differ(place, to_text("is missing in ", left ? "B" : "A", "; it has shape ",
-                                      (left ? left : right)->shape(), " in ", left ? "A" : "B"));
+                differ(DifferenceKind::missing, place,
+                       to_text("is missing in ", left ? "B" : "A", "; it has shape ", (left ? left : right)->shape(),
+                               " in ", left ? "A" : "B"));
         }
         reporter_.took(a);
     }
 
-    static Tensor without_padding(const Tensor& tensor, std::uint64_t rows) {
-        return tensor.shape().rank() > 0 && tensor.shape()[0] > rows ? with_vocab_rows(tensor, rows) : tensor;
+    Tensor as_compared(const Tensor& tensor) const {
+        return how_.dtype && is_castable(tensor.dtype()) ? cast(tensor, *how_.dtype) : tensor;
     }
 
-    void compare(const std::string& place, const Tensor& a, const Tensor& b, bool is_vocabulary) {
+    void compare(const std::string& place, const Tensor& stored_a, const Tensor& stored_b, bool is_vocabulary) {
+        const Tensor a = as_compared(stored_a), b = as_compared(stored_b);
         ++report_.tensors;
         if (a.shape() != b.shape()) {
             const bool may_be_padded = is_vocabulary && !header_a_.true_vocab_size && !header_b_.true_vocab_size;
-            return differ(place,
+            return differ(DifferenceKind::shape, place,
                           to_text("has shape ", a.shape(), " in A, ", b.shape(), " in B",
                                   may_be_padded ? "; if rows are padding, give the option true_vocab_size" : ""));
         }
         if (a.dtype() != b.dtype())
-            return differ(place, to_text("is ", dtype_name(a.dtype()), " in A, ", dtype_name(b.dtype()), " in B"));
+            return differ(DifferenceKind::type, place,
+                          to_text("is ", dtype_name(a.dtype()), " in A, ", dtype_name(b.dtype()), " in B"));
         pairs_.push_back({place, std::make_shared<Mismatch>(a.dtype(), a.shape())});
-        transfers_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch), place}});
+        std::shared_ptr<BlockDigest> digest;
+        if (how_.digests && !(digest = how_.digests->add(place, a))) return;  // another rank's
+        transfers_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch, std::move(digest)), place}});
     }
 
     /// What the ranks found becomes what one would have found.
@@ -160,13 +184,16 @@ private:
     /// What the comparisons found, in the order of the model, after what was seen from the headers alone.
     void collect() {
         for (const Pair& pair : pairs_)
-            if (!pair.mismatch->empty()) differ(pair.place, pair.mismatch->describe());
+            if (!pair.mismatch->empty())
+                report_.differences.push_back(
+                    {DifferenceKind::elements, pair.place, pair.mismatch->describe(), pair.mismatch->count()});
     }
 
     AnyLoader &a_, &b_;
     ProgressReporter& reporter_;
     Transfers& transfers_;
     World& world_;
+    Comparison how_;
     ModelHeader header_a_, header_b_;
     std::uint64_t rows_a_ = 0, rows_b_ = 0;  // of the vocabulary, that are compared
     VerifyReport report_;
@@ -183,7 +210,7 @@ inline VerifyReport compare_in(World& world, AnyLoader& a, AnyLoader& b, const V
         [&](std::uint64_t bytes) { reporter.done(bytes * world.size()); }, options.stop, options.memory);
     SharedTransfers share(world, pool);
     Transfers& transfers = world.is_shared() ? static_cast<Transfers&>(share) : pool;
-    VerifyReport report = Verifier(a, b, reporter, transfers, world).run();
+    VerifyReport report = Verifier(a, b, reporter, transfers, world, {.dtype = options.dtype}).run();
     for (AnyLoader* side : {&a, &b})
         for (std::string& line : side->notices()) report.notices.push_back(to_text(side == &a ? "A: " : "B: ", line));
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

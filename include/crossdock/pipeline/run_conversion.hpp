@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -19,6 +21,7 @@
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/entry_points.hpp"
 #include "crossdock/pipeline/progress_reporter.hpp"
+#include "crossdock/pipeline/read_back.hpp"
 #include "crossdock/pipeline/receive_model.hpp"
 #include "crossdock/pipeline/send_model.hpp"
 #include "crossdock/queue/channel.hpp"
@@ -55,6 +58,11 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
     const auto written = [reporter, ranks = world.size()](std::uint64_t bytes) { reporter->done(bytes * ranks); };
     TransferPool pool(thread_count(options.threads, options.memory), written, options.stop, options.memory);
     SharedTransfers share(world, pool);
+    std::optional<std::uint64_t> written_bytes, verified;  // since the target was read back
+    const auto prove = [&](const std::filesystem::path& directory) {
+        written_bytes = reporter->bytes();
+        verified = read_back(loader, directory, options, *reporter, pool, world);
+    };
     PlanningTransfers planning;
     PlannedFiles planned;
     saver.begin({.transfers = options.dry_run     ? static_cast<Transfers&>(planning)
@@ -64,7 +72,8 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
                  .written = written,
                  .stop = options.stop,
                  .world = world,
-                 .staging = {options.dry_run ? &planned : nullptr, options.job, options.resume}});
+                 .staging = {options.dry_run ? &planned : nullptr, options.job, options.resume},
+                 .before_commit = options.read_back ? prove : std::function<void(const std::filesystem::path&)>()});
     bool is_complete = false;
     {
         const std::jthread loading([&] { run_loader(loader, channel); });
@@ -78,8 +87,15 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
     }
     // A request to stop that came when the target was in place is too late.
     if (!is_complete) channel.rethrow_error();
-    const std::uint64_t bytes = options.dry_run ? planning.bytes() : world.sum(reporter->bytes() / world.size());
-    Report report{.tensors = receiver.tensors(), .bytes = bytes, .seconds = 0, .warnings = loader.notices()};
+    if (options.read_back && !verified && !options.dry_run)
+        throw Error("the target is complete and in its place, but its saver does not let it be read back before");
+    const std::uint64_t bytes =
+        options.dry_run ? planning.bytes() : world.sum(written_bytes.value_or(reporter->bytes()) / world.size());
+    Report report{.tensors = receiver.tensors(),
+                  .bytes = bytes,
+                  .seconds = 0,
+                  .warnings = loader.notices(),
+                  .verified = verified.value_or(0)};
     report.files = planned.files();
     for (std::string& line : saver.notices()) report.warnings.push_back(std::move(line));
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "crossdock/plugin/bert.hpp"
+#include "crossdock/plugin/deepseek.hpp"
 #include "crossdock/plugin/falcon.hpp"
 #include "crossdock/plugin/gemma.hpp"
 #include "crossdock/plugin/gpt2.hpp"
@@ -16,8 +17,8 @@ namespace crossdock {
 
 /// The plugins that come with the library; a program adds its own with BuiltinLoaders::with.
 using BuiltinLoaders = LoaderList<MegatronLoader, MegatronCoreLoader, HubLoader, LlamaLoader, MistralLoader,
-                                  FalconLoader, GemmaLoader, QwenLoader, Gpt2Loader, BertLoader>;
+                                  FalconLoader, GemmaLoader, QwenLoader, DeepseekLoader, Gpt2Loader, BertLoader>;
 using BuiltinSavers = SaverList<MegatronSaver, MegatronCoreSaver, HubSaver, LlamaSaver, MistralSaver, FalconSaver,
-                                GemmaSaver, QwenSaver, Gpt2Saver, BertSaver>;
+                                GemmaSaver, QwenSaver, DeepseekSaver, Gpt2Saver, BertSaver>;
 
 }  // namespace crossdock

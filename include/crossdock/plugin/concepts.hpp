@@ -51,7 +51,7 @@ concept WritesModel = requires(S& saver, const ModelHeader& header, const Embedd
 /// Its constructor opens and checks the checkpoint. begin() throws Error when the checkpoint holds tensors that no
 /// message carries, since they would be lost, or parts of one tensor that differ in their type, unless they will be
 /// cast. Then header() comes first and the messages that it implies follow in protocol order; inspect() asks without
-/// begin(), and may ask again.
+/// begin(), and may ask again; so may convert() where it reads the target back.
 ///
 /// Calls come one at a time, in convert() from a thread of its own. The tensors' sources must live as long as the
 /// tensors: these share what they read from, so a loader may be gone before they are evaluated. They are evaluated on
@@ -83,6 +83,7 @@ concept Loader = detail::LoadsHeader<L> && detail::RightNamedLoads<L> && detail:
 /// write(const ModelHeader&) throws Error naming the property when the target cannot express the model; nothing is
 /// written then. Any write() may return before the bytes have moved; finish() returns when the checkpoint is complete
 /// and visible. A saver that is destroyed without finish(), or whose finish() threw, leaves nothing behind.
+/// Where there is a SaverContext::before_commit, finish() calls it when all is written and not yet visible.
 ///
 /// Calls come one at a time, from the thread that called convert(). What the context lends may be used until convert()
 /// returns or throws; by then, none of its threads writes to a slot of the saver's any more.

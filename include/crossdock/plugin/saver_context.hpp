@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <stop_token>
 
@@ -21,6 +22,9 @@ struct SaverContext {
     std::stop_token stop;                              ///< asks the saver to end with Cancelled; any thread
     World& world = World::alone();                     ///< who else makes the same target
     Staging staging{};                                 ///< whether it is to be made at all, or to be continued
+    /// Where there is one: to be called, by all ranks, when the target is written and not yet in its place, with the
+    /// directory where it is. The target must not appear when this throws.
+    std::function<void(const std::filesystem::path& directory)> before_commit{};
 };
 
 }  // namespace crossdock

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "crossdock/container/json.hpp"
@@ -57,6 +58,15 @@ inline void write_sidecar(const OutputPath& directory, const ModelHeader& header
     json["carried"] = Json::object();
     for (const auto& [name, carried] : header.origin.carried) json["carried"][name] = carried.text();
     write_text(directory / sidecar_name, json_text(json) + "\n");
+}
+
+/// Puts one thing more into the crossdock.json of a target that is not in its place yet.
+inline void add_to_sidecar(const std::filesystem::path& directory, const std::string& key, Json value) {
+    const std::filesystem::path path = directory / sidecar_name;
+    Json json = std::filesystem::exists(path) ? read_json_object(path) : Json::object();
+    json[key] = std::move(value);
+    std::filesystem::remove(path);
+    write_text(path, json_text(json) + "\n");
 }
 
 }  // namespace crossdock

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
+#include "crossdock/protocol/model_header.hpp"
 
 namespace crossdock {
 
@@ -32,6 +36,21 @@ struct StoredKind {
     std::uint64_t bytes = 0;   ///< in the files, with what wraps the values there
 };
 
+/// What becomes of a tensor that a checkpoint stores. What is unknown would be lost, so that no conversion begins.
+enum class TensorUse : std::uint8_t { used, ignored, unknown };
+template <>
+inline constexpr std::array<std::string_view, 3> enum_names<TensorUse>{"used", "ignored", "unknown"};
+
+/// One tensor as a checkpoint stores it: of one rank, or where it is distributed, of all.
+struct SourceTensor {
+    std::string name, file;
+    std::optional<DType> dtype{};  ///< none: of a type that nothing here knows
+    Shape shape{};
+    std::uint64_t bytes = 0;
+    TensorUse use = TensorUse::used;
+    std::string why{};  ///< it is ignored
+};
+
 /// What a distributed checkpoint is made of.
 struct DistributedStorage {
     std::uint64_t files = 0;
@@ -42,7 +61,8 @@ struct DistributedStorage {
 /// How a checkpoint is stored, as far as its loader can tell.
 struct Storage {
     std::vector<StoredRank> ranks;
-    std::vector<std::string> unused;  ///< tensors that no message carries: "'lora.weight' (model.safetensors)"
+    std::vector<std::string> unused;      ///< tensors that no message carries: "'lora.weight' (model.safetensors)"
+    std::vector<SourceTensor> tensors{};  ///< all that there are, and what becomes of each
     std::optional<DistributedStorage> distributed{};
 };
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/same_bytes.hpp"
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/plugin/placement.hpp"
@@ -28,6 +29,7 @@ struct OpenCheckpoint {
     std::vector<std::string> notices{};
     std::vector<std::string> mixed{};                 ///< which parts of one tensor differ in their type
     std::optional<DistributedStorage> distributed{};  ///< its tensors are then those of one rank that is not there
+    std::vector<SourceTensor> beside{};               ///< in the same files, and not the model's: an optimizer's
     /// A tied model whose second copy differs is read as an untied one, as transformers does since release 5.
     bool keeps_differing_head = false;
 };
@@ -70,7 +72,10 @@ public:
     }
 
     Storage storage() const {
-        Storage storage{.ranks = {}, .unused = unused(), .distributed = checkpoint_.distributed};
+        Storage storage{.ranks = {},
+                        .unused = unused(),
+                        .tensors = join_lists(source_tensors(), checkpoint_.beside),
+                        .distributed = checkpoint_.distributed};
         if (storage.distributed) return storage;
         for (std::size_t stage = 0; stage < checkpoint_.stages.size(); ++stage)
             for (std::size_t rank = 0; rank < checkpoint_.stages[stage].size(); ++rank) {
@@ -119,9 +124,32 @@ private:
     std::vector<std::string> unused() const {
         std::vector<std::string> names;
         for (const StageTensors& stage : checkpoint_.stages)
-            for (const NamedTensor* entry : stage.unused(checkpoint_.table->ignored_endings))
-                names.push_back(to_text("'", entry->name, "' (", entry->file, ")"));
+            stage.for_each([&](const NamedTensor& entry, bool is_used) {
+                if (use_of(entry, is_used) == TensorUse::unknown)
+                    names.push_back(to_text("'", entry.name, "' (", entry.file, ")"));
+            });
         return names;
+    }
+
+    TensorUse use_of(const NamedTensor& entry, bool is_used) const {
+        if (is_used) return TensorUse::used;
+        return is_ignored(*checkpoint_.table, entry.name) ? TensorUse::ignored : TensorUse::unknown;
+    }
+
+    std::vector<SourceTensor> source_tensors() const {
+        std::vector<SourceTensor> all;
+        for (const StageTensors& stage : checkpoint_.stages)
+            stage.for_each([&](const NamedTensor& entry, bool is_used) {
+                const TensorUse use = use_of(entry, is_used);
+                all.push_back({.name = entry.name,
+                               .file = entry.file.str(),
+                               .dtype = entry.tensor.dtype(),
+                               .shape = entry.tensor.shape(),
+                               .bytes = entry.tensor.byte_count(),
+                               .use = use,
+                               .why = use == TensorUse::ignored ? "a buffer, which the model's code computes" : ""});
+            });
+        return all;
     }
 
     void check_unused() const {

@@ -43,8 +43,10 @@ struct TargetCheckpoint {
     std::map<RankCoordinates, std::unique_ptr<TensorWriter>> writers{};  ///< of all ranks of all stages
 };
 
-/// Throws Error when `ranks` tensor-parallel ranks cannot share the model.
-inline void require_divisible(const ModelHeader& header, std::uint64_t ranks, std::string_view option) {
+/// Throws Error when `ranks` tensor-parallel ranks cannot share the model. Where `shares_groups`, several of them may
+/// share a key/value head.
+inline void require_divisible(const ModelHeader& header, std::uint64_t ranks, std::string_view option,
+                              bool shares_groups = false) {
     const auto check = [&](std::uint64_t value, std::string_view name) {
         if (value % ranks != 0)
             throw Error(
@@ -52,7 +54,11 @@ inline void require_divisible(const ModelHeader& header, std::uint64_t ranks, st
     };
     const auto check_layer = [&](const Attention& attention, const Mlp& mlp) {
         check(attention.num_attention_heads, "attention heads");
-        check(attention.num_query_groups, "key/value heads");
+        if (shares_groups && ranks % attention.num_query_groups == 0)
+            check((attention.num_attention_heads + 2 * attention.num_query_groups) * attention.kv_channels,
+                  "rows of queries, keys and values");
+        else
+            check(attention.num_query_groups, "key/value heads");
         check(mlp.ffn_hidden_size, "MLP rows (ffn_hidden_size)");
     };
     check_layer(header.attention, header.mlp);
@@ -120,6 +126,10 @@ public:
             writer.second->finish();
         }
         copy_companions(header_, staged_->output(), context().stop);
+        if (context().before_commit && !context().staging.planned) {
+            world().meet();  // all have written
+            context().before_commit(staged_->path());
+        }
         staged_->commit(context().stop);
     }
 

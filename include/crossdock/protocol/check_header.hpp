@@ -17,6 +17,33 @@ inline void require_size(std::uint64_t value, std::string_view name) {
     if (value == 0) throw Error(to_text(name, " is missing or 0"));
 }
 
+/// Heads are those of keys and values alike, and their size in kv_channels is that of values.
+inline void check_latents(const Attention& attention, const ModelHeader& header) {
+    const LatentAttention& latent = attention.latent;
+    const std::uint64_t heads = attention.num_attention_heads;
+    require_size(latent.qk_head_dim, "qk_head_dim");
+    require_size(latent.qk_pos_emb_head_dim, "qk_pos_emb_head_dim");
+    require_size(latent.v_head_dim, "v_head_dim");
+    if (latent.qk_pos_emb_head_dim % 2 != 0)
+        throw Error(to_text("qk_pos_emb_head_dim is ", latent.qk_pos_emb_head_dim,
+                            ", expected an even one: rotary positions turn elements in pairs"));
+    if (attention.kv_channels != latent.v_head_dim)
+        throw Error(
+            to_text("the head size is ", attention.kv_channels, ", expected v_head_dim, which is ", latent.v_head_dim));
+    if (attention.num_query_groups != heads)
+        throw Error(to_text("latent attention has ", attention.num_query_groups, " key/value heads, expected ", heads,
+                            ", as many as there are attention heads"));
+    const std::uint64_t turned = latent.qk_pos_emb_head_dim;
+    const std::uint64_t queries =
+        checked_multiply(heads, checked_add(latent.qk_head_dim, turned, "rows of a query"), "rows of queries");
+    const std::uint64_t up =
+        checked_multiply(heads, checked_add(latent.qk_head_dim, latent.v_head_dim, "rows of a key"), "rows of keys");
+    checked_multiply(queries, checked_add(latent.q_lora_rank, header.hidden_size, "queries"), "queries");
+    checked_multiply(up, latent.kv_lora_rank, "keys and values");
+    checked_multiply(latent.q_lora_rank, header.hidden_size, "latents of queries");
+    checked_multiply(checked_add(latent.kv_lora_rank, turned, "latents"), header.hidden_size, "latents");
+}
+
 inline void check_attention(const Attention& attention, const ModelHeader& header) {
     require_size(attention.num_attention_heads, "the number of attention heads");
     require_size(attention.num_query_groups, "the number of key/value heads");
@@ -24,7 +51,8 @@ inline void check_attention(const Attention& attention, const ModelHeader& heade
     if (attention.num_attention_heads % attention.num_query_groups != 0)
         throw Error(to_text(attention.num_attention_heads, " attention heads do not divide into ",
                             attention.num_query_groups, " key/value heads"));
-    if (header.positions == PositionKind::rope && attention.kv_channels % 2 != 0)
+    if (is_latent(attention)) check_latents(attention, header);
+    if (!is_latent(attention) && header.positions == PositionKind::rope && attention.kv_channels % 2 != 0)
         throw Error(to_text("the head size is ", attention.kv_channels,
                             ", expected an even one: rotary positions turn elements in pairs"));
     const std::uint64_t heads =

@@ -23,6 +23,7 @@ struct TensorField {
     std::optional<Tensor> Message::*tensor;
     std::optional<Shape> (*expected)(const ModelHeader&, std::uint64_t layer);
     bool vocabulary = false;  ///< its rows are the vocabulary's
+    bool always_f32 = false;  ///< whatever the model's type: in fewer bits its values would choose otherwise
 };
 
 namespace detail {
@@ -35,6 +36,17 @@ inline std::optional<Shape> when(bool present, Shape shape) {
 inline bool layer_norm(const ModelHeader& h) { return h.norm == NormKind::layer; }
 inline std::uint64_t qkv_rows(const Attention& attention) {
     return (attention.num_attention_heads + 2 * attention.num_query_groups) * attention.kv_channels;
+}
+
+inline const LatentAttention& latent_of(const ModelHeader& h, Index layer) { return attention_of(h, layer).latent; }
+inline bool is_latent_layer(const ModelHeader& h, Index layer) { return is_latent(attention_of(h, layer)); }
+inline bool has_query_latent(const ModelHeader& h, Index layer) {
+    return is_latent_layer(h, layer) && latent_of(h, layer).q_lora_rank > 0;
+}
+/// Rows of the queries of all heads, which come from `columns` elements.
+inline Shape latent_query_shape(const ModelHeader& h, Index layer, std::uint64_t columns) {
+    const LatentAttention& latent = latent_of(h, layer);
+    return {attention_of(h, layer).num_attention_heads * (latent.qk_head_dim + latent.qk_pos_emb_head_dim), columns};
 }
 
 inline const Experts& experts_of(const ModelHeader& h, Index layer) { return mlp_of(h, layer).experts; }
@@ -96,6 +108,7 @@ inline constexpr std::array tensor_fields<TransformerLayer> = [] {
     using detail::Index;
     using detail::when;
     using detail::experts_fc1_shape, detail::experts_of, detail::fc1_shape, detail::has_shared_expert;
+    using detail::has_query_latent, detail::is_latent_layer, detail::latent_of, detail::latent_query_shape;
     using detail::is_gated, detail::is_ungated, detail::shared_fc1_shape;
     return std::array{
         F{"input norm weight", &L::input_norm_weight,
@@ -116,7 +129,7 @@ inline constexpr std::array tensor_fields<TransformerLayer> = [] {
           [](const H& h, Index) { return when(h.post_norm && layer_norm(h), {h.hidden_size}); }},
         F{"qkv weight", &L::qkv_weight,
           [](const H& h, Index i) {
-              return when(true, {qkv_rows(attention_of(h, i)), h.hidden_size});
+              return when(!is_latent_layer(h, i), {qkv_rows(attention_of(h, i)), h.hidden_size});
           }},
         F{"qkv bias", &L::qkv_bias,
           [](const H& h, Index i) { return when(attention_of(h, i).qkv_bias, {qkv_rows(attention_of(h, i))}); }},
@@ -124,6 +137,34 @@ inline constexpr std::array tensor_fields<TransformerLayer> = [] {
           [](const H& h, Index i) { return when(attention_of(h, i).qk_norm, {attention_of(h, i).kv_channels}); }},
         F{"k norm weight", &L::k_norm_weight,
           [](const H& h, Index i) { return when(attention_of(h, i).qk_norm, {attention_of(h, i).kv_channels}); }},
+        F{"q weight", &L::q_weight,
+          [](const H& h, Index i) {
+              return when(is_latent_layer(h, i) && !has_query_latent(h, i), latent_query_shape(h, i, h.hidden_size));
+          }},
+        F{"q down weight", &L::q_down_weight,
+          [](const H& h, Index i) {
+              return when(has_query_latent(h, i), {latent_of(h, i).q_lora_rank, h.hidden_size});
+          }},
+        F{"q latent norm weight", &L::q_latent_norm_weight,
+          [](const H& h, Index i) { return when(has_query_latent(h, i), {latent_of(h, i).q_lora_rank}); }},
+        F{"q up weight", &L::q_up_weight,
+          [](const H& h, Index i) {
+              return when(has_query_latent(h, i), latent_query_shape(h, i, latent_of(h, i).q_lora_rank));
+          }},
+        F{"kv down weight", &L::kv_down_weight,
+          [](const H& h, Index i) {
+              const LatentAttention& latent = latent_of(h, i);
+              return when(is_latent_layer(h, i), {latent.kv_lora_rank + latent.qk_pos_emb_head_dim, h.hidden_size});
+          }},
+        F{"kv latent norm weight", &L::kv_latent_norm_weight,
+          [](const H& h, Index i) { return when(is_latent_layer(h, i), {latent_of(h, i).kv_lora_rank}); }},
+        F{"kv up weight", &L::kv_up_weight,
+          [](const H& h, Index i) {
+              const LatentAttention& latent = latent_of(h, i);
+              return when(is_latent_layer(h, i),
+                          {attention_of(h, i).num_attention_heads * (latent.qk_head_dim + latent.v_head_dim),
+                           latent.kv_lora_rank});
+          }},
         F{"dense weight", &L::dense_weight,
           [](const H& h, Index i) {
               return when(true,
@@ -163,7 +204,8 @@ inline constexpr std::array tensor_fields<TransformerLayer> = [] {
           [](const H& h, Index i) {
               return when(experts_of(h, i).num_experts > 0 && experts_of(h, i).router_bias,
                           {experts_of(h, i).num_experts});
-          }},
+          },
+          false, true},
         F{"experts l0 weight W", &L::experts_gate_weight,
           [](const H& h, Index i) { return when(experts_of(h, i).num_experts > 0, experts_fc1_shape(h, i)); }},
         F{"experts l0 weight V", &L::experts_up_weight,

@@ -14,13 +14,16 @@ namespace crossdock {
 /// Which group of the header a field is in.
 enum class FieldGroup : std::uint8_t { none, attention, mlp };
 
+/// A part of a group without which its fields mean nothing.
+enum class FieldPart : std::uint8_t { none, experts, latent_attention };
+
 /// A field of the header, or of one of its groups, by name: field::rope_theta(header) is header.attention.rope_theta.
 template <class T>
 struct HeaderField {
     std::string_view name;
     T& (*find)(ModelHeader&);
     FieldGroup group = FieldGroup::none;
-    bool of_experts = false;  ///< means nothing where there are none
+    FieldPart part = FieldPart::none;
 
     T& operator()(ModelHeader& header) const { return find(header); }
     const T& operator()(const ModelHeader& header) const { return find(const_cast<ModelHeader&>(header)); }
@@ -41,11 +44,19 @@ consteval FieldGroup group_of() {
                                                                      : FieldGroup::none;
 }
 
+template <auto first, auto... rest>
+consteval FieldPart part_of() {
+    const auto is = [](auto member) { return ((std::is_same_v<decltype(rest), decltype(member)>) || ...); };
+    return is(&Mlp::experts)        ? FieldPart::experts
+           : is(&Attention::latent) ? FieldPart::latent_attention
+                                    : FieldPart::none;
+}
+
 template <auto... path>
 consteval auto named(std::string_view name) {
     using T = std::remove_reference_t<decltype(member_of<path...>(std::declval<ModelHeader&>()))>;
     return HeaderField<T>{name, [](ModelHeader& header) -> T& { return member_of<path...>(header); },
-                          group_of<path...>(), sizeof...(path) > 2};
+                          group_of<path...>(), part_of<path...>()};
 }
 
 }  // namespace detail
@@ -62,6 +73,15 @@ inline constexpr auto num_attention_heads =
     named<&H::attention, &Attention::num_attention_heads>("num_attention_heads");
 inline constexpr auto num_query_groups = named<&H::attention, &Attention::num_query_groups>("num_query_groups");
 inline constexpr auto kv_channels = named<&H::attention, &Attention::kv_channels>("kv_channels");
+inline constexpr auto q_lora_rank =
+    named<&H::attention, &Attention::latent, &LatentAttention::q_lora_rank>("q_lora_rank");
+inline constexpr auto kv_lora_rank =
+    named<&H::attention, &Attention::latent, &LatentAttention::kv_lora_rank>("kv_lora_rank");
+inline constexpr auto qk_head_dim =
+    named<&H::attention, &Attention::latent, &LatentAttention::qk_head_dim>("qk_head_dim");
+inline constexpr auto qk_pos_emb_head_dim =
+    named<&H::attention, &Attention::latent, &LatentAttention::qk_pos_emb_head_dim>("qk_pos_emb_head_dim");
+inline constexpr auto v_head_dim = named<&H::attention, &Attention::latent, &LatentAttention::v_head_dim>("v_head_dim");
 inline constexpr auto ffn_hidden_size = named<&H::mlp, &Mlp::ffn_hidden_size>("ffn_hidden_size");
 inline constexpr auto true_vocab_size = named<&H::true_vocab_size>("true_vocab_size");
 inline constexpr auto max_position_embeddings = named<&H::max_position_embeddings>("max_position_embeddings");
@@ -145,6 +165,11 @@ inline constexpr std::tuple header_fields{field::num_layers,
                                           field::num_attention_heads,
                                           field::num_query_groups,
                                           field::kv_channels,
+                                          field::q_lora_rank,
+                                          field::kv_lora_rank,
+                                          field::qk_head_dim,
+                                          field::qk_pos_emb_head_dim,
+                                          field::v_head_dim,
                                           field::ffn_hidden_size,
                                           field::true_vocab_size,
                                           field::max_position_embeddings,
@@ -199,7 +224,9 @@ inline constexpr std::tuple training_fields{
 /// Whether a field means something in a model.
 template <class T>
 bool has_meaning(const HeaderField<T>& field, const ModelHeader& header) {
-    return !field.of_experts || has_experts(header.mlp);
+    return field.part == FieldPart::experts            ? has_experts(header.mlp)
+           : field.part == FieldPart::latent_attention ? is_latent(header.attention)
+                                                       : true;
 }
 
 /// Calls visit(HeaderField) for each of `fields`.

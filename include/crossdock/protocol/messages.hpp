@@ -21,7 +21,12 @@ struct Embeddings {
 /// Transformer layer `index`, counted from 0 over the whole model.
 ///
 /// qkv rows, per query group: its query heads, its key head, its value head. Rotary rows of a head are in halves: row i
-/// turns with row i + d/2. The norms of queries and keys have the weights of one head. A gated MLP has gate and up as two tensors, any other has fc1. Norm weights are as stored.
+/// turns with row i + d/2. The norms of queries and keys have the weights of one head. A gated MLP has gate and up as two
+/// tensors, any other has fc1. Norm weights are as stored.
+///
+/// Latent attention has no qkv. A head's rows of q_up (of q, where queries have no latent) are those that are not turned,
+/// then those that are; of kv_up its key's, then its value's. The rows of kv_down are the latent's, then the rotary ones
+/// that all heads share. Its rotary rows are in pairs: row 2i turns with row 2i + 1.
 struct TransformerLayer {
     static constexpr std::string_view name = "transformer layer";
     /// How many of these messages a model has; without it a message comes once, or not at all.
@@ -31,6 +36,9 @@ struct TransformerLayer {
     std::optional<Tensor> input_norm_weight, input_norm_bias, mlp_norm_weight, mlp_norm_bias;
     std::optional<Tensor> post_norm_weight, post_norm_bias, output_norm_weight, output_norm_bias;
     std::optional<Tensor> qkv_weight, qkv_bias, q_norm_weight, k_norm_weight, dense_weight, dense_bias;
+    /// Of latent attention, in place of qkv: down to a latent, its norm, and up to the heads.
+    std::optional<Tensor> q_weight, q_down_weight, q_latent_norm_weight, q_up_weight;
+    std::optional<Tensor> kv_down_weight, kv_latent_norm_weight, kv_up_weight;
     std::optional<Tensor> gate_weight, gate_bias, up_weight, up_bias, fc1_weight, fc1_bias, fc2_weight, fc2_bias;
     /// Of a layer with experts, in place of one MLP: those of all experts are stacked on an axis in front.
     std::optional<Tensor> router_weight, router_bias, experts_gate_weight, experts_up_weight, experts_fc2_weight;

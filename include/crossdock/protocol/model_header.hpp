@@ -58,6 +58,18 @@ struct Companion {
     std::string name{};            ///< what it is called in the target's directory
 };
 
+/// The sizes of attention by latents (DeepSeek's MLA): keys and values come from one small vector of each token, queries
+/// may come from another.
+struct LatentAttention {
+    std::uint64_t q_lora_rank = 0;          ///< elements of the queries' latent; 0: they come from the layer's input
+    std::uint64_t kv_lora_rank = 0;         ///< of that of keys and values; 0: the attention is not latent
+    std::uint64_t qk_head_dim = 0;          ///< rows of one head's query and key that are not turned
+    std::uint64_t qk_pos_emb_head_dim = 0;  ///< that are turned; all heads share these rows of the key
+    std::uint64_t v_head_dim = 0;           ///< rows of one head's value, which kv_channels repeats
+
+    bool operator==(const LatentAttention&) const = default;
+};
+
 /// How a layer attends.
 struct Attention {
     std::uint64_t num_attention_heads = 0;
@@ -66,6 +78,7 @@ struct Attention {
     bool qkv_bias = false;
     bool dense_bias = false;  ///< of the output projection
     bool qk_norm = false;     ///< each head's query and key have a norm, before they are turned
+    LatentAttention latent{};
     std::optional<double> rope_theta{};
     std::optional<double> rotary_percent{};
     /// Megatron-Core's flag: it stores rotary rows in pairs, messages in halves.
@@ -76,6 +89,8 @@ struct Attention {
     bool operator==(const Attention&) const = default;
 };
 
+inline bool is_latent(const Attention& attention) { return attention.latent.kv_lora_rank > 0; }
+
 /// The experts of a layer that has a router and several MLPs in place of one; each is gated.
 struct Experts {
     std::uint64_t num_experts = 0;             ///< 0: the layer has one MLP
@@ -85,7 +100,8 @@ struct Experts {
     bool shared_gate = false;                  ///< its output is weighed by a gate of its own
     bool router_bias = false;                  ///< a bias decides with the scores which experts are chosen
     RouterScore score = RouterScore::softmax;
-    bool pre_softmax = false;  ///< scores over all experts; otherwise over the chosen ones, whose sum is then 1
+    /// The scores of chosen experts are used as they are; otherwise they are made to add up to 1.
+    bool pre_softmax = false;
     std::optional<double> scaling_factor{};  ///< of the scores of chosen experts
     std::uint64_t num_groups = 0;            ///< experts are chosen within the best groups; 0: no groups
     std::uint64_t group_topk = 0;            ///< how many groups

@@ -31,7 +31,7 @@ struct OptionGroup {
 struct Syntax {
     std::string command;
     std::string summary;
-    std::string arguments;  ///< "A B": as many words as it takes arguments that are no options
+    std::string arguments;  ///< "A [B]": as many words as it takes arguments that are no options, some if they like
     std::vector<OptionGroup> groups;
 
     const OptionInfo* find(std::string_view name) const {
@@ -51,7 +51,7 @@ struct Syntax {
 /// A command line taken apart.
 struct Arguments {
     OptionValues options;                 ///< names with underscores; a flag that is given has the value ""
-    std::vector<std::string> positional;  ///< as many as the syntax asks for
+    std::vector<std::string> positional;  ///< as many as the syntax asks for, or allows
     bool help = false;
 
     bool has(const std::string& name) const { return options.contains(name); }
@@ -169,12 +169,12 @@ inline std::string value_of(const cxxopts::ParseResult& result, const OptionInfo
 }
 
 inline void check_positional(const Syntax& syntax, const std::vector<std::string>& found) {
-    const auto words = [](std::string_view list) {
-        return list.empty() ? 0 : static_cast<std::size_t>(std::count(list.begin(), list.end(), ' ')) + 1;
+    const auto count = [&](char letter) {
+        return static_cast<std::size_t>(std::count(syntax.arguments.begin(), syntax.arguments.end(), letter));
     };
-    const std::size_t expected = words(syntax.arguments);
-    if (found.size() > expected)
-        throw UsageError(to_text("'", found[expected], "' is one argument too many for ", program_name(), " ",
+    const std::size_t most = syntax.arguments.empty() ? 0 : count(' ') + 1, expected = most - count('[');
+    if (found.size() > most)
+        throw UsageError(to_text("'", found[most], "' is one argument too many for ", program_name(), " ",
                                  syntax.command, syntax.arguments.empty() ? "" : " ", syntax.arguments));
     if (found.size() < expected)
         throw UsageError(to_text(program_name(), " ", syntax.command, " needs ", syntax.arguments, ", see ",

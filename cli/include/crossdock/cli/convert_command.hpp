@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +15,7 @@
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
+#include "crossdock/cli/asked_dtype.hpp"
 #include "crossdock/cli/dry_run.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
@@ -43,6 +46,7 @@ inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& m
             {"params_dtype", "T", "the same as --dtype, also as fp32, float16 or torch.bfloat16"},
             {"save_dtype", "T", "the same as --params_dtype"},
             {"no_checking", "", "does not compare tensors with the header"},
+            {"verify", "", "reads the target back and compares it with the source before it appears; keeps digests"},
             {"max_queue_size", "N", "messages between loader and saver, 50 unless given"},
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
             {"memory", "MIB", "that it may take, 256 unless given"},
@@ -53,9 +57,10 @@ inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& m
 
 /// Options that are the program's own; all others go to the plugins.
 inline bool is_own_option(std::string_view name) {
-    constexpr std::array own{"loader",     "saver",       "dtype",          "bf16",    "fp16",    "params_dtype",
-                             "save_dtype", "no_checking", "max_queue_size", "threads", "memory",  "ranks",
-                             "rank",       "meeting",     "region_size",    "quiet",   "dry_run", "resume"};
+    constexpr std::array own{"loader",       "saver",      "dtype",       "bf16",   "fp16",
+                             "params_dtype", "save_dtype", "no_checking", "verify", "max_queue_size",
+                             "threads",      "memory",     "ranks",       "rank",   "meeting",
+                             "region_size",  "quiet",      "dry_run",     "resume"};
     return std::find(own.begin(), own.end(), name) != own.end();
 }
 
@@ -63,34 +68,6 @@ inline bool is_own_option(std::string_view name) {
 inline bool is_of_reference(std::string_view name) {
     constexpr std::array always{"model_type", "kv_channels", "load_iters", "megatron_path"};
     return std::find(always.begin(), always.end(), name) != always.end();
-}
-
-/// --dtype, --bf16, --fp16 and NVIDIA's words for the same thing, which must not contradict each other.
-inline std::optional<DType> asked_dtype(const Arguments& arguments) {
-    const std::string asked = arguments.value("dtype");
-    const std::vector<std::string> known{"f32", "bf16", "f16"};
-    const auto is_known = [&](const std::optional<DType>& dtype) {
-        return dtype && std::find(known.begin(), known.end(), dtype_name(*dtype)) != known.end();
-    };
-    std::optional<DType> dtype = parse_dtype(asked);
-    std::string said = to_text("--dtype ", asked);
-    if (!asked.empty() && !is_known(dtype))
-        throw UsageError(to_text("--dtype cannot be '", asked, "'", known_names(asked, known)));
-    const auto agree = [&](const std::string& option, const std::optional<DType>& other) {
-        if (dtype && dtype != other) throw UsageError(to_text(option, " contradicts ", said));
-        dtype = other;
-        said = option;
-    };
-    for (const std::string option : {"params_dtype", "save_dtype"}) {
-        if (!arguments.has(option)) continue;
-        const std::string value = arguments.value(option);
-        if (!is_known(params_dtype(value)))
-            throw UsageError(to_text("--", option, " cannot be '", value, "'", known_names(value, known)));
-        agree(to_text("--", option, " ", value), params_dtype(value));
-    }
-    if (arguments.has("bf16")) agree("--bf16", DType::bf16);
-    if (arguments.has("fp16")) agree("--fp16", DType::f16);
-    return dtype;
 }
 
 inline void check_model_type(const std::string& asked, const std::vector<std::string>& model_types) {
@@ -236,9 +213,29 @@ inline std::string job_of(const Arguments& arguments, const PluginPair& pair) {
     return job;
 }
 
+/// The options that make the target what it is: not where it is, nor how fast.
+inline std::map<std::string, std::string> options_to_keep(const OptionValues& given, const PluginPair& pair) {
+    constexpr std::array of_the_run{"load_dir",    "save_dir", "overwrite", "verify", "max_queue_size",
+                                    "threads",     "memory",   "ranks",     "rank",   "meeting",
+                                    "region_size", "quiet",    "dry_run",   "resume"};
+    std::map<std::string, std::string> kept{{"loader", pair.loader}, {"saver", pair.saver}};
+    for (const auto& [name, value] : given)
+        if (std::find(of_the_run.begin(), of_the_run.end(), name) == of_the_run.end()) kept.emplace(name, value);
+    return kept;
+}
+
+/// Opens what a saver has written: by the loader of its name, or the one that recognises it.
+template <class Loaders>
+std::unique_ptr<AnyLoader> open_target(const std::string& saver, const std::filesystem::path& directory) {
+    const std::string loader = is_named<Loaders>(saver) ? saver : recognised_loader<Loaders>(directory);
+    return open_checkpoint<Loaders>(loader, directory.string(), {});
+}
+
 inline void print_summary(const Report& report) {
     std::cout << "converted " << report.tensors << " tensors, wrote " << bytes_text(report.bytes) << ' '
-              << speed_text(report.bytes, report.seconds) << std::endl;
+              << speed_text(report.bytes, report.seconds);
+    if (report.verified > 0) std::cout << "; read back: " << report.verified << " tensors are the source's";
+    std::cout << std::endl;
 }
 
 }  // namespace detail
@@ -265,7 +262,7 @@ template <class Loaders, class Savers>
 int convert_command(const Arguments& arguments, World& world) {
     ConvertOptions options{.max_queue_size = number_or(arguments, "max_queue_size", 50),
                            .no_checking = arguments.has("no_checking"),
-                           .dtype = detail::asked_dtype(arguments),
+                           .dtype = asked_dtype(arguments),
                            .threads = number_or(arguments, "threads", 0),
                            .memory = memory_asked(arguments),
                            .world = &world,
@@ -276,6 +273,12 @@ int convert_command(const Arguments& arguments, World& world) {
     if (arguments.has("load_dir") && arguments.has("save_dir"))
         require_separate(arguments.value("load_dir"), arguments.value("save_dir"));
     for (const std::string& line : pair.notes) warn(line);
+    if (arguments.has("verify")) {
+        options.read_back = [&](const std::filesystem::path& directory) {
+            return detail::open_target<Loaders>(pair.saver, directory);
+        };
+        options.options_to_keep = detail::options_to_keep(arguments.options, pair);
+    }
 
     const StopOnSignal signals(!world.is_shared());
     options.stop = signals.token();

@@ -14,8 +14,10 @@
 
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/columns.hpp"
+#include "crossdock/cli/differences.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
+#include "crossdock/cli/source_tensors.hpp"
 #include "crossdock/cli/units.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/family/header_json.hpp"
@@ -127,12 +129,21 @@ inline void print_distributed(const DistributedStorage& storage) {
     print_columns(lines);
 }
 
+inline void print_source_tensors(const std::vector<SourceTensor>& tensors) {
+    std::vector<std::array<std::string, 4>> lines;
+    lines.reserve(tensors.size());
+    for (const SourceTensor& tensor : tensors) lines.push_back(use_columns(tensor));
+    std::cout << '\n' << uses_text(tensors) << '\n';
+    print_columns(lines);
+}
+
 inline void print_text(const Inspection& found, const std::string& loader) {
     print_identity(found, loader);
     print_header(found.header);
     print_tensors(found.tensors);
     if (!found.storage.ranks.empty()) print_ranks(found.storage.ranks);
     if (found.storage.distributed) print_distributed(*found.storage.distributed);
+    if (!found.storage.tensors.empty()) print_source_tensors(found.storage.tensors);
     print_list("unused tensors", found.storage.unused);
     print_list("notices", found.notices);
     std::cout << std::flush;
@@ -182,6 +193,8 @@ inline Json json_of(const Inspection& found, const std::string& loader) {
     for (const auto& [rank, stage, tensors, bytes] : found.storage.ranks)
         json["ranks"].push_back({{"rank", rank}, {"stage", stage}, {"tensors", tensors}, {"bytes", bytes}});
     if (found.storage.distributed) json["distributed"] = json_of(*found.storage.distributed);
+    json["source_tensors"] = Json::array();
+    for (const SourceTensor& tensor : found.storage.tensors) json["source_tensors"].push_back(cli::json_of(tensor));
     json["unused"] = found.storage.unused;
     json["notices"] = found.notices;
     return json;

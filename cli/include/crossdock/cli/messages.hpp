@@ -13,14 +13,14 @@
 #include <string>
 #include <string_view>
 
-#include "crossdock/container/json.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock::cli {
 
-/// The exit codes; a signal that ended the program gives 128 and its number, as in a shell.
-enum ExitCode : int { success = 0, failure = 1, wrong_usage = 2, signal_base = 128 };
+/// The exit codes; a signal that ended the program gives 128 and its number, as in a shell. Commands that compare tell
+/// what differs from what could not be compared, as diff and cmp do.
+enum ExitCode : int { success = 0, failure = 1, different = 1, wrong_usage = 2, trouble = 2, signal_base = 128 };
 
 namespace detail {
 
@@ -78,14 +78,6 @@ inline std::string one_line(std::string_view text) {
             line += before.substr(0, before.size() - text.size());
     }
     return line;
-}
-
-/// For machines, who may be a terminal: only ASCII that it shows, the rest escaped.
-inline void print_json(const Json& json) {
-    std::string text = json.dump(2, ' ', true, Json::error_handler_t::replace);
-    for (std::size_t at = text.find('\x7f'); at != text.npos; at = text.find('\x7f', at))
-        text.replace(at, 1, "\\u007f");
-    std::cout << text << std::endl;
 }
 
 /// Throws Error when something that was printed did not reach the standard output: half of it must not pass for all.

@@ -13,8 +13,8 @@
 
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/convert_command.hpp"
+#include "crossdock/cli/digest_command.hpp"
 #include "crossdock/cli/inspect_command.hpp"
-#include "crossdock/cli/last_words.hpp"  // before all others
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/open_files.hpp"
 #include "crossdock/cli/plugins_command.hpp"
@@ -30,6 +30,7 @@ namespace crossdock::cli {
 struct Command {
     Syntax syntax;
     int (*run)(const Arguments&, World&);  ///< returns the exit code
+    ExitCode on_error = failure;
 };
 
 namespace detail {
@@ -37,7 +38,8 @@ namespace detail {
 template <class Loaders, class Savers>
 std::vector<Command> commands() {
     return {{convert_syntax<Loaders, Savers>(), &convert_command<Loaders, Savers>},
-            {verify_syntax<Loaders>(), &verify_command<Loaders>},
+            {verify_syntax<Loaders>(), &verify_command<Loaders>, trouble},
+            {digest_syntax<Loaders>(), &digest_command<Loaders>, trouble},
             {inspect_syntax<Loaders>(), &inspect_command<Loaders>},
             {plugins_syntax(), &plugins_command<Loaders, Savers>}};
 }
@@ -47,9 +49,9 @@ inline void print_overview(const std::vector<Command>& commands) {
               << ": converts checkpoints of large language models between formats and "
               << "parallel layouts\n\nusage: " << program_name() << " COMMAND [OPTION...]\n\n";
     constexpr std::size_t width = 10;
-    for (const auto& [syntax, run] : commands)
-        std::cout << "  " << syntax.command << std::string(width - syntax.command.size(), ' ')
-                  << syntax.summary.substr(0, syntax.summary.find('\n')) << '\n';
+    for (const Command& command : commands)
+        std::cout << "  " << command.syntax.command << std::string(width - command.syntax.command.size(), ' ')
+                  << command.syntax.summary.substr(0, command.syntax.summary.find('\n')) << '\n';
     std::cout << '\n'
               << program_name() << " COMMAND --help tells a command's options, " << program_name()
               << " --version the version." << std::endl;
@@ -70,7 +72,9 @@ inline int run_together(int (*run)(const Arguments&, World&), const Arguments& a
     });
 }
 
-inline int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words, World& world) {
+/// `on_error` becomes the exit code of an error.
+inline int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words, World& world,
+                    ExitCode& on_error) {
     std::vector<std::string> names;
     names.reserve(commands.size());
     for (const Command& command : commands) names.push_back(command.syntax.command);
@@ -85,7 +89,8 @@ inline int dispatch(const std::vector<Command>& commands, const std::vector<std:
     const auto command = std::find(names.begin(), names.end(), words[0]);
     if (command == names.end())
         throw UsageError(to_text("no command is called '", words[0], "'", known_names(words[0], names)));
-    const auto& [syntax, run] = commands[static_cast<std::size_t>(command - names.begin())];
+    const auto& [syntax, run, code] = commands[static_cast<std::size_t>(command - names.begin())];
+    on_error = code;
     const Arguments arguments = parse(syntax, {words.begin() + 1, words.end()});
     if (arguments.help) {
         std::cout << help(syntax) << std::flush;
@@ -105,7 +110,8 @@ inline int explain(const std::exception& error, ExitCode code) {
 }  // namespace detail
 
 /// Runs the program with these plugins and returns its exit code: 0 when all went well, 1 when it did not, 2 when it
-/// was called wrongly, 128 + n when signal n ended it. Errors are one line on stderr.
+/// was called wrongly, 128 + n when signal n ended it; of commands that compare 0 when it is equal, 1 when it is not, 2
+/// when that cannot be told. Errors are one line on stderr.
 ///
 /// A program with plugins of its own adds them to the lists:
 ///
@@ -115,24 +121,25 @@ inline int explain(const std::exception& error, ExitCode code) {
 template <class Loaders, class Savers>
 int run(int argc, const char* const* argv, World& world = World::alone()) {
     if (!world.leads()) detail::silence();
+    ExitCode on_error = failure;
     try {
         if (argc > 0) detail::set_program_name(argv[0]);
         allow_many_open_files();
         const std::vector<std::string> words{argv + 1, argv + std::max(argc, 1)};
-        const int code = detail::dispatch(detail::commands<Loaders, Savers>(), words, world);
+        const int code = detail::dispatch(detail::commands<Loaders, Savers>(), words, world, on_error);
         require_printed();
         return code;
     } catch (const UsageError& error) {
         return detail::explain(error, wrong_usage);
     } catch (const std::bad_alloc&) {
         complain("out of memory");
-        return failure;
+        return on_error;
     } catch (const std::system_error& error) {
         complain(to_text("the system has no more threads or processes for it: ", error.code().message(),
                          "; give the option threads a smaller number"));
-        return failure;
+        return on_error;
     } catch (const std::exception& error) {
-        return detail::explain(error, failure);
+        return detail::explain(error, on_error);
     }
 }
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <iostream>
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
+#include "crossdock/cli/asked_dtype.hpp"
+#include "crossdock/cli/differences.hpp"
+#include "crossdock/cli/digest_command.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/progress_display.hpp"
@@ -15,27 +19,56 @@
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/verify.hpp"
+#include "crossdock/plugin/sidecar.hpp"
 
 namespace crossdock::cli {
 
 namespace detail {
 
 inline std::vector<OptionInfo> verify_options() {
-    return {{"threads", "N", "that read and compare; one for each processor unless given"},
+    return {{"dtype", "f32|bf16|f16", "casts floating tensors of both to this type before, as convert does"},
+            {"json", "", "prints JSON for machines, with every difference"},
+            {"threads", "N", "that read and compare; one for each processor unless given"},
             {"memory", "MIB", "that it may take, 256 unless given"},
             {"quiet", "", "prints nothing but differences and errors"}};
 }
 
-inline void print_result(const VerifyReport& report, bool quiet) {
-    if (!quiet)
-        for (const std::string& line : report.notices) std::cout << one_line(as_typed(line)) << '\n';
-    for (const Difference& difference : report.differences)
-        std::cout << one_line(as_typed(to_text(difference.place, ": ", difference.text))) << '\n';
-    if (quiet && report.equal()) return;
-    const std::size_t count = report.differences.size();
-    std::cout << (count == 0 ? "equal: " : to_text(count, count == 1 ? " difference: " : " differences: "))
-              << report.tensors << " tensors and " << report.header_fields << " header fields compared, "
-              << bytes_text(report.bytes) << ' ' << speed_text(report.bytes, report.seconds) << std::endl;
+/// The loader of each directory: recognised.
+template <class Loaders>
+std::vector<std::string> loaders_of(const std::vector<std::string>& directories) {
+    std::vector<std::string> loaders;
+    for (const std::string& directory : directories) loaders.push_back(choose_loader<Loaders>("", directory));
+    return loaders;
+}
+
+/// Compares two checkpoints.
+template <class Loaders>
+VerifyReport compare_two(const Arguments& arguments, const std::vector<std::string>& loaders, VerifyOptions options) {
+    const auto a = open_checkpoint<Loaders>(loaders[0], arguments.positional[0], arguments.options);
+    const auto b = open_checkpoint<Loaders>(loaders[1], arguments.positional[1], arguments.options);
+    ProgressDisplay display("compared", arguments.has("quiet") || arguments.has("json") || !options.world->leads());
+    options.progress = [&display](const Progress& progress) { display.show(progress); };
+    VerifyReport report = verify(*a, *b, options);
+    if (std::any_of(report.differences.begin(), report.differences.end(),
+                    [](const Difference& difference) { return difference.kind == DifferenceKind::type; }))
+        report.notices.push_back("to compare values, rounded to one type, give the option dtype");
+    return report;
+}
+
+/// Compares a checkpoint with what its own crossdock.json keeps.
+template <class Loaders>
+VerifyReport compare_with_proof(const Arguments& arguments, const std::string& loader, const VerifyOptions& options) {
+    if (options.dtype) throw UsageError("--dtype is for two checkpoints: digests are of the type that is stored");
+    const std::string& directory = arguments.positional[0];
+    const auto sidecar = std::filesystem::path(directory) / sidecar_name;
+    if (!std::filesystem::exists(sidecar))
+        throw Error(to_text(directory, ": has no ", sidecar_name, " to compare with; name another checkpoint"));
+    const DigestList kept = read_digests(sidecar);
+    return checked_against(
+        kept,
+        digest_of_directory<Loaders>(
+            arguments, loader, directory,
+            {.threads = options.threads, .memory = options.memory, .stop = options.stop, .world = options.world}));
 }
 
 }  // namespace detail
@@ -48,35 +81,34 @@ Syntax verify_syntax() {
     return {
         .command = "verify",
         .summary =
-            "Compares two checkpoints, whatever their formats and parallel sizes, bit for bit.\n"
-            "Exits with 0 if all tensors and header fields are equal, with 1 otherwise.",
-        .arguments = "A B",
+            "Compares two checkpoints, whatever their formats and parallel sizes, bit for bit; or one with the digests "
+            "that convert --verify kept in it.\n"
+            "Exits with 0 if all tensors, header fields and tokenizer files are equal, with 1 if not, with 2 if that "
+            "cannot be told.",
+        .arguments = "A [B]",
         .groups = {
             {"general", own}, {"several processes", ranks_options()}, {"loader", plugin_options<Loaders>(elsewhere)}}};
 }
 
 template <class Loaders>
 int verify_command(const Arguments& arguments, World& world) {
-    VerifyOptions options{
-        .threads = number_or(arguments, "threads", 0), .memory = memory_asked(arguments), .world = &world};
+    VerifyOptions options{.threads = number_or(arguments, "threads", 0),
+                          .memory = memory_asked(arguments),
+                          .world = &world,
+                          .dtype = asked_dtype(arguments)};
     const StopOnSignal signals(!world.is_shared());
     options.stop = signals.token();
     VerifyReport report;
     try {
-        const std::string &a_dir = arguments.positional[0], &b_dir = arguments.positional[1];
-        const std::string a_loader = choose_loader<Loaders>("", a_dir), b_loader = choose_loader<Loaders>("", b_dir);
-        require_known<Loaders>(arguments.options, join_lists(detail::verify_options(), ranks_options()),
-                               {a_loader, b_loader});
-        const auto a = open_checkpoint<Loaders>(a_loader, a_dir, arguments.options);
-        const auto b = open_checkpoint<Loaders>(b_loader, b_dir, arguments.options);
-        ProgressDisplay display("compared", arguments.has("quiet") || !world.leads());
-        options.progress = [&display](const Progress& progress) { display.show(progress); };
-        report = verify(*a, *b, options);
+        const std::vector<std::string> loaders = detail::loaders_of<Loaders>(arguments.positional);
+        require_known<Loaders>(arguments.options, join_lists(detail::verify_options(), ranks_options()), loaders);
+        report = loaders.size() == 1 ? detail::compare_with_proof<Loaders>(arguments, loaders[0], options)
+                                     : detail::compare_two<Loaders>(arguments, loaders, options);
     } catch (const Cancelled&) {
         return stopped_by(signals.signal());
     }
-    detail::print_result(report, arguments.has("quiet"));
-    return report.equal() ? success : failure;
+    print_comparison(report, arguments.has("json"), arguments.has("quiet"));
+    return report.equal() ? success : different;
 }
 
 }  // namespace crossdock::cli

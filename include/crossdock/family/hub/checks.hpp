@@ -11,6 +11,7 @@
 
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/family/family.hpp"
+#include "crossdock/family/hub/quantization.hpp"
 #include "crossdock/family/hub/type.hpp"
 
 namespace crossdock {
@@ -19,32 +20,6 @@ namespace crossdock {
 // against any shape.
 
 namespace detail {
-
-/// "gptq", "4 bits"; empty where the description does not say.
-inline std::string quantization_method(const Json& description) {
-    if (!description.is_object()) return {};
-    for (const char* key : {"quant_method", "quant_algo", "quantization_method"})
-        if (const auto found = description.find(key); found != description.end() && found->is_string())
-            return found->get<std::string>();
-    const auto bits = description.find("bits");
-    return bits != description.end() && bits->is_number() ? to_text(json_shown(*bits), " bits") : std::string();
-}
-
-inline bool is_anything(const Json& value) { return !value.is_null() && !(value.is_object() && value.empty()); }
-
-/// Throws Error where config.json says that the weights are quantized.
-inline void refuse_quantization(const Json& config) {
-    for (const char* key : {"quantization_config", "quantization_args", "compression_config", "quantization",
-                            "quant_config", "quantize_config"}) {
-        const auto found = config.find(key);
-        if (found == config.end() || !is_anything(*found)) continue;
-        const std::string method = quantization_method(*found);
-        throw Error(
-            to_text("'", key, "' asks for quantized weights", method.empty() ? "" : to_text(" (", method, ")"),
-                    ", which are not supported; dequantize the model first, or remove the key if its weights are "
-                    "plain"));
-    }
-}
 
 /// Heads that no target has a place for, by how a class with one ends and by how its tensors begin.
 struct OtherHead {
@@ -87,31 +62,12 @@ inline void refuse_other_heads(const TensorDict& tensors) {
                                         "), which no target has a place for"));
 }
 
-/// Throws Error where a tensor holds the scales or codes of quantized weights.
-inline void refuse_quantized_tensors(const TensorDict& tensors) {
-    constexpr auto endings = std::to_array<std::string_view>(
-        {".qweight", ".qzeros", ".scales", ".g_idx", ".absmax", ".nested_absmax", ".quant_map", ".SCB",
-         ".weight_format", ".weight_scale", ".weight_scale_2", ".input_scale", "_scale_inv", ".weight_packed",
-         ".weight_shape", ".weight_zero_point"});
-    for (const NamedTensor& entry : tensors.entries()) {
-        const bool is_marked = entry.name.find(".quant_state.") != std::string::npos ||
-                               std::any_of(endings.begin(), endings.end(),
-                                           [&entry](std::string_view ending) { return entry.name.ends_with(ending); });
-        if (is_marked)
-            throw Error(to_text(entry.file, ": tensor '", entry.name,
-                                "' belongs to quantized weights, which are not supported; dequantize the model first"));
-    }
-}
-
 /// Throws Error where a weight is not of a type in which models compute.
 inline void require_floating(const TensorDict& tensors, const TensorTable& table) {
-    for (const NamedTensor& entry : tensors.entries()) {
-        const bool is_ignored = std::any_of(table.ignored_endings.begin(), table.ignored_endings.end(),
-                                            [&entry](std::string_view ending) { return entry.name.ends_with(ending); });
-        if (!is_ignored && !is_castable(entry.tensor.dtype()))
+    for (const NamedTensor& entry : tensors.entries())
+        if (!is_ignored(table, entry.name) && !is_castable(entry.tensor.dtype()))
             throw Error(to_text(entry.file, ": tensor '", entry.name, "' is ", dtype_name(entry.tensor.dtype()),
                                 ", expected f32, bf16, f16 or f64; quantized weights are not supported"));
-    }
 }
 
 /// Keys that other architectures compute with and that these families' classes do not read.

@@ -19,6 +19,7 @@
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/hub/head.hpp"
 #include "crossdock/family/hub/names.hpp"
+#include "crossdock/family/hub/quantization.hpp"
 #include "crossdock/family/hub/type.hpp"
 
 namespace crossdock {
@@ -74,9 +75,12 @@ inline Notices understand_hub_tensors(const Family& family, const Layout& layout
     Notices notices;
     parts.front() = unwrapped(std::move(parts.front()), notices);
     refuse_other_heads(parts.front());
+    if (const auto block = fp8_blocks(carried_config(header)))
+        parts.front() = dequantized(std::move(parts.front()), *block, notices);
     refuse_quantized_tensors(parts.front());
     const bool has_base = names_base(parts.front(), layout.spellings);
     parts.front() = in_table_spelling(std::move(parts.front()), layout.spellings, notices);
+    parts.front() = separated(std::move(parts.front()), layout.spellings.stacked);
     for (std::string& line : ask_tensors(family, layout, directory, parts, header)) notices.push_back(std::move(line));
     const TensorTable& table = layout.table(header);
     parts.front() = with_embeddings(std::move(parts.front()), table, header, notices);
@@ -138,7 +142,8 @@ inline std::vector<std::unique_ptr<TensorWriter>> open_hub_writers(const TargetF
 inline Json hub_config(const Layout& layout, const ModelHeader& header) {
     Json config = carried_config(header);
     if (!has_hub_type(layout, config)) config = token_ids(config);
-    config.erase("auto_map");  // code that stood beside the source's weights
+    config.erase("auto_map");             // code that stood beside the source's weights
+    config.erase("quantization_config");  // the weights are dequantized
     const std::string architecture = layout.architecture(header);
     if (!architecture.empty())
         config["architectures"] = {header.headless ? headless_architecture(architecture) : architecture};

@@ -96,7 +96,7 @@ inline RopeScaling rope_scaling_of(const Json& object) {
     for (const auto& [key, value] : object.items()) {
         if (std::find(known.begin(), known.end(), std::string_view(key)) != known.end()) continue;
         check_other_parameter(key, value);
-        scaling.others[key] = json_text(value, 0);
+        scaling.others[key] = json_text(value.is_number() ? Json(value.get<double>()) : value, 0);  // 32 is 32.0
     }
     return scaling;
 }

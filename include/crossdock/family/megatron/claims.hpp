@@ -60,11 +60,21 @@ inline bool no_qkv_bias_if_all_false(const Json& value, const Json& args, const 
     return !is_false(value) || !is_false(argument(args, "add_bias_linear")) || !h.attention.qkv_bias;
 }
 
+/// Those of latents go by the same switch.
 inline bool qk_norms_if_true(const Json& value, const Json&, const ModelHeader& h) {
-    return !is_true(value) || h.attention.qk_norm;
+    return !is_true(value) || h.attention.qk_norm || is_latent(h.attention);
 }
 inline bool no_qk_norms_if_false(const Json& value, const Json&, const ModelHeader& h) {
-    return !is_false(value) || !h.attention.qk_norm;
+    return !is_false(value) || !(h.attention.qk_norm || is_latent(h.attention));
+}
+
+inline bool latent_as_said(const Json& value, const Json&, const ModelHeader& h) {
+    return is_true(value) == is_latent(h.attention);
+}
+/// A size of latent attention; null is Megatron's word for none.
+template <auto size>
+bool same_of_latents(const Json& value, const Json&, const ModelHeader& h) {
+    return !is_latent(h.attention) || (value.is_null() ? Json(0U) : value) == Json(h.attention.latent.*size);
 }
 
 inline bool as_many_experts(const Json& value, const Json&, const ModelHeader& h) {
@@ -136,6 +146,13 @@ inline std::vector<Claim> megatron_core_claims() {
         megatron_nvidia_claims(),
         {{"qk_layernorm", claim::qk_norms_if_true, "no norms of queries and keys"},
          {"qk_layernorm", claim::no_qk_norms_if_false, "norms of queries and keys"},
+         {"multi_latent_attention", claim::latent_as_said, "the other kind of attention"},
+         {"q_lora_rank", claim::same_of_latents<&LatentAttention::q_lora_rank>, "another size of latents"},
+         {"kv_lora_rank", claim::same_of_latents<&LatentAttention::kv_lora_rank>, "another size of latents"},
+         {"qk_head_dim", claim::same_of_latents<&LatentAttention::qk_head_dim>, "heads of another size"},
+         {"qk_pos_emb_head_dim", claim::same_of_latents<&LatentAttention::qk_pos_emb_head_dim>,
+          "heads of another size"},
+         {"v_head_dim", claim::same_of_latents<&LatentAttention::v_head_dim>, "heads of another size"},
          {"num_experts", claim::as_many_experts, "another number of experts"},
          {"moe_ffn_hidden_size", claim::same_of_experts<&Experts::ffn_hidden_size>, "experts of another size"},
          {"moe_shared_expert_intermediate_size", claim::same_shared_expert, "a shared expert of another size, or none"},

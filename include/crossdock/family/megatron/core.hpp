@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "crossdock/family/megatron/claims.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/family/megatron/flags.hpp"
+#include "crossdock/family/megatron/latent_attention.hpp"
 #include "crossdock/family/megatron/nvidia_args.hpp"
 #include "crossdock/family/megatron/other_args.hpp"
 #include "crossdock/family/megatron/shared.hpp"
@@ -26,7 +28,9 @@ namespace detail {
 
 /// Where the norms of Megatron-Core's two implementations live; "weight" and "bias" are appended to these.
 struct CoreNorms {
-    std::string input, dense_post, experts_post;
+    std::string input, latent_input;  ///< in front of attention, and of latent attention
+    std::string dense_post, experts_post;
+    LatentNorms latents;
 };
 
 inline bool layer_has_experts(const ModelHeader& header, std::uint64_t layer) {
@@ -37,16 +41,28 @@ inline bool layer_has_shared_expert(const ModelHeader& header, std::uint64_t lay
 }
 inline bool layer_is_dense(const ModelHeader& header, std::uint64_t layer) { return !layer_has_experts(header, layer); }
 
-inline Rows<TransformerLayer> core_post_norm_rows(const CoreNorms& norms) {
-    using L = TransformerLayer;
-    Rows<L> rows{{{&L::post_norm_weight}, {norms.dense_post + "weight"}},
-                 {{&L::post_norm_bias}, {norms.dense_post + "bias"}}};
-    if (norms.experts_post == norms.dense_post) return rows;
-    for (Row<L>& row : rows) row.in_layer = layer_is_dense;
-    rows.push_back({{&L::post_norm_weight}, {norms.experts_post + "weight"}});
-    rows.push_back({{&L::post_norm_bias}, {norms.experts_post + "bias"}});
-    rows[2].in_layer = rows[3].in_layer = layer_has_experts;
+using InLayer = bool (*)(const ModelHeader&, std::uint64_t layer);
+
+/// The rows of a norm that has one name in some layers and may have another in all others.
+inline Rows<TransformerLayer> core_norm_rows(std::optional<Tensor> TransformerLayer::*weight,
+                                             std::optional<Tensor> TransformerLayer::*bias,
+                                             const std::pair<std::string, InLayer>& usual,
+                                             const std::pair<std::string, InLayer>& other) {
+    Rows<TransformerLayer> rows{{{weight}, {usual.first + "weight"}}, {{bias}, {usual.first + "bias"}}};
+    if (other.first == usual.first) return rows;
+    rows.push_back({{weight}, {other.first + "weight"}});
+    rows.push_back({{bias}, {other.first + "bias"}});
+    rows[0].in_layer = rows[1].in_layer = usual.second;
+    rows[2].in_layer = rows[3].in_layer = other.second;
     return rows;
+}
+
+inline Rows<TransformerLayer> core_layer_norm_rows(const CoreNorms& norms) {
+    using L = TransformerLayer;
+    return join_lists(core_norm_rows(&L::input_norm_weight, &L::input_norm_bias, {norms.input, layer_has_qkv},
+                                     {norms.latent_input, layer_is_latent}),
+                      core_norm_rows(&L::post_norm_weight, &L::post_norm_bias, {norms.dense_post, layer_is_dense},
+                                     {norms.experts_post, layer_has_experts}));
 }
 
 /// The router, the shared expert, and the experts, whose ranks share them in two ways: each has some, and those of an
@@ -76,11 +92,9 @@ inline Rows<TransformerLayer> core_expert_rows(ExpertLayout layout) {
         {{&L::shared_expert_gate}, {shared + "gate_weight"}}};
 }
 
-inline Rows<TransformerLayer> core_attention_rows(const CoreNorms& norms) {
+inline Rows<TransformerLayer> core_attention_rows() {
     using L = TransformerLayer;
     return Rows<L>{
-        {{&L::input_norm_weight}, {norms.input + "weight"}},
-        {{&L::input_norm_bias}, {norms.input + "bias"}},
         {{&L::dense_weight}, {"decoder.layers.{}.self_attention.linear_proj.weight"}, as_is, Cut::columns},
         {{&L::dense_bias}, {"decoder.layers.{}.self_attention.linear_proj.bias"}},
         {{&L::qkv_weight}, {"decoder.layers.{}.self_attention.linear_qkv.weight"}, grouped_qkv_as_flagged, Cut::rows},
@@ -100,17 +114,17 @@ inline Rows<TransformerLayer> core_mlp_rows() {
         {{&L::fc2_bias}, {"decoder.layers.{}.mlp.linear_fc2.bias"}}};
 }
 
-inline Rows<TransformerLayer> core_layer_rows(const CoreNorms& norms, ExpertLayout layout) {
-    return join_lists(core_attention_rows(norms), core_post_norm_rows(norms), core_mlp_rows(),
-                      core_expert_rows(layout));
+inline Rows<TransformerLayer> core_layer_rows(const CoreNorms& norms, ExpertLayout layout, const Cut& latent_down) {
+    return join_lists(core_layer_norm_rows(norms), core_attention_rows(), core_latent_rows(norms.latents, latent_down),
+                      core_mlp_rows(), core_expert_rows(layout));
 }
 
-/// Megatron-Core's names.
-inline TensorTable core_table(const CoreNorms& norms, ExpertLayout layout) {
+/// Megatron-Core's names; ranks share the down projections of latent attention as `latent_down` says.
+inline TensorTable core_table(const CoreNorms& norms, ExpertLayout layout, const Cut& latent_down) {
     return {.messages = {Rows<Embeddings>{{{&Embeddings::word}, {"embedding.word_embeddings.weight"}, as_is, Cut::rows},
                                           {{&Embeddings::position}, {"embedding.position_embeddings.weight"}},
                                           {{&Embeddings::token_type}, {"embedding.tokentype_embeddings.weight"}}},
-                         core_layer_rows(norms, layout),
+                         core_layer_rows(norms, layout, latent_down),
                          Rows<FinalNorm>{{{&FinalNorm::weight}, {"decoder.final_layernorm.weight"}},
                                          {{&FinalNorm::bias}, {"decoder.final_layernorm.bias"}}},
                          Rows<OutputLayer>{{{&OutputLayer::weight}, {"output_layer.weight"}, as_is, Cut::rows}},
@@ -131,8 +145,10 @@ inline TensorTable core_table(const CoreNorms& norms, ExpertLayout layout) {
 inline std::vector<LayerPlaceholder> core_placeholders(ExpertLayout layout) {
     const std::string layer = "decoder.layers.{}.", mlp = layer + "mlp.";
     const std::string experts = mlp + (layout == ExpertLayout::sequential ? "experts.local_experts.{e}." : "experts.");
-    std::vector<LayerPlaceholder> all{{layer + "self_attention.linear_proj._extra_state"},
-                                      {layer + "self_attention.linear_qkv._extra_state"}};
+    std::vector<LayerPlaceholder> all =
+        join_lists(std::vector<LayerPlaceholder>{{layer + "self_attention.linear_proj._extra_state"},
+                                                 {layer + "self_attention.linear_qkv._extra_state", layer_has_qkv}},
+                   latent_placeholders());
     for (const std::string_view linear : {"linear_fc1._extra_state", "linear_fc2._extra_state"}) {
         all.push_back({to_text(mlp, linear), layer_is_dense});
         if (layout != ExpertLayout::grouped) all.push_back({to_text(experts, linear), layer_has_experts});
@@ -142,43 +158,56 @@ inline std::vector<LayerPlaceholder> core_placeholders(ExpertLayout layout) {
 }
 
 /// A decoder of Megatron-Core, whichever layers it has.
-inline MegatronDialect core_dialect(TensorTable table, std::string_view transformer_impl) {
+inline MegatronDialect core_dialect(const TensorTable& table, std::string_view transformer_impl) {
     return {.name = "mcore",
             .code = MegatronCode::core,
             .line = MegatronLine::nvidia,
-            .table = std::move(table),
+            .table = table,
+            .other_down_cut = with_other_down_cut(table),
             .root = "decoder.layers.",
             .args = megatron_core_args(transformer_impl),
             .other_args = megatron_other_args(),
             .claims = megatron_core_claims(),
             .gate_switches = {"swiglu", "quick_geglu"},
             .tokenizers = nvidia_tokenizers(),
-            .requirements = join_lists(megatron_requirements(), nvidia_requirements()),
+            .shares_query_groups = true,
+            .requirements = join_lists(megatron_requirements(), nvidia_requirements(), core_latent_requirements()),
             .flags = megatron_core_flags(),
             .unsaid = {unsaid::scaling_but_llama3, unsaid::scaled_embeddings, unsaid::llama3_constants,
-                       unsaid::core_activation},
-            .limits = bert_limits()};
+                       unsaid::core_activation, unsaid::yarn_constants},
+            .limits = join_lists(bert_limits(), core_latent_limits())};
+}
+
+/// How the experts' tensors are named. What TE's grouped linears hold by expert they hold in one tensor where
+/// moe_single_grouped_weight is on (since core_v0.19), and load either.
+inline void set_expert_layout(MegatronDialect& dialect, ExpertLayout layout) {
+    dialect.expert_layout = layout;
+    if (layout == ExpertLayout::te_grouped)
+        dialect.stacked = {{".experts.linear_fc1.weight", {".experts.linear_fc1.weight{e}"}},
+                           {".experts.linear_fc2.weight", {".experts.linear_fc2.weight{e}"}}};
 }
 
 /// With Megatron-Core's own ("local") layers.
 inline MegatronDialect core_local(ExpertLayout layout) {
-    const std::string post_norm = "decoder.layers.{}.pre_mlp_layernorm.";
-    MegatronDialect dialect =
-        core_dialect(core_table({"decoder.layers.{}.input_layernorm.", post_norm, post_norm}, layout), "local");
-    dialect.expert_layout = layout;
+    const std::string input_norm = "decoder.layers.{}.input_layernorm.",
+                      post_norm = "decoder.layers.{}.pre_mlp_layernorm.";
+    MegatronDialect dialect = core_dialect(
+        core_table({input_norm, input_norm, post_norm, post_norm, local_latent_norms}, layout, Cut::rows), "local");
+    set_expert_layout(dialect, layout);
     return dialect;
 }
 
 /// With Transformer Engine's layers, which hold the norm in front of them.
 inline MegatronDialect core_te(ExpertLayout layout) {
-    MegatronDialect dialect = core_dialect(
-        core_table({"decoder.layers.{}.self_attention.linear_qkv.layer_norm_",
-                    "decoder.layers.{}.mlp.linear_fc1.layer_norm_", "decoder.layers.{}.pre_mlp_layernorm."},
-                   layout),
-        "transformer_engine");
-    dialect.expert_layout = layout;
+    MegatronDialect dialect =
+        core_dialect(core_table({"decoder.layers.{}.self_attention.linear_qkv.layer_norm_",
+                                 "decoder.layers.{}.input_layernorm.", "decoder.layers.{}.mlp.linear_fc1.layer_norm_",
+                                 "decoder.layers.{}.pre_mlp_layernorm.", engine_latent_norms},
+                                layout, Cut::none),
+                     "transformer_engine");
+    set_expert_layout(dialect, layout);
     dialect.layer_placeholders = core_placeholders(layout);
-    dialect.marks.name_parts = {"linear_qkv.layer_norm_weight"};
+    dialect.marks.name_parts = {"linear_qkv.layer_norm_weight", "linear_kv_up_proj.layer_norm_weight"};
     return dialect;
 }
 
@@ -186,6 +215,7 @@ inline MegatronDialect core_te(ExpertLayout layout) {
 inline MegatronDialect as_encoder(MegatronDialect dialect) {
     dialect.root = "encoder.layers.";
     dialect.table = renamed(std::move(dialect.table), "decoder.", "encoder.");
+    dialect.other_down_cut.reset();  // BERT has no latent attention
     for (LayerPlaceholder& line : dialect.layer_placeholders)
         line.pattern = replaced(std::move(line.pattern), "decoder.", "encoder.");
     return dialect;

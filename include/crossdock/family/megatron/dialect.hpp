@@ -13,6 +13,7 @@
 #include "crossdock/family/megatron/flags.hpp"
 #include "crossdock/family/megatron/other_args.hpp"
 #include "crossdock/family/requirements.hpp"
+#include "crossdock/family/stacked_names.hpp"
 #include "crossdock/family/tensor_table.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
@@ -51,8 +52,12 @@ struct MegatronDialect {
     // counted from 0 on every stage.
     TensorTable table;                       ///< of checkpoint_version 2.0 and later, which is written
     std::vector<OlderTable> older_tables{};  ///< the oldest first
+    /// `table` for files whose ranks share the down projections of latent attention otherwise.
+    std::optional<TensorTable> other_down_cut{};
     /// Older spellings of parts of names → the spelling in the tables.
     std::vector<std::pair<std::string_view, std::string_view>> older_spellings{};
+    std::vector<StackedNames>
+        stacked{};  ///< what is read in one tensor, too, and has one for each element in the tables
     /// Transformer Engine's modules load strictly and add these only themselves.
     std::vector<LayerPlaceholder> layer_placeholders{};
     ExpertLayout expert_layout = ExpertLayout::sequential;
@@ -72,6 +77,8 @@ struct MegatronDialect {
     void (*constants)(ModelHeader&) = [](ModelHeader&) {};  ///< what is true of every model of this dialect
 
     // What the code can do with a model.
+    /// It cuts the rows of q, k and v into equal parts where there are several ranks for a key/value head, too.
+    bool shares_query_groups = false;
     std::vector<Requirement> requirements{};  ///< without which the files cannot hold it
     std::vector<MegatronFlag> flags{};
     std::vector<Unsaid> unsaid{};

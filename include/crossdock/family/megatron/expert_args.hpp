@@ -51,6 +51,11 @@ inline Json layer_frequency(const ModelHeader& header) {
     return has_experts(header.mlp) && is_mixed ? list : Json(1);
 }
 
+/// moe_router_pre_softmax says nothing of sigmoid scores, which are made to add up to 1 where there are several.
+inline bool has_softmax_router(const ModelHeader& header) {
+    return has_experts(header.mlp) && header.mlp.experts.score == RouterScore::softmax;
+}
+
 inline ConfigTable megatron_expert_args() {
     using namespace config;
     using H = ModelHeader;
@@ -71,10 +76,17 @@ inline ConfigTable megatron_expert_args() {
                  const auto name = json_as<std::string>(value);
                  if (name != "softmax" && name != "sigmoid")
                      throw Error(to_text("is '", name, "', expected softmax or sigmoid"));
-                 h.mlp.experts.score = name == "softmax" ? RouterScore::softmax : RouterScore::sigmoid;
+                 Experts& experts = h.mlp.experts;
+                 experts.score = name == "softmax" ? RouterScore::softmax : RouterScore::sigmoid;
+                 if (experts.score == RouterScore::sigmoid) experts.pre_softmax = experts.router_topk == 1;
              },
              [](const H& h) { return Json(enum_name(h.mlp.experts.score)); }},
-            expert_entry("moe_router_pre_softmax", field::moe_router_pre_softmax, false),
+            {{"moe_router_pre_softmax"},
+             nullptr,
+             [](const Json& value, H& h) {
+                 if (has_softmax_router(h) && !value.is_null()) h.mlp.experts.pre_softmax = json_as<bool>(value);
+             },
+             [](const H& h) { return Json(has_softmax_router(h) && h.mlp.experts.pre_softmax); }},
             {{"moe_router_topk_scaling_factor"},
              nullptr,
              [](const Json& value, H& h) {

@@ -66,7 +66,28 @@ inline Value llama3_factor(const ModelHeader& h) {
 inline Value rotary_interleaved(const ModelHeader& h) {
     return switch_if(h.attention.rotary_interleaved.value_or(false));
 }
-inline Value qk_norm(const ModelHeader& h) { return switch_if(h.attention.qk_norm); }
+inline Value qk_norm(const ModelHeader& h) { return switch_if(h.attention.qk_norm || is_latent(h.attention)); }
+inline Value latent_attention(const ModelHeader& h) { return switch_if(is_latent(h.attention)); }
+template <auto size>
+Value latent_size(const ModelHeader& h) {
+    const std::uint64_t value = h.attention.latent.*size;
+    return is_latent(h.attention) && value > 0 ? Value(to_text(value)) : std::nullopt;
+}
+inline Value rope_type(const ModelHeader& h) {
+    return is_latent(h.attention) ? Value(has_yarn(h) ? "yarn" : "rope") : std::nullopt;
+}
+inline Value yarn_factor(const ModelHeader& h) {
+    return is_latent(h.attention) && has_yarn(h) ? shortest(h.attention.rope_scaling->factor) : std::nullopt;
+}
+inline Value mscale(const ModelHeader& h) {
+    return is_latent(h.attention) && has_yarn(h) ? Value(shortest(yarn_mscale(*h.attention.rope_scaling)))
+                                                 : std::nullopt;
+}
+inline Value mscale_all_dim(const ModelHeader& h) {
+    return is_latent(h.attention) && has_yarn(h)
+               ? Value(shortest(yarn_number(*h.attention.rope_scaling, mscale_all_dim_key, 0)))
+               : std::nullopt;
+}
 inline Value router_groups(const ModelHeader& h) {
     const Experts& experts = h.mlp.experts;
     return experts.num_groups > 0 ? Value(to_text(experts.num_groups)) : std::nullopt;
@@ -99,7 +120,9 @@ namespace unsaid {
 
 using What = std::optional<std::string>;
 
+/// Of latent attention the code computes yarn's scaling or none.
 inline What scaling_beside(const ModelHeader& h, bool has_llama3) {
+    if (is_latent(h.attention)) return std::nullopt;
     const std::string type = h.attention.rope_scaling ? h.attention.rope_scaling->type : "default";
     if (type == "default" || type == "linear" || (has_llama3 && type == "llama3")) return std::nullopt;
     return to_text("rope_scaling of type '", type, "'");
@@ -118,6 +141,18 @@ inline What llama3_constants(const ModelHeader& h) {
                           scaling.original_max_position_embeddings == usual.original_max_position_embeddings;
     if (is_usual) return std::nullopt;
     return "the constants of its llama3 rope_scaling, which it fixes at 1, 4 and 8192";
+}
+
+inline What yarn_constants(const ModelHeader& h) {
+    if (!is_latent(h.attention) || !has_yarn(h)) return std::nullopt;
+    const RopeScaling& yarn = *h.attention.rope_scaling;
+    const auto length = yarn.original_max_position_embeddings.value_or(MegatronYarn::original_length);
+    const double fast = yarn_number(yarn, beta_fast_key, MegatronYarn::beta_fast);
+    const double slow = yarn_number(yarn, beta_slow_key, MegatronYarn::beta_slow);
+    if (length == MegatronYarn::original_length && fast == MegatronYarn::beta_fast && slow == MegatronYarn::beta_slow)
+        return std::nullopt;
+    return to_text("yarn's original_max_position_embeddings ", length, ", beta_fast ", shortest(fast),
+                   " and beta_slow ", shortest(slow), ", which its code fixes at 4096, 32 and 1");
 }
 
 inline What activation_unless(bool is_known, const ModelHeader& h) {
@@ -190,15 +225,25 @@ inline std::vector<MegatronFlag> megatron_lm_flags() {
 /// The options of NVIDIA Megatron-LM for Megatron-Core.
 inline std::vector<MegatronFlag> megatron_core_flags() {
     namespace flag = detail::flag;
-    return join_lists(std::vector<MegatronFlag>{{"--no-bias-gelu-fusion", flag::exact_gelu}},
-                      detail::nvidia_rope_flags(),
-                      std::vector<MegatronFlag>{{"--rotary-interleaved", flag::rotary_interleaved},
-                                                {"--qk-layernorm", flag::qk_norm},
-                                                {"--moe-router-num-groups", flag::router_groups},
-                                                {"--moe-router-group-topk", flag::router_group_topk},
-                                                {"--moe-router-dtype", flag::router_dtype},
-                                                {"--moe-shared-expert-gate", flag::shared_expert_gate}},
-                      detail::nvidia_other_flags());
+    return join_lists(
+        std::vector<MegatronFlag>{{"--no-bias-gelu-fusion", flag::exact_gelu}}, detail::nvidia_rope_flags(),
+        std::vector<MegatronFlag>{{"--rotary-interleaved", flag::rotary_interleaved},
+                                  {"--qk-layernorm", flag::qk_norm},
+                                  {"--multi-latent-attention", flag::latent_attention},
+                                  {"--q-lora-rank", flag::latent_size<&LatentAttention::q_lora_rank>},
+                                  {"--kv-lora-rank", flag::latent_size<&LatentAttention::kv_lora_rank>},
+                                  {"--qk-head-dim", flag::latent_size<&LatentAttention::qk_head_dim>},
+                                  {"--qk-pos-emb-head-dim", flag::latent_size<&LatentAttention::qk_pos_emb_head_dim>},
+                                  {"--v-head-dim", flag::latent_size<&LatentAttention::v_head_dim>},
+                                  {"--rope-type", flag::rope_type},
+                                  {"--rotary-scaling-factor", flag::yarn_factor},
+                                  {"--mscale", flag::mscale},
+                                  {"--mscale-all-dim", flag::mscale_all_dim},
+                                  {"--moe-router-num-groups", flag::router_groups},
+                                  {"--moe-router-group-topk", flag::router_group_topk},
+                                  {"--moe-router-dtype", flag::router_dtype},
+                                  {"--moe-shared-expert-gate", flag::shared_expert_gate}},
+        detail::nvidia_other_flags());
 }
 
 }  // namespace crossdock

@@ -38,7 +38,8 @@ inline std::vector<Requirement> llm_requirements() {
     using H = ModelHeader;
     return join_lists(
         megatron_requirements(),
-        {require::plain_norm,
+        {require::plain_attention,
+         require::plain_norm,
          require::plain_embeddings,
          require::full_rotary,
          require::biases_agree,

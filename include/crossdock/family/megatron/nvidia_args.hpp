@@ -7,6 +7,7 @@
 
 #include "crossdock/family/megatron/args.hpp"
 #include "crossdock/family/megatron/expert_args.hpp"
+#include "crossdock/family/megatron/latent_args.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 
 namespace crossdock {
@@ -215,11 +216,12 @@ inline ConfigTable megatron_lm_args() {
 /// The args of NVIDIA Megatron-LM for Megatron-Core.
 inline ConfigTable megatron_core_args(std::string_view transformer_impl) {
     using namespace config;
-    return join_lists(
-        detail::megatron_nvidia_args(transformer_impl, true), detail::megatron_expert_args(),
-        ConfigTable{entry_or({"rotary_interleaved"}, field::rotary_interleaved, false),
-                    fixed("multi_latent_attention", false),
-                    written("qk_layernorm", [](const ModelHeader& h) { return Json(h.attention.qk_norm); })});
+    return join_lists(detail::megatron_nvidia_args(transformer_impl, true), detail::megatron_expert_args(),
+                      detail::megatron_latent_args(),
+                      ConfigTable{entry_or({"rotary_interleaved"}, field::rotary_interleaved, false),
+                                  written("qk_layernorm", [](const ModelHeader& h) {
+                                      return Json(h.attention.qk_norm || is_latent(h.attention));
+                                  })});
 }
 
 }  // namespace crossdock

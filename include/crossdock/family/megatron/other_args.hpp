@@ -54,7 +54,8 @@ inline bool plain_positions(const Json& value, const Json&, const ModelHeader&) 
     return !is_text(value, {"mrope", "yarn"});
 }
 inline bool plain_rope(const Json& value, const Json&, const ModelHeader& header) {
-    return is_off(value) || is_text(value, {"rope"}) || header.positions != PositionKind::rope;
+    return is_off(value) || is_text(value, {"rope"}) || header.positions != PositionKind::rope ||
+           is_latent(header.attention);
 }
 inline bool off_or_not_rotary(const Json& value, const Json&, const ModelHeader& header) {
     return is_off(value) || header.positions != PositionKind::rope;
@@ -78,7 +79,25 @@ inline bool every_layer(const Json& value, const Json&, const ModelHeader& heade
 }
 /// Megatron-Core's norms of queries and keys are in the header where the tensors have them.
 inline bool off_or_stored_norms(const Json& value, const Json&, const ModelHeader& header) {
-    return is_off(value) || header.attention.qk_norm;
+    return is_off(value) || header.attention.qk_norm || is_latent(header.attention);
+}
+inline bool off_or_stored_latents(const Json& value, const Json&, const ModelHeader& header) {
+    return is_off(value) || is_latent(header.attention);
+}
+/// Latent attention turns rows in pairs without this.
+inline bool off_or_not_latent(const Json& value, const Json&, const ModelHeader& header) {
+    return is_off(value) || !is_latent(header.attention);
+}
+/// Its scores are scaled by it whatever the positions (multi_latent_attention.py); yarn's scaling is in the header.
+inline bool off_or_yarn(const Json& value, const Json& args, const ModelHeader& header) {
+    const bool is_yarn = header.attention.rope_scaling && header.attention.rope_scaling->type == "yarn";
+    return is_off(value) || !is_latent(header.attention) || is_yarn ||
+           is_number(argument(args, "rotary_scaling_factor"), 1);
+}
+/// A group's score is the sum of its best router_topk / group_topk experts'; transformers takes the best two.
+inline bool best_two(const Json& value, const Json&, const ModelHeader& header) {
+    const Experts& experts = header.mlp.experts;
+    return is_off(value) || experts.num_groups == 0 || experts.router_topk == 2 * experts.group_topk;
 }
 inline bool off_or_stored_experts(const Json& value, const Json&, const ModelHeader& header) {
     return is_off(value) || has_experts(header.mlp);
@@ -120,7 +139,9 @@ inline std::vector<OtherArgument> megatron_other_args() {
             {"qk_layernorm", "norms of queries and keys", is::off_or_stored_norms},
             {"qk_l2_norm", "norms of queries and keys", is::off},
             {"attention_output_gate", "a gate behind the attention", is::off},
-            {"multi_latent_attention", "latent attention", is::off},
+            {"multi_latent_attention", "latent attention", is::off_or_stored_latents},
+            {"rotary_interleaved", "rotary rows of latent attention in another order", is::off_or_not_latent},
+            {"mscale_all_dim", "scores scaled as for yarn positions, without these", is::off_or_yarn},
             {"experimental_attention_variant", "another kind of attention", is::off},
             {"linear_attention_type", "linear attention", is::off},
             {"linear_attention_freq", "linear attention on some layers", is::off},
@@ -129,6 +150,7 @@ inline std::vector<OtherArgument> megatron_other_args() {
             {"activation_func_clamp_value", "clamped activations", is::off},
             {"glu_linear_offset", "an offset in the gated MLP", is::off},
             {"num_experts", "a mixture of experts", is::off_or_stored_experts},
+            {"moe_router_group_topk", "groups of experts chosen by other than their best two", is::best_two},
             // Norms, residuals and scales.
             {"enable_mhc_connections", "several residual streams", is::off},
             {"use_mup", "embeddings, scores and logits scaled by muP", is::off},

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -19,13 +18,7 @@ inline std::vector<Requirement> megatron_requirements() {
             {"a norm behind its embeddings (embedding_norm)", [](const ModelHeader& h) { return !h.embedding_norm; }},
             {"no final norm", [](const ModelHeader& h) { return h.final_norm || h.post_norm; }},
             require::head,
-            {"layers that differ from each other in more than having experts (other_layers)", [](const ModelHeader& h) {
-                 return std::all_of(h.other_layers.begin(), h.other_layers.end(), [&h](const auto& other) {
-                     Mlp mlp = mlp_of(h, other.first);
-                     if (!has_experts(mlp)) mlp.experts = h.mlp.experts;
-                     return attention_of(h, other.first) == h.attention && mlp == h.mlp;
-                 });
-             }}};
+            require::alike_but_for_experts};
 }
 
 /// What NVIDIA's code expects: add_bias_linear decides over all linear layers, add_qkv_bias over q, k and v alone.
@@ -40,10 +33,10 @@ inline std::vector<Requirement> nvidia_requirements() {
 
 /// NVIDIA's names; Llama 3 and Mistral have no SentencePiece model that its Llama2Tokenizer reads.
 inline std::vector<std::pair<std::string_view, std::string_view>> nvidia_tokenizers() {
-    return {{"llama3", "HuggingFaceTokenizer"}, {"llama", "Llama2Tokenizer"},     {"mistral", "HuggingFaceTokenizer"},
-            {"gemma", "HuggingFaceTokenizer"},  {"qwen", "HuggingFaceTokenizer"}, {"falcon", "HuggingFaceTokenizer"},
-            {"gpt2", "GPT2BPETokenizer"},       {"GPT", "GPT2BPETokenizer"},      {"bert", "BertWordPieceLowerCase"},
-            {"BERT", "BertWordPieceLowerCase"}};
+    return {{"llama3", "HuggingFaceTokenizer"}, {"llama", "Llama2Tokenizer"},      {"mistral", "HuggingFaceTokenizer"},
+            {"gemma", "HuggingFaceTokenizer"},  {"qwen", "HuggingFaceTokenizer"},  {"deepseek", "HuggingFaceTokenizer"},
+            {"falcon", "HuggingFaceTokenizer"}, {"gpt2", "GPT2BPETokenizer"},      {"GPT", "GPT2BPETokenizer"},
+            {"bert", "BertWordPieceLowerCase"}, {"BERT", "BertWordPieceLowerCase"}};
 }
 
 }  // namespace crossdock::detail

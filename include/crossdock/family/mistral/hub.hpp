@@ -109,7 +109,12 @@ CROSSDOCK_ENTRY_POINT const Family& mistral_family() {
                              return std::string(has_experts(h.mlp) ? "MixtralForCausalLM" : "MistralForCausalLM");
                          },
                      .table = detail::mistral_hub_table,
-                     .spellings = {.base = "model.", .heads = {"lm_head."}}},
+                     .spellings = {.base = "model.",
+                                   .heads = {"lm_head."},
+                                   // In memory, transformers 5 has Mixtral's experts under another block's name.
+                                   .older = {{".mlp.experts.", ".block_sparse_moe.experts."},
+                                             {".mlp.gate.", ".block_sparse_moe.gate."}},
+                                   .stacked = detail::hub_stacked_experts("w1", "w3", "w2")}},
                     mistral_original()},
         .guessed_model_type = [](const H& h) { return std::string_view(has_experts(h.mlp) ? "mixtral" : "mistral"); }};
     return family;

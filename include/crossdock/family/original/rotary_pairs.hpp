@@ -35,6 +35,11 @@ inline Parts reordered_qkv(const Parts& grouped, const ModelHeader& header, std:
     if (!has_pairs(attention, header)) return grouped;
     const HeadGeometry heads = heads_of(header, layer);
     const std::uint64_t rows = rotary_rows(attention);
+    if (grouped[0].shape()[0] % heads.group_rows() != 0)
+        throw Error(
+            "there are more tensor-parallel ranks than key/value heads, and rotary_interleaved asks for another order "
+            "of "
+            "a head's rows, which cannot be made on a part of them");
     SeparateQkv parts = ungroup_qkv(grouped[0], heads);
     parts.query = reordered_rotary_rows(parts.query, heads.head_rows, rows, reorder);
     parts.key = reordered_rotary_rows(parts.key, heads.head_rows, rows, reorder);

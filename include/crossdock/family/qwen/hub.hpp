@@ -124,26 +124,28 @@ CROSSDOCK_ENTRY_POINT const Family& qwen_family() {
               [](const H& h) { return h.mlp.experts.shared_ffn_hidden_size == 0 || h.mlp.experts.shared_gate; }},
              {"layers that differ in more than their window or in having experts (other_layers)",
               detail::is_qwen_in_all_layers}}),
-        .layouts = {{.kind = &hugging_face,
-                     .types = {"qwen2", "qwen3", "qwen2_moe", "qwen3_moe"},
-                     .relatives = {"qwen", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_next"},
-                     .config =
-                         join_lists(detail::llama_sizes({.key_value_heads = 32, .positions = 32768}), rope_config(),
-                                    ConfigTable{activation_config("hidden_act", "silu"),
-                                                stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
-                                                stated(entry({"tie_word_embeddings"}, field::tied_embeddings, false)),
-                                                detail::qwen_bias_config()},
-                                    detail::qwen_window_config(), detail::qwen_expert_config()),
-                     .layers_may_differ = true,
-                     .after_config = detail::read_qwen,
-                     .type = detail::qwen_type,
-                     .architecture =
-                         [](const H& h) {
-                             return to_text(h.attention.qk_norm ? "Qwen3" : "Qwen2", has_experts(h.mlp) ? "Moe" : "",
-                                            "ForCausalLM");
-                         },
-                     .table = detail::qwen_table,
-                     .spellings = {.base = "model.", .heads = {"lm_head."}}}},
+        .layouts =
+            {{.kind = &hugging_face,
+              .types = {"qwen2", "qwen3", "qwen2_moe", "qwen3_moe"},
+              .relatives = {"qwen", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_next"},
+              .config = join_lists(detail::llama_sizes({.key_value_heads = 32, .positions = 32768}), rope_config(),
+                                   ConfigTable{activation_config("hidden_act", "silu"),
+                                               stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
+                                               stated(entry({"tie_word_embeddings"}, field::tied_embeddings, false)),
+                                               detail::qwen_bias_config()},
+                                   detail::qwen_window_config(), detail::qwen_expert_config()),
+              .layers_may_differ = true,
+              .after_config = detail::read_qwen,
+              .type = detail::qwen_type,
+              .architecture =
+                  [](const H& h) {
+                      return to_text(h.attention.qk_norm ? "Qwen3" : "Qwen2", has_experts(h.mlp) ? "Moe" : "",
+                                     "ForCausalLM");
+                  },
+              .table = detail::qwen_table,
+              .spellings = {.base = "model.",
+                            .heads = {"lm_head."},
+                            .stacked = detail::hub_stacked_experts("gate_proj", "up_proj", "down_proj")}}},
         .guessed_model_type = detail::qwen_type};
     return family;
 }

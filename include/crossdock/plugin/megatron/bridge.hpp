@@ -73,6 +73,7 @@ inline void require_bridge(const ModelHeader& header, const Iteration& iteration
     if (iteration.release)
         throw UsageError("Megatron-Bridge knows no iteration called release; give the option iteration a number");
     if (is_bert(header)) refuse("the model is a BERT");
+    if (is_latent(header.attention)) refuse("the model has latent attention");
     if (header.embedding_multiplier && *header.embedding_multiplier != 1) refuse("the model scales its embeddings");
     if (header.mlp.activation && !bridge_activation(*header.mlp.activation))
         refuse(to_text("the activation is ", enum_name(*header.mlp.activation)));

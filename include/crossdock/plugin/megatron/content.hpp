@@ -33,6 +33,7 @@ struct MegatronContent {
     std::optional<Iteration> iteration{};
     std::vector<std::string> notices{};
     std::optional<DistributedStorage> distributed{};  ///< of a distributed checkpoint
+    std::vector<SourceTensor> beside{};               ///< in the same files, and none of the model's
 };
 
 /// Takes in what one rank holds: `root` is what states things beside the tensors, read from `file`.

@@ -68,7 +68,9 @@ inline MegatronContent read_dist_files(const MegatronFiles& files) {
     check_content_metadata(common, tensors);
     MegatronContent content{.chunks = {"model"}};
     add_rank({}, common.file, common.root, std::move(tensors).take(), content);
-    content.distributed = DistInventory(reader.metadata()).take();
+    DistInventory inventory(reader.metadata());
+    content.beside = inventory.beside_model();
+    content.distributed = std::move(inventory).take();
     return content;
 }
 

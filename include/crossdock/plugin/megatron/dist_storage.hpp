@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "crossdock/container/dcp/metadata.hpp"
+#include "crossdock/core/text.hpp"
 #include "crossdock/plugin/storage.hpp"
 
 namespace crossdock::detail {
@@ -62,6 +63,7 @@ public:
         storage_.files = files_.size();
     }
 
+    const std::vector<SourceTensor>& beside_model() const noexcept { return beside_; }
     DistributedStorage take() && { return std::move(storage_); }
 
 private:
@@ -70,11 +72,22 @@ private:
         StoredKind& stored = this->kind(kind.empty() ? model : kind);
         ++stored.items;
         stored.chunks += item.chunks.size();
+        std::uint64_t bytes = 0;
         for (const dcp::Chunk& chunk : item.chunks) {
-            stored.bytes += chunk.place.length;
+            bytes += chunk.place.length;
             files_.insert(chunk.place.file.str());
         }
-        if (kind.empty()) storage_.tensors.push_back({item.name, item.shape, item.chunks.size(), grid_of(item)});
+        stored.bytes += bytes;
+        if (kind.empty())
+            storage_.tensors.push_back({item.name, item.shape, item.chunks.size(), grid_of(item)});
+        else
+            beside_.push_back({.name = item.name,
+                               .file = item.chunks.empty() ? std::string() : item.chunks.front().place.file.str(),
+                               .dtype = item.dtype,
+                               .shape = item.shape,
+                               .bytes = bytes,
+                               .use = TensorUse::ignored,
+                               .why = to_text("not of the model: ", kind)});
     }
 
     void count(std::string_view kind, const dcp::Place& place) {
@@ -93,6 +106,7 @@ private:
 
     static constexpr std::string_view model = "model";
     DistributedStorage storage_{.files = 0, .kinds = {{.kind = std::string(model)}}, .tensors = {}};
+    std::vector<SourceTensor> beside_;
     std::unordered_set<std::string_view> files_;
 };
 

@@ -57,7 +57,7 @@ public:
                                            [&] { return concatenate(gate_and_up, 0); }),
                                 file_});
         }
-        respell_norms_before_experts();
+        respell_norms();
         const std::size_t wrapped = wrapper_length(tensors_);
         for (NamedTensor& entry : tensors_) entry.name.replace(0, wrapped, "model.");
         return std::move(tensors_);
@@ -83,16 +83,26 @@ private:
         }
     }
 
-    /// In front of experts a rank file has the norm by itself, whichever layers the model has.
-    void respell_norms_before_experts() {
-        constexpr std::string_view router = "mlp.router.weight", before_mlp = "mlp.linear_fc1.layer_norm_";
+    /// In front of experts and of latent attention a rank file has the norm by itself, whichever layers the model has.
+    /// The norms of latents are spelt as Transformer Engine's layers do.
+    void respell_norms() {
+        const std::string attention = "self_attention.";
+        respell("mlp.router.weight", "mlp.linear_fc1.layer_norm_", "pre_mlp_layernorm.");
+        for (const auto& [from, to] : {std::pair{"linear_qkv.layer_norm_", std::string("input_layernorm.")},
+                                       std::pair{"q_layernorm.", attention + "linear_q_up_proj.layer_norm_"},
+                                       std::pair{"kv_layernorm.", attention + "linear_kv_up_proj.layer_norm_"}})
+            respell("self_attention.linear_kv_down_proj.weight", attention + from, to);
+    }
+
+    /// Makes `from` `to` in the names of those layers that have the tensor `mark`.
+    void respell(std::string_view mark, std::string_view from, std::string_view to) {
         std::set<std::string> layers;  // "decoder.layers.7."
         for (const NamedTensor& entry : tensors_)
-            if (entry.name.ends_with(router)) layers.insert(entry.name.substr(0, entry.name.size() - router.size()));
+            if (entry.name.ends_with(mark)) layers.insert(entry.name.substr(0, entry.name.size() - mark.size()));
         for (NamedTensor& entry : tensors_) {
-            const std::size_t at = entry.name.find(before_mlp);
+            const std::size_t at = entry.name.find(from);
             if (at != entry.name.npos && layers.contains(entry.name.substr(0, at)))
-                entry.name.replace(at, before_mlp.size(), "pre_mlp_layernorm.");
+                entry.name.replace(at, from.size(), to);
         }
     }
 

@@ -43,7 +43,8 @@ public:
         header_.parallel_norm = has(&L::mlp_norm_weight);
         header_.parallel_attention = !has(&L::post_norm_weight);
         header_.post_norm = !has(&L::input_norm_weight);
-        header_.attention.qk_norm = has(&L::q_norm_weight);
+        // A latent's norm may have the same name.
+        header_.attention.qk_norm = has(&L::q_norm_weight) && !is_latent(header_.attention);
         header_.final_norm = has_stored(*open_.table, open_.stages.back(), open_.last, &FinalNorm::weight);
         find_biases(*open_.table, layer_stage(), layer().scope, 0, header_);
         find_mlps(directory);

@@ -25,6 +25,7 @@
 #include "crossdock/plugin/megatron/evidence.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
 #include "crossdock/plugin/megatron/ignored_arguments.hpp"
+#include "crossdock/plugin/megatron/latent_sizes.hpp"
 #include "crossdock/plugin/megatron/model_type.hpp"
 #include "crossdock/plugin/megatron/rank_files.hpp"
 #include "crossdock/plugin/megatron/ranks.hpp"
@@ -96,7 +97,7 @@ inline TensorDict in_latest_spelling(std::vector<NamedTensor> tensors, const Meg
             entry.name = replaced(std::move(entry.name), older, latest);
         dict.add(std::move(entry));
     }
-    return dict;
+    return separated(std::move(dict), dialect.stacked);
 }
 
 /// Opens the stages under the names of the dialect's tables, and places their layers.
@@ -173,12 +174,14 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const double version = detail::qkv_version(options.sizes, content);
     OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files),
                         .table = &table_of_version(dialect, version),
-                        .distributed = std::move(content.distributed)};
+                        .distributed = std::move(content.distributed),
+                        .beside = std::move(content.beside)};
     ModelHeader& header = open.header;
     const std::string where = to_text("args of ", files.directory.string());
     detail::apply_sizes(options.sizes, header);
     detail::open_stages(content, dialect, files, open);
     detail::complete_from_tensors(content, files, open);
+    detail::LatentSizes(open, files.directory).apply(dialect);
     detail::TensorEvidence(open).apply(files.directory);
     detail::note_given(options, header);
     detail::assume_defaults(content.args.stated || std::filesystem::exists(files.root / sidecar_name), where, header,

@@ -28,12 +28,14 @@ inline void check_megatron_type(const ModelHeader& header, const std::string& ty
         if (header.mlp.gated) contradict("a gated MLP");
         return;
     }
-    constexpr std::array llamas{"llama", "llama2", "llama3",    "codellama", "mistral",  "mixtral",
-                                "gemma", "qwen2",  "qwen2_moe", "qwen3",     "qwen3_moe"};
+    constexpr std::array llamas{"llama", "llama2", "llama3",    "codellama", "mistral",   "mixtral",
+                                "gemma", "qwen2",  "qwen2_moe", "qwen3",     "qwen3_moe", "deepseek_v3"};
     if (std::find(llamas.begin(), llamas.end(), type) == llamas.end())
         throw UsageError(
             to_text("model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined_list(llamas)));
-    const bool of_experts = type == "mixtral" || type.ends_with("_moe");
+    const bool of_latents = type == "deepseek_v3";
+    if (of_latents != is_latent(header.attention)) contradict(of_latents ? "no latent attention" : "latent attention");
+    const bool of_experts = type == "mixtral" || of_latents || type.ends_with("_moe");
     if (of_experts != has_experts(header.mlp)) contradict(of_experts ? "no experts" : "experts");
     if (header.norm != NormKind::rms) contradict("layer norms");
     if (!header.mlp.gated) contradict("an MLP without a gate");

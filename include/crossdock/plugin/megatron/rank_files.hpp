@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "crossdock/container/torch/reader.hpp"
+#include "crossdock/plugin/megatron/beside_model.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
 #include "crossdock/plugin/megatron/rank_grid.hpp"
@@ -76,6 +77,7 @@ inline MegatronContent read_rank_files(const MegatronFiles& files) {
         const RankCoordinates at = place_in(content.grid, folder.numbers);
         places.emplace(at, file);
         add_rank(at, file, root, model_tensors(root, content.chunks, file), content);
+        BesideModel(file).add(root, content.chunks, content.beside);
     }
     const std::string missing =
         missing_ranks(content.grid, [&](const RankCoordinates& at) { return places.contains(at); });

@@ -60,8 +60,12 @@ protected:
                                                          .layers_in_first = asked_.layers_in_first_stage,
                                                          .layers_in_last = asked_.layers_in_last_stage});
         pad_vocabulary();
-        require_divisible(header_, grid_.tensor, "target_tensor_parallel_size");
+        require_divisible(header_, grid_.tensor, "target_tensor_parallel_size", dialect_->shares_query_groups);
+        if (grid_.tensor > header.attention.num_query_groups)
+            notice(to_text("several of the ", grid_.tensor, " tensor-parallel ranks share a key/value head of ",
+                           header.attention.num_query_groups, ", which older releases of Megatron-Core do not take"));
         require_experts_divisible(header_.mlp.experts);
+        require_latents_divisible(header_.attention.latent);
         choose_iteration();
         if (asked_.bridge) detail::require_bridge(header_, iteration_);
         choose_tokenizer();
@@ -82,8 +86,8 @@ protected:
     TargetCheckpoint open(const OutputPath& directory) override {
         detail::SavedState common{detail::namespace_of_kept(target_args()), detail::plain_of_json(iteration_value())};
         if (torch_dist_)
-            files_ = std::make_unique<detail::DistTarget>(*dialect_, header_, grid_.tensor, file_count(),
-                                                          asked_.keeps_norms.value_or(false), std::move(common));
+            files_ = std::make_unique<detail::DistTarget>(*dialect_, header_, grid_.tensor, file_count(), keeps_norms(),
+                                                          std::move(common));
         else
             files_ = std::make_unique<detail::RankTarget>(*dialect_, header_, grid_, pipeline_, std::move(common));
         const OutputPath folder = directory / iteration_.directory();
@@ -96,7 +100,7 @@ protected:
         if (asked_.bridge) detail::write_bridge_files(directory, iteration_, header_, grid_.tensor, pipeline_.stages());
         write_text(directory / detail::tracker_name, iteration_.text());
         write_sidecar(directory, header_, flags_);
-        if (torch_dist_ && has_experts(header_.mlp) && !asked_.keeps_norms)
+        if (torch_dist_ && has_experts(header_.mlp) && !asked_.keeps_norms && !keeps_norms())
             notice(
                 "the norms in front of experts are named as Megatron-Core's own layers name them; for Transformer "
                 "Engine's give the option transformer_impl transformer_engine");
@@ -112,6 +116,9 @@ protected:
     bool writes_torch_dist(const ModelHeader& header) const { return detail::is_torch_dist(asked_, header); }
 
 private:
+    /// With latent attention the two kinds of layers have names of their own for norms.
+    bool keeps_norms() const { return is_latent(header_.attention) || asked_.keeps_norms.value_or(false); }
+
     /// Experts are shared by ranks of their own, in which a distributed checkpoint shows nothing of them.
     void choose_grid(const Training& previous) {
         grid_.tensor = size(asked_.tensor_parallel_size, previous.previous_tensor_parallel_size);
@@ -126,14 +133,28 @@ private:
             throw UsageError("parallel sizes are at least 1");
     }
 
+    static void require_divides(std::uint64_t ranks, std::uint64_t value, std::string_view option,
+                                std::string_view name) {
+        if (value % ranks != 0)
+            throw Error(
+                to_text(option, " ", ranks, " does not divide the model's ", value, " ", name, "; choose a divisor"));
+    }
+
+    /// Throws Error where the ranks share latents and cannot.
+    void require_latents_divisible(const LatentAttention& latent) const {
+        const auto* down = row_of(table_, &TransformerLayer::kv_down_weight);
+        if (!down || !down->cuts.of(Group::tensor).axis) return;
+        const auto check = [this](std::uint64_t value, std::string_view name) {
+            require_divides(grid_.tensor, value, "target_tensor_parallel_size", name);
+        };
+        check(latent.q_lora_rank, "elements of the queries' latent (q_lora_rank)");
+        check(latent.kv_lora_rank + latent.qk_pos_emb_head_dim, "rows of kv_lora_rank + qk_pos_emb_head_dim");
+    }
+
     /// Throws Error where the ranks cannot share the experts.
     void require_experts_divisible(const Experts& experts) const {
         const auto check = [](std::uint64_t value, std::uint64_t ranks, std::string_view option,
-                              std::string_view name) {
-            if (value % ranks != 0)
-                throw Error(to_text(option, " ", ranks, " does not divide the model's ", value, " ", name,
-                                    "; choose a divisor"));
-        };
+                              std::string_view name) { require_divides(ranks, value, option, name); };
         check(experts.num_experts, grid_.expert, "target_expert_parallel_size", "experts");
         check(experts.ffn_hidden_size, grid_.expert_tensor, "target_expert_tensor_parallel_size",
               "rows of an expert (moe_ffn_hidden_size)");
