@@ -404,7 +404,8 @@ private:
     void remove_staging() {
         std::error_code ignored;
         journal_.reset();
-        std::filesystem::remove_all(path(), ignored);
+        for (int attempt = 0; attempt < 2 && std::filesystem::exists(path(), ignored); ++attempt)
+            std::filesystem::remove_all(path(), ignored);  // which a signal may interrupt
         std::filesystem::remove(journal_path(), ignored);
         if (std::filesystem::exists(target_, ignored)) std::filesystem::remove_all(replaced_path(), ignored);
         if (!std::filesystem::exists(replaced_path(), ignored)) {
