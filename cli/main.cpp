@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "crossdock/cli/last_words.hpp"  // before all others
 #include "crossdock/cli/run.hpp"
 #include "crossdock/plugin/builtin.hpp"
 

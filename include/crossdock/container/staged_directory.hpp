@@ -141,7 +141,7 @@ class StagedDirectory {
 public:
     /// Throws Error when the target exists and is not an empty directory, unless `overwrite`; when another run is
     /// writing it; when it cannot be written; when a rank does not see what rank 0 makes. Missing parents are made.
-    /// Removes what a killed run left behind.
+    /// Removes what a killed run left behind, or takes it over where that is asked.
     StagedDirectory(const std::filesystem::path& target, bool overwrite, World& world = World::alone(),
                     Staging staging = {})
         : world_(world),
@@ -188,8 +188,8 @@ public:
     const std::vector<std::string>& notices() const noexcept { return notices_; }
 
     /// Flushes all files and makes them the target, in one step at the end, when all ranks have come here, and flushed
-    /// what they wrote. On Error the target is as it was, unless the text says that it is complete.
-    /// A request to stop is heard until then.
+    /// what they wrote. On Error the target is as it was, unless the text says that it is complete; on Cancelled, too,
+    /// which is heard until then.
     void commit(const std::stop_token& stop = {}) {
         if (asked_.planned) return;
         world_.meet();
@@ -209,11 +209,15 @@ private:
         if (is_continued_)
             notices_.push_back(to_text(staging_.string(), ": continued what a run that did not end left there"));
         else
-            clean();
-        make_directory(path(), asked_.access | S_IRWXU);
-        detail::require_usable(path());
+            begin_anew();
         if (!asked_.job.empty() && !world_.is_shared())
             journal_ = std::make_unique<Journal>(journal_path(), asked_.job);
+    }
+
+    void begin_anew() {
+        clean();
+        make_directory(path(), asked_.access | S_IRWXU);
+        detail::require_usable(path());
     }
 
     /// Whether a run of the same job left files, and nobody else could have written them.

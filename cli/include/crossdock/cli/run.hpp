@@ -135,8 +135,9 @@ int run(int argc, const char* const* argv, World& world = World::alone()) {
         complain("out of memory");
         return on_error;
     } catch (const std::system_error& error) {
-        complain(to_text("the system has no more threads or processes for it: ", error.code().message(),
-                         "; give the option threads a smaller number"));
+        const bool is_of_thread = error.code() == std::errc::resource_unavailable_try_again;
+        complain(is_of_thread ? "the system has no more threads; give the option threads a smaller number"
+                              : error.what());
         return on_error;
     } catch (const std::exception& error) {
         return detail::explain(error, on_error);
