@@ -12,11 +12,14 @@ calls, lasting, memory, killed, random, races, order, hostile, output. Needs not
 import argparse
 import collections
 import errno
+import json
+import math
 import os
 import pathlib
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -94,7 +97,7 @@ class Place:
         self.options = list(self.options)
         self.old = None
         if with_old:
-            shutil.copytree(CORE if case == "to Megatron" else HF, self.target)
+            shutil.copytree(CORE if "to Megatron" in case else HF, self.target)
             self.old = content(self.target)
             self.options.append("--overwrite")
 
@@ -121,6 +124,29 @@ class Place:
 
     def remove(self):
         shutil.rmtree(self.folder)
+
+
+def make_model(folder, layers=6, hidden=512, ffn=1408, words=4000):
+    """A llama of 44 MB whose weights are dice."""
+    folder.mkdir()
+    config = json.loads((HF / "config.json").read_text())
+    config.update(hidden_size=hidden, intermediate_size=ffn, num_hidden_layers=layers, num_attention_heads=8,
+                  num_key_value_heads=4, head_dim=hidden // 8, vocab_size=words, tie_word_embeddings=False)
+    (folder / "config.json").write_text(json.dumps(config))
+    shapes = {"model.embed_tokens": [words, hidden], "model.norm": [hidden], "lm_head": [words, hidden]}
+    for layer in range(layers):
+        for name, shape in {"self_attn.q_proj": [hidden, hidden], "self_attn.k_proj": [hidden // 2, hidden],
+                            "self_attn.v_proj": [hidden // 2, hidden], "self_attn.o_proj": [hidden, hidden],
+                            "mlp.gate_proj": [ffn, hidden], "mlp.up_proj": [ffn, hidden], "mlp.down_proj": [hidden, ffn],
+                            "input_layernorm": [hidden], "post_attention_layernorm": [hidden]}.items():
+            shapes[f"model.layers.{layer}.{name}"] = shape
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        begin, end = end, end + 2 * math.prod(shape)
+        header[name + ".weight"] = {"dtype": "BF16", "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + random.Random(1).randbytes(end))
 
 
 def undisturbed(case):
@@ -206,6 +232,8 @@ def check_rerun(place, what, expected, resume):
     place.check(what + ", again", again, expected)
     if again.returncode != 0:
         failures.append(what)
+    if b": continued what a run" in again.stderr:
+        counts["of these, continued"] += 1
     counts["runs after a kill" + (" with --resume" if resume else "")] += 1
 
 
@@ -227,6 +255,8 @@ def try_killed():
 def try_random():
     """Kills and requests to stop at random moments of a run that is slowed down."""
     dice = random.Random(ask.seed)
+    make_model(root / "large")
+    CASES["of 44 MB to Megatron"] = (root / "large", CASES["to Megatron"][1])
     for case in CASES:
         expected = undisturbed(case)
         for number in range(ask.kills):
@@ -235,7 +265,7 @@ def try_random():
             which = [signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM][number % 4]
             environment = dict(os.environ, LD_PRELOAD=injector, FAULT_CALL="any", FAULT_AT="1", FAULT_LASTING="1", FAULT_DO="slow")
             running = subprocess.Popen(place.command(), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            time.sleep(dice.uniform(0.02, 0.4))
+            time.sleep(dice.uniform(0.02, 0.5))
             running.send_signal(which)
             begun = time.monotonic()
             out, err = running.communicate(timeout=60)

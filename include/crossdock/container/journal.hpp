@@ -80,8 +80,10 @@ public:
         const std::lock_guard lock(mutex_);
         has_new_ = true;
         lines_ += to_text(to_string(block.digest), ' ', offset, ' ', block.bytes, ' ', file, '\n');
-        constexpr std::size_t enough = 4096;
-        if (lines_.size() >= enough) flush();
+        unflushed_bytes_ += block.bytes;
+        constexpr std::size_t long_text = 4096;
+        constexpr std::uint64_t much = std::uint64_t{1} << 20;  // that would have to be written again
+        if (lines_.size() >= long_text || unflushed_bytes_ >= much) flush();
     }
 
 private:
@@ -121,12 +123,14 @@ private:
             rest.remove_prefix(done > 0 ? static_cast<std::size_t>(done) : 0);
         }
         lines_.clear();
+        unflushed_bytes_ = 0;
     }
 
     std::map<std::string, Blocks, std::less<>> files_;  // as of the beginning
     std::mutex mutex_;                                  // of what follows
     detail::Descriptor file_;
     std::string lines_;
+    std::uint64_t unflushed_bytes_ = 0;
     bool has_new_ = false;
 };
 
