@@ -16,16 +16,19 @@
 
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/asked_dtype.hpp"
+#include "crossdock/cli/dry_run.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/progress_display.hpp"
 #include "crossdock/cli/ranks.hpp"
 #include "crossdock/cli/stop_on_signal.hpp"
+#include "crossdock/container/source_identity.hpp"
 #include "crossdock/container/staged_directory.hpp"
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/plugin/sidecar.hpp"
+#include "crossdock/version.hpp"
 
 namespace crossdock::cli {
 
@@ -50,14 +53,17 @@ inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& m
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
             {"memory", "MIB", "that it may take, 256 unless given"},
             {"json", "", "prints progress and report as lines of JSON; with --quiet the report alone"},
+            {"dry_run", "", "tells what would be written, and whether there is room for it; writes nothing"},
+            {"resume", "", "goes on where the same command was interrupted, and keeps what it has when it is itself"},
             {"quiet", "", "prints nothing but warnings and errors"}};
 }
 
 /// Options that are the program's own; all others go to the plugins.
 inline bool is_own_option(std::string_view name) {
-    constexpr std::array own{"loader",     "saver",       "dtype",   "bf16",           "fp16",    "params_dtype",
-                             "save_dtype", "no_checking", "verify",  "max_queue_size", "threads", "memory",
-                             "ranks",      "rank",        "meeting", "region_size",    "quiet",   "json"};
+    constexpr std::array own{"loader",       "saver",      "dtype",       "bf16",   "fp16",
+                             "params_dtype", "save_dtype", "no_checking", "verify", "max_queue_size",
+                             "threads",      "memory",     "ranks",       "rank",   "meeting",
+                             "region_size",  "quiet",      "dry_run",     "resume", "json"};
     return std::find(own.begin(), own.end(), name) != own.end();
 }
 
@@ -201,11 +207,28 @@ PluginPair choose_plugins(const Arguments& arguments) {
     return pair;
 }
 
+/// What tells a conversion from any that would write something else: what its user said, and the files that it reads.
+inline std::string job_of(const Arguments& arguments, const PluginPair& pair) {
+    constexpr std::array without_effect{"threads", "memory",  "max_queue_size", "quiet",
+                                        "resume",  "dry_run", "overwrite",      "save_dir"};
+    constexpr std::array sources{"load_dir", "config", "vocab_file"};
+    const auto is_one_of = [](const auto& names, const std::string& name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    std::string job = to_text(library_version, '\0', pair.loader, '\0', pair.saver, '\0');
+    for (const auto& [name, value] : arguments.options) {
+        if (is_one_of(without_effect, name)) continue;
+        job += to_text(name, '\0', value, '\0');
+        if (is_one_of(sources, name)) job += source_identity(value);
+    }
+    return job;
+}
+
 /// The options that make the target what it is: not where it is, nor how fast.
 inline std::map<std::string, std::string> options_to_keep(const OptionValues& given, const PluginPair& pair) {
     constexpr std::array of_the_run{"load_dir",    "save_dir", "overwrite", "verify", "max_queue_size",
                                     "threads",     "memory",   "ranks",     "rank",   "meeting",
-                                    "region_size", "quiet",    "json"};
+                                    "region_size", "quiet",    "dry_run",   "resume", "json"};
     std::map<std::string, std::string> kept{{"loader", pair.loader}, {"saver", pair.saver}};
     for (const auto& [name, value] : given)
         if (std::find(of_the_run.begin(), of_the_run.end(), name) == of_the_run.end()) kept.emplace(name, value);
@@ -276,7 +299,10 @@ int convert_command(const Arguments& given, World& world) {
                            .dtype = asked_dtype(arguments),
                            .threads = number_or(arguments, "threads", 0),
                            .memory = memory_asked(arguments),
-                           .world = &world};
+                           .world = &world,
+                           .dry_run = arguments.has("dry_run"),
+                           .resume = arguments.has("resume")};
+    if (options.resume && world.is_shared()) throw UsageError("--resume is for one process, without --ranks");
     const detail::PluginPair pair = detail::choose_plugins<Loaders, Savers>(arguments);
     if (arguments.has("load_dir") && arguments.has("save_dir"))
         require_separate(arguments.value("load_dir"), arguments.value("save_dir"));
@@ -288,19 +314,27 @@ int convert_command(const Arguments& given, World& world) {
         options.options_to_keep = detail::options_to_keep(arguments.options, pair);
     }
 
-    const StopOnSignal signals;
+    const StopOnSignal signals(!world.is_shared());
     options.stop = signals.token();
     Report report;
     try {
+        if (!world.is_shared()) options.job = detail::job_of(arguments, pair);
         const std::unique_ptr<AnyLoader> loader = Loaders::make(pair.loader, pair.loader_values);
         const std::unique_ptr<AnySaver> saver = Savers::make(pair.saver, pair.saver_values);
-        ProgressDisplay display(progress_style(arguments.has("quiet") || !world.leads(), arguments.has("json")));
+        const bool is_quiet = arguments.has("quiet") || options.dry_run || !world.leads();
+        ProgressDisplay display(progress_style(is_quiet, arguments.has("json")));
         options.progress = [&display](const Progress& progress) { display.show(progress); };
         report = convert(*loader, *saver, options);
     } catch (const Cancelled&) {
         return stopped_by(signals.signal());
     }
     for (const std::string& line : report.warnings) warn(line);
+    if (options.dry_run)
+        return print_plan(report, options, arguments.value("save_dir"),
+                          detail::plugin_text(pair.loader, pair.loader_values),
+                          detail::plugin_text(pair.saver, pair.saver_values))
+                   ? success
+                   : failure;
     if (arguments.has("json"))
         detail::print_report(report);
     else if (!arguments.has("quiet"))

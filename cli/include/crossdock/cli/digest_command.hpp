@@ -88,7 +88,7 @@ int digest_command(const Arguments& arguments, World& world) {
     require_known<Loaders>(arguments.options, join_lists(detail::digest_options(), ranks_options()), {loader});
     DigestList kept;
     if (arguments.has("check")) kept = read_digests(arguments.value("check"));
-    const StopOnSignal signals;
+    const StopOnSignal signals(!world.is_shared());
     options.stop = signals.token();
     DigestReport report;
     try {

@@ -9,6 +9,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
@@ -140,12 +141,19 @@ int run(int argc, const char* const* argv, World& world = World::alone()) {
     try {
         if (argc > 0) detail::set_program_name(argv[0]);
         allow_many_open_files();
-        return detail::dispatch(detail::commands<Loaders, Savers>(), {argv + 1, argv + std::max(argc, 1)}, world,
-                                on_error);
+        const std::vector<std::string> words{argv + 1, argv + std::max(argc, 1)};
+        const int code = detail::dispatch(detail::commands<Loaders, Savers>(), words, world, on_error);
+        require_printed();
+        return code;
     } catch (const UsageError& error) {
         return detail::explain(error, wrong_usage);
     } catch (const std::bad_alloc&) {
         complain("out of memory");
+        return on_error;
+    } catch (const std::system_error& error) {
+        const bool is_of_thread = error.code() == std::errc::resource_unavailable_try_again;
+        complain(is_of_thread ? "the system has no more threads; give the option threads a smaller number"
+                              : error.what());
         return on_error;
     } catch (const std::exception& error) {
         return detail::explain(error, on_error);

@@ -96,7 +96,7 @@ int verify_command(const Arguments& arguments, World& world) {
                           .memory = memory_asked(arguments),
                           .world = &world,
                           .dtype = asked_dtype(arguments)};
-    const StopOnSignal signals;
+    const StopOnSignal signals(!world.is_shared());
     options.stop = signals.token();
     VerifyReport report;
     try {

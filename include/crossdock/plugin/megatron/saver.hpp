@@ -94,7 +94,7 @@ protected:
         else
             files_ = std::make_unique<detail::RankTarget>(*dialect_, header_, grid_, pipeline_, std::move(common));
         const OutputPath folder = directory / iteration_.directory();
-        std::filesystem::create_directories(folder.path());
+        make_folders(folder);
         return files_->open(folder);
     }
 
