@@ -209,8 +209,8 @@ PluginPair choose_plugins(const Arguments& arguments) {
 
 /// What tells a conversion from any that would write something else: what its user said, and the files that it reads.
 inline std::string job_of(const Arguments& arguments, const PluginPair& pair) {
-    constexpr std::array without_effect{"threads", "memory",  "max_queue_size", "quiet",
-                                        "resume",  "dry_run", "overwrite",      "save_dir"};
+    constexpr std::array without_effect{"threads", "memory",    "max_queue_size", "quiet", "resume",
+                                        "dry_run", "overwrite", "save_dir",       "json"};
     constexpr std::array sources{"load_dir", "config", "vocab_file"};
     const auto is_one_of = [](const auto& names, const std::string& name) {
         return std::find(names.begin(), names.end(), name) != names.end();
