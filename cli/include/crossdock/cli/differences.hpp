@@ -18,8 +18,12 @@
 
 namespace crossdock::cli {
 
+/// For machines, who may be a terminal: only ASCII that it shows, the rest escaped.
 inline void print_json(const Json& json) {
-    std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << std::endl;
+    std::string text = json.dump(2, ' ', true, Json::error_handler_t::replace);
+    for (std::size_t at = text.find('\x7f'); at != text.npos; at = text.find('\x7f', at))
+        text.replace(at, 1, "\\u007f");
+    std::cout << text << std::endl;
 }
 
 namespace detail {
