@@ -11,6 +11,7 @@
 
 #include "crossdock/cli/columns.hpp"
 #include "crossdock/cli/messages.hpp"
+#include "crossdock/cli/source_tensors.hpp"
 #include "crossdock/cli/units.hpp"
 #include "crossdock/container/disk_space.hpp"
 #include "crossdock/container/transfer_pool.hpp"
@@ -54,6 +55,7 @@ inline bool print_plan(const Report& report, const ConvertOptions& options, cons
          {"loader", loader},
          {"saver", saver},
          {"dtype", options.dtype ? std::string(dtype_name(*options.dtype)) : "as in the source"}});
+    if (!report.source_tensors.empty()) print_source_tensors(report.source_tensors);
     std::cout << std::flush;
     return has_room;
 }
