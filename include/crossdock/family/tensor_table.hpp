@@ -65,6 +65,11 @@ private:
     detail::MessageList::Tuple<Rows> rows_;
 };
 
+/// A name under which a layer that predicts further tokens ("{}") holds again what stands elsewhere, under `of`.
+struct MtpTwin {
+    std::string name, of;
+};
+
 /// How one format stores a model.
 struct TensorTable {
     MessageRows messages{};
@@ -73,6 +78,8 @@ struct TensorTable {
     std::string tied_copy{};
     /// The copy is written even where the embeddings stand in the same file: the format knows no tied models.
     bool always_unties = false;
+    /// Checked and left out when read, and written again.
+    std::vector<MtpTwin> mtp_twins{};
     /// Ends of names that hold no weights (buffers, caches); skipped when reading.
     std::vector<std::string_view> ignored_endings{};
 
@@ -117,7 +124,22 @@ inline TensorTable renamed(TensorTable table, std::string_view from, std::string
             for (std::vector<std::string>* names : {&row.names, &row.replicated})
                 for (std::string& name : *names) name = replaced(std::move(name), from, to);
     });
+    for (MtpTwin& twin : table.mtp_twins)
+        twin = {replaced(std::move(twin.name), from, to), replaced(std::move(twin.of), from, to)};
     return table;
+}
+
+/// Adds rows for the twins in a model of this header, whose table is to be written. The head's are those of the
+/// embeddings where it is tied to them.
+inline void add_mtp_twins(TensorTable& table, const ModelHeader& header) {
+    for (std::uint64_t layer = header.num_layers; layer < all_layers(header); ++layer)
+        for (const MtpTwin& twin : table.mtp_twins) {
+            std::string name = replaced(twin.name, "{}", std::to_string(layer));
+            if (twin.of == table.tied_copy && !header.tied_embeddings)
+                table.rows<OutputLayer>().push_back({{&OutputLayer::weight}, {std::move(name)}});
+            else
+                table.rows<Embeddings>().push_back({{&Embeddings::word}, {std::move(name)}});
+        }
 }
 
 /// Whether the layers of a rank are stacked in one tensor of this name.

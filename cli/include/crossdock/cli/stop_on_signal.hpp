@@ -3,19 +3,30 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <stop_token>
 #include <thread>
+
+#include "crossdock/cli/messages.hpp"
+#include "crossdock/container/staged_directory.hpp"
 
 namespace crossdock::cli {
 
 /// Turns SIGINT, SIGTERM and SIGHUP into a request to stop, as long as it lives, unless they are ignored; and makes a
 /// closed pipe and a file that grows beyond its limit (ulimit -f) errors of their streams. Make it before any other
 /// thread: these inherit that the signals are blocked.
+///
+/// Not all of a run looks at the request: a description of many megabytes is parsed, a file system hangs. Where no
+/// target is under way, and nobody waits for this process (`is_alone`), a run that has not ended a second later is
+/// ended: there is nothing to clean.
 class StopOnSignal {
 public:
-    StopOnSignal() {
+    explicit StopOnSignal(bool is_alone) : is_alone_(is_alone) {
         sigemptyset(&signals_);
         for (const int signal : {SIGINT, SIGTERM, SIGHUP})
             if (!is_ignored(signal)) {
@@ -32,7 +43,11 @@ public:
     StopOnSignal(const StopOnSignal&) = delete;
     StopOnSignal& operator=(const StopOnSignal&) = delete;
     ~StopOnSignal() {
-        is_leaving_ = true;
+        {
+            const std::lock_guard lock(mutex_);
+            is_leaving_ = true;
+        }
+        left_.notify_all();
         if (watcher_.joinable()) {
             pthread_kill(watcher_.native_handle(), wake_);
             watcher_.join();
@@ -60,15 +75,29 @@ private:
             int none = 0;
             signal_.compare_exchange_strong(none, signal);
             stop_.request_stop();
+            if (is_alone_) end_what_does_not_hear();
         }
+    }
+
+    void end_what_does_not_hear() {
+        constexpr auto patience = std::chrono::seconds(1);
+        std::unique_lock lock(mutex_);
+        while (!left_.wait_for(lock, patience, [this] { return is_leaving_.load(); }))
+            if (!StagedDirectory::is_under_way()) {
+                complain(to_text("stopped by ", signal_name(signal_)));
+                ::_exit(signal_base + signal_);
+            }
     }
 
     sigset_t signals_{}, mask_before_{};
     struct sigaction pipe_before_ {};
     struct sigaction file_size_before_ {};
     int wake_ = 0;  // one of signals_
+    bool is_alone_;
     std::atomic<int> signal_ = 0;
     std::atomic<bool> is_leaving_ = false;
+    std::mutex mutex_;
+    std::condition_variable left_;
     std::stop_source stop_;
     std::thread watcher_;
 };

@@ -140,6 +140,7 @@ private:
     }
 
     void check_filled() {
+        if (tensors_->file->is_planned()) return;
         gather();
         for (std::size_t number = 0; number < tensors_->lines.size(); ++number) {
             const detail::PendingTensors::Line& line = tensors_->lines[number];

@@ -3,11 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -57,7 +55,7 @@ public:
 
 private:
     struct Shard {
-        std::filesystem::path provisional;
+        std::string provisional;  ///< name
         std::unique_ptr<TensorWriter> file;
         std::uint64_t bytes = 0;
     };
@@ -68,8 +66,8 @@ private:
 
     void start_shard() {
         const std::size_t number = shards_.size() + 1;
-        const OutputPath path = directory_.in_turn(number) / to_text(names_.stem, "-part", number, names_.extension);
-        shards_.push_back({path.path(), make_file_(path)});
+        const std::string name = to_text(names_.stem, "-part", number, names_.extension);
+        shards_.push_back({name, make_file_(directory_.in_turn(number) / name)});
     }
 
     std::string final_name(std::size_t shard) const {
@@ -82,14 +80,7 @@ private:
         world.meet();
         if (!world.leads()) return;
         for (std::size_t i = 0; i < shards_.size(); ++i)
-            rename(shards_[i].provisional, directory_.path() / final_name(i));
-    }
-
-    static void rename(const std::filesystem::path& from, const std::filesystem::path& to) {
-        std::error_code failure;
-        std::filesystem::rename(from, to, failure);
-        if (failure)
-            throw Error(to_text(from.string(), ": cannot be renamed to ", to.string(), ": ", failure.message()));
+            rename_file(directory_ / shards_[i].provisional, directory_ / final_name(i));
     }
 
     void write_index() const {

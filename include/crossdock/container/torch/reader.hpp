@@ -20,6 +20,7 @@
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/container/torch/rebuild.hpp"
+#include "crossdock/container/zip/checked_source.hpp"
 #include "crossdock/container/zip/reader.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/shared_text.hpp"
@@ -43,7 +44,9 @@ inline pickle::Limits bounded_by(std::uint64_t bytes, pickle::Limits limits) {
 /// caffe2/serialize/inline_container.cc).
 class ZipFile {
 public:
-    explicit ZipFile(std::shared_ptr<const Source> source) : source_(source), zip_(std::move(source)) {
+    explicit ZipFile(std::shared_ptr<const Source> source)
+        : source_(std::make_shared<zip::CheckedSource>(std::move(source))),
+          zip_(source_) {
         if (zip_.entries().empty()) fail("is an empty zip; it is no file of torch.save");
         // The archive's name at saving time; files are renamed later.
         const std::string& first = zip_.entries().front().name;
@@ -103,10 +106,12 @@ private:
     StoragePlace place(const StorageReference& storage) const {
         const zip::Entry* record = zip_.find(to_text(prefix_, "data/", storage.key));
         if (!record) throw Error(to_text("its storage, zip entry '", prefix_, "data/", storage.key, "', is missing"));
-        return {zip_.payload_offset(*record), record->size};
+        const std::uint64_t offset = zip_.payload_offset(*record);
+        source_->watch(*record, offset);
+        return {offset, record->size};
     }
 
-    std::shared_ptr<const Source> source_;
+    std::shared_ptr<zip::CheckedSource> source_;
     zip::Reader zip_;
     std::string prefix_;
 };

@@ -22,7 +22,7 @@ inline std::string first_architecture(const Json& config) {
 }
 
 /// How the classes of each model type begin, as far as a config without model_type has to be told.
-inline constexpr std::array<std::pair<std::string_view, std::string_view>, 14> hub_classes{
+inline constexpr std::array<std::pair<std::string_view, std::string_view>, 15> hub_classes{
     {{"Llama", "llama"},
      {"LLaMA", "llama"},
      {"Mistral", "mistral"},
@@ -34,6 +34,7 @@ inline constexpr std::array<std::pair<std::string_view, std::string_view>, 14> h
      {"Qwen3", "qwen3"},
      {"Qwen3Moe", "qwen3_moe"},
      {"DeepseekV3", "deepseek_v3"},
+     {"Glm4Moe", "glm4_moe"},
      {"GPT2", "gpt2"},
      {"Bert", "bert"},
      {"MegatronBert", "megatron-bert"}}};

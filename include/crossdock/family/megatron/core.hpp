@@ -16,6 +16,7 @@
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/family/megatron/flags.hpp"
 #include "crossdock/family/megatron/latent_attention.hpp"
+#include "crossdock/family/megatron/mtp.hpp"
 #include "crossdock/family/megatron/nvidia_args.hpp"
 #include "crossdock/family/megatron/other_args.hpp"
 #include "crossdock/family/megatron/shared.hpp"
@@ -116,7 +117,7 @@ inline Rows<TransformerLayer> core_mlp_rows() {
 
 inline Rows<TransformerLayer> core_layer_rows(const CoreNorms& norms, ExpertLayout layout, const Cut& latent_down) {
     return join_lists(core_layer_norm_rows(norms), core_attention_rows(), core_latent_rows(norms.latents, latent_down),
-                      core_mlp_rows(), core_expert_rows(layout));
+                      core_mlp_rows(), core_expert_rows(layout), core_mtp_rows());
 }
 
 /// Megatron-Core's names; ranks share the down projections of latent attention as `latent_down` says.
@@ -147,7 +148,8 @@ inline std::vector<LayerPlaceholder> core_placeholders(ExpertLayout layout) {
     const std::string experts = mlp + (layout == ExpertLayout::sequential ? "experts.local_experts.{e}." : "experts.");
     std::vector<LayerPlaceholder> all =
         join_lists(std::vector<LayerPlaceholder>{{layer + "self_attention.linear_proj._extra_state"},
-                                                 {layer + "self_attention.linear_qkv._extra_state", layer_has_qkv}},
+                                                 {layer + "self_attention.linear_qkv._extra_state", layer_has_qkv},
+                                                 {"mtp.layers.{}.eh_proj._extra_state", is_mtp_layer}},
                    latent_placeholders());
     for (const std::string_view linear : {"linear_fc1._extra_state", "linear_fc2._extra_state"}) {
         all.push_back({to_text(mlp, linear), layer_is_dense});
@@ -171,7 +173,8 @@ inline MegatronDialect core_dialect(const TensorTable& table, std::string_view t
             .gate_switches = {"swiglu", "quick_geglu"},
             .tokenizers = nvidia_tokenizers(),
             .shares_query_groups = true,
-            .requirements = join_lists(megatron_requirements(), nvidia_requirements(), core_latent_requirements()),
+            .requirements = join_lists(megatron_requirements(), nvidia_requirements(), core_latent_requirements(),
+                                       std::vector<Requirement>{mtp_as_last_layer}),
             .flags = megatron_core_flags(),
             .unsaid = {unsaid::scaling_but_llama3, unsaid::scaled_embeddings, unsaid::llama3_constants,
                        unsaid::core_activation, unsaid::yarn_constants},

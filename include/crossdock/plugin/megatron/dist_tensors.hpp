@@ -72,8 +72,10 @@ private:
 
     /// A layer's tensor; those of its experts lie on an axis of their own.
     void put_layer(DistName name, const Tensor& tensor) {
-        const std::size_t begin = behind_layers(name.name);
-        const bool is_stacked = name.layer && std::string_view(name.name).substr(begin).starts_with(stacked_experts);
+        const auto numbered = layer_in(name.name);  // an MTP layer's, which has its number in its name
+        const std::size_t begin = numbered ? numbered->in_front.size() : behind_layers(name.name);
+        const bool is_layers = name.layer || numbered;
+        const bool is_stacked = is_layers && std::string_view(name.name).substr(begin).starts_with(stacked_experts);
         if (!is_stacked || name.expert) return put(rank_file_name(name), tensor);
         if (tensor.shape().rank() == 0 || tensor.shape()[0] > most_experts)
             throw Error(to_text(file_, ": tensor '", shortened(name.name), "' has shape ", tensor.shape(),

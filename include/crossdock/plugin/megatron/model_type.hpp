@@ -28,8 +28,8 @@ inline void check_megatron_type(const ModelHeader& header, const std::string& ty
         if (header.mlp.gated) contradict("a gated MLP");
         return;
     }
-    constexpr std::array llamas{"llama", "llama2", "llama3",    "codellama", "mistral",   "mixtral",
-                                "gemma", "qwen2",  "qwen2_moe", "qwen3",     "qwen3_moe", "deepseek_v3"};
+    constexpr std::array llamas{"llama", "llama2",    "llama3", "codellama", "mistral",     "mixtral", "gemma",
+                                "qwen2", "qwen2_moe", "qwen3",  "qwen3_moe", "deepseek_v3", "glm4_moe"};
     if (std::find(llamas.begin(), llamas.end(), type) == llamas.end())
         throw UsageError(
             to_text("model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined_list(llamas)));
