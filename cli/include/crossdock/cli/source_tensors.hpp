@@ -4,9 +4,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iostream>
 #include <string>
 #include <vector>
 
+#include "crossdock/cli/columns.hpp"
 #include "crossdock/cli/units.hpp"
 #include "crossdock/container/json.hpp"
 #include "crossdock/core/text.hpp"
@@ -43,6 +45,15 @@ inline Json json_of(const SourceTensor& tensor) {
               {"use", enum_name(tensor.use)}};
     if (!tensor.why.empty()) json["why"] = tensor.why;
     return json;
+}
+
+/// What becomes of each.
+inline void print_source_tensors(const std::vector<SourceTensor>& tensors) {
+    std::vector<std::array<std::string, 4>> lines;
+    lines.reserve(tensors.size());
+    for (const SourceTensor& tensor : tensors) lines.push_back(use_columns(tensor));
+    std::cout << '\n' << uses_text(tensors) << '\n';
+    detail::print_columns(lines);
 }
 
 }  // namespace crossdock::cli
