@@ -66,6 +66,7 @@
 #include "crossdock/plugin/family/loader.hpp"
 #include "crossdock/plugin/family/saver.hpp"
 #include "crossdock/plugin/gemma.hpp"
+#include "crossdock/plugin/glm.hpp"
 #include "crossdock/plugin/gpt2.hpp"
 #include "crossdock/plugin/hf.hpp"
 #include "crossdock/plugin/llama.hpp"

@@ -66,7 +66,7 @@ public=(
     protocol/*.hpp
     family/{arrangement,config_table,defaults,family,header_json,layout,requirements,tensor_table}.hpp
     family/{hub/config,hub/layout,hub/rope,original/layout}.hpp
-    plugin/{bert,deepseek,falcon,gemma,gpt2,hf,llama,megatron,mistral,qwen,builtin}.hpp
+    plugin/{bert,deepseek,falcon,gemma,glm,gpt2,hf,llama,megatron,mistral,qwen,builtin}.hpp
     plugin/{any_loader,any_saver,concepts,options,plugin_list,saver_context,storage}.hpp
     plugin/family/{loader,saver}.hpp
     pipeline/{convert,digest,digest_list,inspect,progress,reports,send_model,verify}.hpp

@@ -74,7 +74,7 @@ inline GoldenFolder parse_golden(const std::string& kind, const std::filesystem:
 
 /// The plugin that reads a Hugging Face folder of this name.
 inline std::string golden_family(const std::string& base) {
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 10> families{{{"llama", "llama"},
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 11> families{{{"llama", "llama"},
                                                                                       {"codellama", "llama"},
                                                                                       {"mistral", "mistral"},
                                                                                       {"mixtral", "mistral"},
@@ -82,6 +82,7 @@ inline std::string golden_family(const std::string& base) {
                                                                                       {"gemma", "gemma"},
                                                                                       {"qwen", "qwen"},
                                                                                       {"deepseek", "deepseek"},
+                                                                                      {"glm", "glm"},
                                                                                       {"gpt2", "gpt2"},
                                                                                       {"bert", "bert"}}};
     for (const auto& [beginning, family] : families)
@@ -93,6 +94,7 @@ inline std::string golden_model_type(const std::string& base) {
     if (base.starts_with("gemma3")) return "gemma3_text";
     if (base.starts_with("qwen") && base.ends_with("-moe")) return base.substr(0, base.size() - 4) + "_moe";
     if (base.starts_with("deepseek")) return "deepseek_v3";
+    if (base.starts_with("glm")) return "glm4_moe";
     for (const char* type :
          {"llama3", "codellama", "llama2", "falcon", "mistral", "mixtral", "gemma2", "gemma", "qwen2", "qwen3"})
         if (base.starts_with(type)) return type;

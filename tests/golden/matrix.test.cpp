@@ -39,6 +39,7 @@ const std::vector<Column> columns{
     {"gemma", "gemma", {}, "hf"},
     {"qwen", "qwen", {}, "hf"},
     {"deepseek", "deepseek", {}, "hf"},
+    {"glm", "glm", {}, "hf"},
     {"falcon", "falcon", {}, "hf"},
     {"gpt2", "gpt2", {}, "hf"},
     {"bert", "bert", {}, "hf"}};

@@ -40,15 +40,16 @@ private:
         M message;
         std::mt19937 random(seed_ * 1000 + number);
         for (const auto& field : tensor_fields<M>)
-            if (const auto shape = field.expected(header_, layer)) message.*field.tensor = tensor(*shape, random);
+            if (const auto shape = field.expected(header_, layer))
+                message.*field.tensor = tensor(*shape, field.always_f32 ? DType::f32 : header_.params_dtype, random);
         return message;
     }
 
-    Tensor tensor(const Shape& shape, std::mt19937& random) const {
-        auto bytes = std::make_shared<std::vector<std::byte>>(shape.element_count() * item_size(header_.params_dtype));
+    Tensor tensor(const Shape& shape, DType dtype, std::mt19937& random) const {
+        auto bytes = std::make_shared<std::vector<std::byte>>(shape.element_count() * item_size(dtype));
         for (std::byte& byte : *bytes) byte = static_cast<std::byte>(random());
         const std::span<const std::byte> view(*bytes);
-        return region(std::make_shared<MemorySource>(view, std::move(bytes)), 0, header_.params_dtype, shape);
+        return region(std::make_shared<MemorySource>(view, std::move(bytes)), 0, dtype, shape);
     }
 
     ModelHeader header_;

@@ -11,6 +11,7 @@ const Family& llama_family();
 const Family& mistral_family();
 const Family& falcon_family();
 const Family& gemma_family();
+const Family& glm_family();
 const Family& gpt2_family();
 const Family& qwen_family();
 const Family& deepseek_family();

@@ -206,6 +206,7 @@ inline Notices ask_tensors(const Family&, const Layout& layout, const std::files
 inline std::pair<TensorTable, Notices> usual_target(const Family&, const Layout& layout, const ModelHeader& header) {
     TensorTable table = layout.table(header);
     layout.add_twins(table, header);
+    add_mtp_twins(table, header);
     return {std::move(table), layout.caveats(header)};
 }
 

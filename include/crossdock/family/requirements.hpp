@@ -31,6 +31,14 @@ inline void require_expressible(const std::vector<Requirement>& requirements, co
                                 requirement.remedy.empty() ? "" : "; ", requirement.remedy));
 }
 
+/// Throws Error where the model has layers that predict further tokens and the table has no place for them.
+inline void require_mtp_places(const TensorTable& table, const ModelHeader& header, std::string_view format) {
+    if (header.mtp_num_layers > 0 && !row_of(table, &TransformerLayer::mtp_projection_weight))
+        throw Error(to_text("the model has ", header.mtp_num_layers,
+                            " layers that predict further tokens (mtp_num_layers), which ", format,
+                            " has no place for; to convert it without them, give the option drop_mtp"));
+}
+
 /// Throws Error naming the first tensor of the model for which the table has no row: the net below the requirements.
 inline void require_rows(const TensorTable& table, const ModelHeader& header, std::string_view format) {
     for_each_message(header, [&]<class M>(Key<M> key) {

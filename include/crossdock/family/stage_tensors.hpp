@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "crossdock/container/tensor_dict.hpp"
+#include "crossdock/core/text.hpp"
 #include "crossdock/family/ranks.hpp"
 #include "crossdock/family/tensor_table.hpp"
 
@@ -83,9 +84,19 @@ struct NameScope {
     std::string prefix{};      ///< in front of every name: "model/" in Megatron files
     std::uint64_t layer = 0;   ///< the layer's number in these files
     std::uint64_t layers = 0;  ///< how many there are; asked for where a table stacks them
+    /// A layer that stands elsewhere than the table says: how its patterns begin there, and here; empty: as it says.
+    std::string_view usual{}, instead{};
 
     std::string name(std::string_view pattern, std::uint64_t element = 0) const {
-        return prefix + stored_name(pattern, layer, element);
+        std::string name;
+        name.reserve(prefix.size() + instead.size() + pattern.size() + 20);
+        name = prefix;
+        if (!usual.empty() && pattern.starts_with(usual)) {
+            append_stored_name(name, instead, layer, element);
+            pattern.remove_prefix(usual.size());
+        }
+        append_stored_name(name, pattern, layer, element);
+        return name;
     }
 };
 

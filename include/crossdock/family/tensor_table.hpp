@@ -65,6 +65,11 @@ private:
     detail::MessageList::Tuple<Rows> rows_;
 };
 
+/// A name under which a layer that predicts further tokens ("{}") holds again what stands elsewhere, under `of`.
+struct MtpTwin {
+    std::string name, of;
+};
+
 /// How one format stores a model.
 struct TensorTable {
     MessageRows messages{};
@@ -73,6 +78,8 @@ struct TensorTable {
     std::string tied_copy{};
     /// The copy is written even where the embeddings stand in the same file: the format knows no tied models.
     bool always_unties = false;
+    /// Checked and left out when read, and written again.
+    std::vector<MtpTwin> mtp_twins{};
     /// Ends of names that hold no weights (buffers, caches); skipped when reading.
     std::vector<std::string_view> ignored_endings{};
 
@@ -117,7 +124,22 @@ inline TensorTable renamed(TensorTable table, std::string_view from, std::string
             for (std::vector<std::string>* names : {&row.names, &row.replicated})
                 for (std::string& name : *names) name = replaced(std::move(name), from, to);
     });
+    for (MtpTwin& twin : table.mtp_twins)
+        twin = {replaced(std::move(twin.name), from, to), replaced(std::move(twin.of), from, to)};
     return table;
+}
+
+/// Adds rows for the twins in a model of this header, whose table is to be written. The head's are those of the
+/// embeddings where it is tied to them.
+inline void add_mtp_twins(TensorTable& table, const ModelHeader& header) {
+    for (std::uint64_t layer = header.num_layers; layer < all_layers(header); ++layer)
+        for (const MtpTwin& twin : table.mtp_twins) {
+            std::string name = replaced(twin.name, "{}", std::to_string(layer));
+            if (twin.of == table.tied_copy && !header.tied_embeddings)
+                table.rows<OutputLayer>().push_back({{&OutputLayer::weight}, {std::move(name)}});
+            else
+                table.rows<Embeddings>().push_back({{&Embeddings::word}, {std::move(name)}});
+        }
 }
 
 /// Whether the layers of a rank are stacked in one tensor of this name.
@@ -126,19 +148,25 @@ inline bool stacks_layers(std::string_view pattern) { return pattern.ends_with("
 /// Whether each element along axis 0 has a tensor of its own.
 inline bool numbers_elements(std::string_view pattern) { return pattern.find("{e}") != std::string_view::npos; }
 
-/// The name that stands in the files for a layer, and for an element along axis 0 where these have names of their own.
-inline std::string stored_name(std::string_view pattern, std::uint64_t layer, std::uint64_t element = 0) {
+/// Adds what stored_name() gives.
+inline void append_stored_name(std::string& name, std::string_view pattern, std::uint64_t layer,
+                               std::uint64_t element) {
     if (stacks_layers(pattern)) pattern.remove_suffix(4);
-    std::string name;
-    name.reserve(pattern.size() + 20);  // for the digits
+    name.reserve(name.size() + pattern.size() + 20);  // for the digits
     while (!pattern.empty()) {
         const bool is_layer = pattern.starts_with("{}"), is_element = pattern.starts_with("{e}");
-        if (is_layer || is_element)
-            name += std::to_string(is_layer ? layer : element);
-        else
-            name += pattern.front();
-        pattern.remove_prefix(is_layer ? 2 : is_element ? 3 : 1);
+        if (is_layer || is_element) name += std::to_string(is_layer ? layer : element);
+        pattern.remove_prefix(is_layer ? 2 : is_element ? 3 : 0);
+        const std::string_view text = pattern.substr(0, pattern.find('{', is_layer || is_element ? 0 : 1));
+        name += text;
+        pattern.remove_prefix(text.size());
     }
+}
+
+/// The name that stands in the files for a layer, and for an element along axis 0 where these have names of their own.
+inline std::string stored_name(std::string_view pattern, std::uint64_t layer, std::uint64_t element = 0) {
+    std::string name;
+    append_stored_name(name, pattern, layer, element);
     return name;
 }
 

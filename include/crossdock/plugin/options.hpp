@@ -91,4 +91,11 @@ OptionSpec<Options> option(std::string name, std::string value, std::string help
     return {{std::move(name), std::move(value), std::move(help)}, std::move(set)};
 }
 
+/// The option that all loaders have.
+template <class Options>
+OptionSpec<Options> drop_mtp_option() {
+    return option<Options>("drop_mtp", "", "leave out the layers that predict further tokens (MTP)",
+                           &Options::drop_mtp);
+}
+
 }  // namespace crossdock

@@ -39,11 +39,13 @@ LayerPlace place_of(Key<M> key, const Checkpoint& checkpoint, std::size_t stages
 
 /// "hidden_size 4096, num_attention_heads 32, …": what expected shapes follow from.
 inline std::string describe_sizes(const ModelHeader& header, std::string_view where) {
-    return to_text(where, " says num_layers ", header.num_layers, ", hidden_size ", header.hidden_size,
-                   ", num_attention_heads ", header.attention.num_attention_heads, ", key/value heads ",
-                   header.attention.num_query_groups, ", head size ", header.attention.kv_channels, ", ffn size ",
-                   header.mlp.ffn_hidden_size, ", vocabulary rows ", header.vocab_rows,
-                   header.origin.given.empty() ? "" : "; the user gave ", joined_list(header.origin.given));
+    return to_text(where, " says num_layers ", header.num_layers,
+                   header.mtp_num_layers > 0 ? to_text(", mtp_num_layers ", header.mtp_num_layers) : std::string(),
+                   ", hidden_size ", header.hidden_size, ", num_attention_heads ", header.attention.num_attention_heads,
+                   ", key/value heads ", header.attention.num_query_groups, ", head size ",
+                   header.attention.kv_channels, ", ffn size ", header.mlp.ffn_hidden_size, ", vocabulary rows ",
+                   header.vocab_rows, header.origin.given.empty() ? "" : "; the user gave ",
+                   joined_list(header.origin.given));
 }
 
 /// How many layers the names of a stage speak of: one more than the highest number that stands for "{}",

@@ -18,6 +18,11 @@
 
 namespace crossdock {
 
+/// A stored tensor that another repeats; only it is sent.
+struct RepeatedTensor {
+    NamedTensor first, again;
+};
+
 /// A checkpoint whose files are open: the header that describes it as stored, and the tensors of each stage.
 struct OpenCheckpoint {
     ModelHeader header;                  ///< vocab_rows as stored
@@ -29,6 +34,8 @@ struct OpenCheckpoint {
     std::vector<std::string> notices{};
     std::vector<std::string> mixed{};                 ///< which parts of one tensor differ in their type
     std::optional<DistributedStorage> distributed{};  ///< its tensors are then those of one rank that is not there
+    std::vector<RepeatedTensor> repeated{};           ///< for MTP layers: embeddings, heads
+    std::vector<std::string> left_out{};              ///< how the names of tensors begin that the user does not want
     std::vector<SourceTensor> beside{};               ///< in the same files, and not the model's: an optimizer's
     /// A tied model whose second copy differs is read as an untied one, as transformers does since release 5.
     bool keeps_differing_head = false;
@@ -54,6 +61,7 @@ public:
         check_unused();
         check_replicas();
         check_tied_copy();
+        check_repeated();
     }
 
     ModelHeader header() const { return checkpoint_.header; }
@@ -132,8 +140,16 @@ private:
     }
 
     TensorUse use_of(const NamedTensor& entry, bool is_used) const {
+        if (is_left_out(entry)) return TensorUse::ignored;
         if (is_used) return TensorUse::used;
         return is_ignored(*checkpoint_.table, entry.name) ? TensorUse::ignored : TensorUse::unknown;
+    }
+    bool is_left_out(const NamedTensor& entry) const {
+        return std::any_of(checkpoint_.left_out.begin(), checkpoint_.left_out.end(),
+                           [&](const std::string& beginning) { return entry.name.starts_with(beginning); });
+    }
+    std::string why_ignored(const NamedTensor& entry) const {
+        return is_left_out(entry) ? "of a layer that drop_mtp leaves out" : "a buffer, which the model's code computes";
     }
 
     std::vector<SourceTensor> source_tensors() const {
@@ -147,7 +163,7 @@ private:
                                .shape = entry.tensor.shape(),
                                .bytes = entry.tensor.byte_count(),
                                .use = use,
-                               .why = use == TensorUse::ignored ? "a buffer, which the model's code computes" : ""});
+                               .why = use == TensorUse::ignored ? why_ignored(entry) : std::string()});
             });
         return all;
     }
@@ -179,6 +195,16 @@ private:
                             ", ", other->file, "), which both hold all of it",
                             is_cast ? to_text(" and have it as ", type_of(*first), " and ", type_of(*other)) : "",
                             "; the files are of different checkpoints, or one is damaged"));
+    }
+
+    /// What MTP layers hold again is dropped, so it must be the same.
+    void check_repeated() const {
+        for (const auto& [first, again] : checkpoint_.repeated)
+            if (!same_bytes(first.tensor, again.tensor))
+                throw Error(to_text("tensor '", again.name, "' (", again.file, ") differs from '", first.name, "' (",
+                                    first.file,
+                                    "), which it should repeat, and no target has a place for both; to convert the "
+                                    "model without the layers that predict further tokens, give the option drop_mtp"));
     }
 
     /// A tied model's second copy of its embeddings is dropped where it repeats them.

@@ -86,12 +86,14 @@ inline void check_mlp(const Mlp& mlp, const ModelHeader& header) {
 inline void check_header(const ModelHeader& header) {
     detail::require_size(header.num_layers, "the number of layers");
     detail::require_size(header.hidden_size, "the hidden size");
+    checked_add(header.num_layers, header.mtp_num_layers, "layers");
+    checked_multiply(checked_multiply(header.hidden_size, 2, "MTP projection"), header.hidden_size, "MTP projection");
     detail::check_attention(header.attention, header);
     detail::check_mlp(header.mlp, header);
     for (const auto& other : header.other_layers) {
         const std::uint64_t layer = other.first;
-        if (layer >= header.num_layers)
-            throw Error(to_text("layer ", layer, " is said to differ, there are only ", header.num_layers));
+        if (layer >= all_layers(header))
+            throw Error(to_text("layer ", layer, " is said to differ, there are only ", all_layers(header)));
         in_context(to_text("layer ", layer), [&] {
             detail::check_attention(attention_of(header, layer), header);
             detail::check_mlp(mlp_of(header, layer), header);

@@ -231,6 +231,16 @@ inline constexpr std::array tensor_fields<TransformerLayer> = [] {
           [](const H& h, Index i) {
               return when(has_shared_expert(h, i) && experts_of(h, i).shared_gate, {1, h.hidden_size});
           }},
+        F{"embedding norm weight", &L::embedding_norm_weight,
+          [](const H& h, Index i) { return when(is_mtp_layer(h, i), {h.hidden_size}); }},
+        F{"hidden norm weight", &L::hidden_norm_weight,
+          [](const H& h, Index i) { return when(is_mtp_layer(h, i), {h.hidden_size}); }},
+        F{"mtp projection weight", &L::mtp_projection_weight,
+          [](const H& h, Index i) {
+              return when(is_mtp_layer(h, i), {h.hidden_size, 2 * h.hidden_size});
+          }},
+        F{"mtp final norm weight", &L::mtp_final_norm_weight,
+          [](const H& h, Index i) { return when(is_mtp_layer(h, i), {h.hidden_size}); }},
     };
 }();
 

@@ -68,6 +68,7 @@ using detail::named;
 using H = ModelHeader;
 
 inline constexpr auto num_layers = named<&H::num_layers>("num_layers");
+inline constexpr auto mtp_num_layers = named<&H::mtp_num_layers>("mtp_num_layers");
 inline constexpr auto hidden_size = named<&H::hidden_size>("hidden_size");
 inline constexpr auto num_attention_heads =
     named<&H::attention, &Attention::num_attention_heads>("num_attention_heads");
@@ -166,6 +167,7 @@ inline constexpr auto make_vocab_size_divisible_by =
 
 /// The fields of the model; `verify`, `inspect` and crossdock.json walk these.
 inline constexpr std::tuple header_fields{field::num_layers,
+                                          field::mtp_num_layers,
                                           field::hidden_size,
                                           field::num_attention_heads,
                                           field::num_query_groups,

@@ -18,7 +18,10 @@ struct Embeddings {
     std::optional<Tensor> word, position, token_type, norm_weight, norm_bias;
 };
 
-/// Transformer layer `index`, counted from 0 over the whole model.
+/// Transformer layer `index`, counted from 0 over the whole model; those behind header.num_layers predict further tokens
+/// (multi-token prediction, DeepSeek-V3 technical report 2.2): the norms of the next token's embedding and of the hidden
+/// state before it, the projection of both, side by side in this order, onto a hidden state, the layer itself, and the
+/// norm in front of the head, which is the model's.
 ///
 /// qkv rows, per query group: its query heads, its key head, its value head. Rotary rows of a head are in halves: row i
 /// turns with row i + d/2. The norms of queries and keys have the weights of one head. A gated MLP has gate and up as two
@@ -30,7 +33,7 @@ struct Embeddings {
 struct TransformerLayer {
     static constexpr std::string_view name = "transformer layer";
     /// How many of these messages a model has; without it a message comes once, or not at all.
-    static std::uint64_t count(const ModelHeader& header) { return header.num_layers; }
+    static std::uint64_t count(const ModelHeader& header) { return all_layers(header); }
 
     std::uint64_t index = 0;
     std::optional<Tensor> input_norm_weight, input_norm_bias, mlp_norm_weight, mlp_norm_bias;
@@ -44,6 +47,8 @@ struct TransformerLayer {
     /// Of a layer with experts, in place of one MLP: those of all experts are stacked on an axis in front.
     std::optional<Tensor> router_weight, router_bias, experts_gate_weight, experts_up_weight, experts_fc2_weight;
     std::optional<Tensor> shared_gate_weight, shared_up_weight, shared_fc2_weight, shared_expert_gate;
+    /// Of a layer that predicts further tokens.
+    std::optional<Tensor> embedding_norm_weight, hidden_norm_weight, mtp_projection_weight, mtp_final_norm_weight;
 };
 
 struct FinalNorm {

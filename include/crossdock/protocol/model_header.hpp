@@ -168,14 +168,18 @@ enum class ExpertLayout : std::uint8_t { sequential, grouped, te_grouped };
 template <>
 inline constexpr std::array<std::string_view, 3> enum_names<ExpertLayout>{"sequential", "grouped", "te_grouped"};
 
+/// What Megatron-Core calls the decoder layer inside an MTP layer: the latter since 0.17.
+enum class MtpLayerName : std::uint8_t { transformer_layer, mtp_model_layer };
+
 /// Where a model comes from, what of its description no field says, and who says what.
 struct Origin {
-    std::filesystem::path directory{};            ///< where the model is read from; empty: not from files
-    std::string format{};                         ///< for reports only: "Hugging Face", "Megatron (llm)"
-    std::optional<MegatronCode> megatron{};       ///< of a Megatron checkpoint
-    bool torch_dist = false;                      ///< it is a distributed checkpoint
-    std::optional<ExpertLayout> expert_layout{};  ///< of Megatron-Core's rank files with experts
-    bool may_ignore = false;                      ///< the loader has an option "ignore", for what is unexpressed
+    std::filesystem::path directory{};             ///< where the model is read from; empty: not from files
+    std::string format{};                          ///< for reports only: "Hugging Face", "Megatron (llm)"
+    std::optional<MegatronCode> megatron{};        ///< of a Megatron checkpoint
+    bool torch_dist = false;                       ///< it is a distributed checkpoint
+    std::optional<ExpertLayout> expert_layout{};   ///< of Megatron-Core's rank files with experts
+    std::optional<MtpLayerName> mtp_layer_name{};  ///< of Megatron-Core's rank files with MTP layers
+    bool may_ignore = false;                       ///< the loader has an option "ignore", for what is unexpressed
     /// Texts of the source's own descriptions by name ("config.json", "args"), for a target that understands them.
     std::map<std::string, CarriedText> carried{};
     /// Files to be copied beside the target's weights, byte for byte (tokenizers).
@@ -196,6 +200,7 @@ struct ModelHeader {
     std::string model_type{};  ///< the reference's --model_type: GPT BERT falcon llama llama2 llama3 codellama …
 
     std::uint64_t num_layers = 0;
+    std::uint64_t mtp_num_layers = 0;  ///< layers behind these that predict further tokens (multi-token prediction)
     std::uint64_t hidden_size = 0;
     std::uint64_t vocab_rows = 0;                    ///< rows of the word embeddings as they are sent, padding included
     std::optional<std::uint64_t> true_vocab_size{};  ///< words; rows beyond are padding
@@ -228,6 +233,14 @@ struct ModelHeader {
     Training training{};
     Origin origin{};
 };
+
+/// How many layers there are with those that predict further tokens.
+inline std::uint64_t all_layers(const ModelHeader& header) { return header.num_layers + header.mtp_num_layers; }
+
+/// Whether a layer is one of those behind the model's own that predict further tokens.
+inline bool is_mtp_layer(const ModelHeader& header, std::uint64_t layer) {
+    return header.mtp_num_layers > 0 && layer >= header.num_layers;
+}
 
 /// How layer `layer` attends.
 inline const Attention& attention_of(const ModelHeader& header, std::uint64_t layer) {

@@ -36,3 +36,15 @@ TEST_CASE("the names of rank files come back", "[family][megatron]") {
           "encoder.layers.3.self_attention.linear_proj.bias", "output_layer.bias"})
         CHECK(rank_file_name(dist_name(name)) == name);
 }
+
+TEST_CASE("layers that predict further tokens keep their numbers, and one name for the layer inside",
+          "[family][megatron][mtp]") {
+    const auto alone = [](const char* name) { return DistName{name, {}}; };
+    CHECK(dist_name("mtp.layers.1.eh_proj.weight") == alone("mtp.layers.1.eh_proj.weight"));
+    CHECK(dist_name("mtp.layers.1.transformer_layer.input_layernorm.weight") ==
+          alone("mtp.layers.1.transformer_layer.self_attention.linear_qkv.layer_norm_weight"));
+    CHECK(dist_name("mtp.layers.1.transformer_layer.mlp.experts.local_experts.3.linear_fc1.weight") ==
+          DistName{"mtp.layers.1.transformer_layer.mlp.experts.experts.linear_fc1.weight", {}, 3});
+    CHECK(rank_file_name({"mtp.layers.0.transformer_layer.mlp.experts.experts.linear_fc2.weight", {}, 12}) ==
+          "mtp.layers.0.transformer_layer.mlp.experts.local_experts.12.linear_fc2.weight");
+}

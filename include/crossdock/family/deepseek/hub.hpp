@@ -15,6 +15,7 @@
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/hub/experts.hpp"
 #include "crossdock/family/hub/layout.hpp"
+#include "crossdock/family/hub/mtp.hpp"
 #include "crossdock/family/llama/hub.hpp"
 #include "crossdock/family/requirements.hpp"
 #include "crossdock/protocol/header_fields.hpp"
@@ -22,7 +23,8 @@
 namespace crossdock {
 
 // DeepSeek-V3, V3.1, R1 and what has their architecture, as Kimi K2 (transformers modeling_deepseek_v3.py, and the code
-// that stands beside the released weights): latent attention, and experts as hub/experts.hpp describes them.
+// that stands beside the released weights): latent attention, experts as hub/experts.hpp describes them, and layers that
+// predict further tokens (hub/mtp.hpp).
 
 namespace detail {
 
@@ -46,7 +48,8 @@ inline const TensorTable& deepseek_table(const ModelHeader& header) {
         auto& rows = all.rows<L>();
         std::erase_if(
             rows, [](const Row<L>& row) { return row.fields[0] == &L::qkv_weight || row.fields[0] == &L::qkv_bias; });
-        rows = join_lists(std::move(rows), deepseek_attention_rows(), sigmoid_expert_rows());
+        rows = join_lists(std::move(rows), deepseek_attention_rows(), sigmoid_expert_rows(), hub_mtp_rows());
+        all.mtp_twins = hub_mtp_twins();
         return all;
     }();
     return table;
@@ -116,30 +119,32 @@ CROSSDOCK_ENTRY_POINT const Family& deepseek_family() {
             std::vector<Requirement>{require::plain_norm, require::plain_embeddings, require::known_activation,
                                      require::no_bias, require::no_window, require::alike_but_for_experts},
             detail::sigmoid_expert_requirements()),
-        .layouts = {{.kind = &hugging_face,
-                     .types = {"deepseek_v3", "kimi_k2"},
-                     .relatives = {"deepseek", "deepseek_v2", "deepseek_v32", "deepseek_vl"},
-                     .config = join_lists(
-                         ConfigTable{size_entry({"hidden_size"}, field::hidden_size),
-                                     size_entry({"intermediate_size"}, field::ffn_hidden_size),
-                                     size_entry({"num_hidden_layers"}, field::num_layers),
-                                     size_entry({"num_attention_heads"}, field::num_attention_heads),
-                                     size_entry({"num_key_value_heads"}, field::num_query_groups),
-                                     stated(entry({"max_position_embeddings"}, field::max_position_embeddings, 4096)),
-                                     vocab_size_config(), dtype_config(),
-                                     entry({"attention_dropout"}, field::attention_dropout),
-                                     activation_config("hidden_act", "silu"),
-                                     stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
-                                     stated(entry({"tie_word_embeddings"}, field::tied_embeddings, false)),
-                                     fixed("num_nextn_predict_layers", 0)},
-                         rope_config(), detail::deepseek_attention_config(), detail::sigmoid_expert_config()),
-                     .switches = {{"rope_interleave", true}},
-                     .layers_may_differ = true,
-                     .after_config = detail::read_deepseek,
-                     .architecture = [](const H&) { return std::string("DeepseekV3ForCausalLM"); },
-                     .table = detail::deepseek_table,
-                     .spellings = {.base = "model.", .heads = {"lm_head."}},
-                     .caveats = detail::deepseek_caveats}}};
+        .layouts = {
+            {.kind = &hugging_face,
+             .types = {"deepseek_v3", "kimi_k2"},
+             .relatives = {"deepseek", "deepseek_v2", "deepseek_v32", "deepseek_vl"},
+             .config = join_lists(
+                 ConfigTable{
+                     size_entry({"hidden_size"}, field::hidden_size),
+                     size_entry({"intermediate_size"}, field::ffn_hidden_size),
+                     size_entry({"num_hidden_layers"}, field::num_layers),
+                     size_entry({"num_attention_heads"}, field::num_attention_heads),
+                     size_entry({"num_key_value_heads"}, field::num_query_groups),
+                     stated(entry({"max_position_embeddings"}, field::max_position_embeddings, 4096)),
+                     vocab_size_config(), dtype_config(), entry({"attention_dropout"}, field::attention_dropout),
+                     activation_config("hidden_act", "silu"),
+                     stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
+                     stated(entry({"tie_word_embeddings"}, field::tied_embeddings, false)), detail::mtp_config()},
+                 rope_config(), detail::deepseek_attention_config(), detail::sigmoid_expert_config()),
+             .switches = {{"rope_interleave", true}},
+             .layers_may_differ = true,
+             .after_config = detail::read_deepseek,
+             .architecture = [](const H&) { return std::string("DeepseekV3ForCausalLM"); },
+             .table = detail::deepseek_table,
+             .spellings = {.base = "model.",
+                           .heads = {"lm_head."},
+                           .stacked = detail::hub_stacked_experts("gate_proj", "up_proj", "down_proj")},
+             .caveats = detail::deepseek_caveats}}};
     return family;
 }
 

@@ -137,7 +137,11 @@ inline Json write_rope(const ModelHeader& header) {
 /// What a config says twice is taken from where release 5 takes it.
 class HubRope {
 public:
-    HubRope(const Json& config, std::vector<std::string>& notices) : config_(config), notices_(notices) {}
+    /// `turned_part` is how much of a head turns where nothing says it; none: this architecture turns all, always.
+    HubRope(const Json& config, std::vector<std::string>& notices, std::optional<double> turned_part = std::nullopt)
+        : config_(config),
+          notices_(notices),
+          turned_part_(turned_part) {}
 
     void read(ModelHeader& header) {
         choose();
@@ -146,7 +150,10 @@ public:
         RopeScaling& scaling = *header.attention.rope_scaling;
         check_kinds(scaling);
         find_original_length(scaling, header);
-        check_partial(scaling);
+        if (turned_part_)
+            read_partial(scaling, header);
+        else
+            check_partial(scaling);
     }
 
 private:
@@ -236,8 +243,20 @@ private:
                                    " is left out: this architecture turns all of a head, whatever it says"));
     }
 
+    void read_partial(RopeScaling& scaling, ModelHeader& header) {
+        std::optional<double> part = turned_part_;
+        read_parameter(config_, "partial_rotary_factor", part);
+        read_parameter(chosen_, "partial_rotary_factor", part);
+        if (!(*part > 0 && *part <= 1))
+            throw Error(to_text("'partial_rotary_factor': is ", json_shown(Json(*part)),
+                                ", expected a number above 0 and not above 1"));
+        scaling.others.erase("partial_rotary_factor");
+        header.attention.rotary_percent = part;
+    }
+
     const Json& config_;
     std::vector<std::string>& notices_;
+    std::optional<double> turned_part_;
     const char* key_ = "rope_scaling";
     Json chosen_;
 };
@@ -248,6 +267,13 @@ private:
 /// for what transformers does not know.
 inline void read_hub_rope(ModelHeader& header, const Json& config, std::vector<std::string>& notices) {
     detail::HubRope(config, notices).read(header);
+}
+
+/// The same of an architecture that turns a part of each head: what partial_rotary_factor says, `absent` where nothing
+/// does.
+inline void read_partial_hub_rope(ModelHeader& header, const Json& config, double absent,
+                                  std::vector<std::string>& notices) {
+    detail::HubRope(config, notices, absent).read(header);
 }
 
 }  // namespace crossdock

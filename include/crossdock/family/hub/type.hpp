@@ -37,6 +37,7 @@ inline constexpr auto hub_classes = std::to_array<std::pair<std::string_view, st
      {"Qwen3", "qwen3"},
      {"Qwen3Moe", "qwen3_moe"},
      {"DeepseekV3", "deepseek_v3"},
+     {"Glm4Moe", "glm4_moe"},
      {"GPT2", "gpt2"},
      {"Bert", "bert"},
      {"MegatronBert", "megatron-bert"}});

@@ -108,6 +108,10 @@ inline bool same_layers_with_experts(const Json& value, const Json&, const Model
     return true;
 }
 
+inline bool as_many_mtp_layers(const Json& value, const Json&, const ModelHeader& h) {
+    return is_off(value) ? h.mtp_num_layers == 0 : value == Json(h.mtp_num_layers);
+}
+
 inline bool layer_norm_unless_rms(const Json& value, const Json&, const ModelHeader& h) {
     return !is_text(value, {"RMSNorm"}) || h.norm != NormKind::layer;
 }
@@ -162,7 +166,8 @@ inline std::vector<Claim> megatron_core_claims() {
          {"num_experts", claim::as_many_experts, "another number of experts"},
          {"moe_ffn_hidden_size", claim::same_of_experts<&Experts::ffn_hidden_size>, "experts of another size"},
          {"moe_shared_expert_intermediate_size", claim::same_shared_expert, "a shared expert of another size, or none"},
-         {"moe_layer_freq", claim::same_layers_with_experts, "experts in other layers"}});
+         {"moe_layer_freq", claim::same_layers_with_experts, "experts in other layers"},
+         {"mtp_num_layers", claim::as_many_mtp_layers, "another number of layers that predict further tokens"}});
 }
 
 }  // namespace crossdock

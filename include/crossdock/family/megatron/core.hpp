@@ -17,6 +17,7 @@
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/family/megatron/flags.hpp"
 #include "crossdock/family/megatron/latent_attention.hpp"
+#include "crossdock/family/megatron/mtp.hpp"
 #include "crossdock/family/megatron/nvidia_args.hpp"
 #include "crossdock/family/megatron/other_args.hpp"
 #include "crossdock/family/megatron/shared.hpp"
@@ -118,7 +119,7 @@ inline Rows<TransformerLayer> core_mlp_rows() {
 
 inline Rows<TransformerLayer> core_layer_rows(const CoreNorms& norms, ExpertLayout layout, const Cut& latent_down) {
     return join_lists(core_layer_norm_rows(norms), core_attention_rows(), core_latent_rows(norms.latents, latent_down),
-                      core_mlp_rows(), core_expert_rows(layout));
+                      core_mlp_rows(), core_expert_rows(layout), core_mtp_rows());
 }
 
 /// Megatron-Core's names; ranks share the down projections of latent attention as `latent_down` says.
@@ -167,7 +168,8 @@ inline bool core_turns_so(const ModelHeader& h) {
     const auto type_of = [](const Attention& attention) { return attention.rope_scaling.value_or(RopeScaling{}).type; };
     const Attention* windowed = windowed_attention(h);
     const std::string full = type_of(full_attention(h));
-    return !is_gemma_3(h) || ((full == "default" || full == "linear") && (!windowed || type_of(*windowed) == "default"));
+    return !is_gemma_3(h) ||
+           ((full == "default" || full == "linear") && (!windowed || type_of(*windowed) == "default"));
 }
 
 inline std::vector<Requirement> core_requirements() {
@@ -195,7 +197,8 @@ inline std::vector<LayerPlaceholder> core_placeholders(ExpertLayout layout) {
     const std::string experts = mlp + (layout == ExpertLayout::sequential ? "experts.local_experts.{e}." : "experts.");
     std::vector<LayerPlaceholder> all =
         join_lists(std::vector<LayerPlaceholder>{{layer + "self_attention.linear_proj._extra_state"},
-                                                 {layer + "self_attention.linear_qkv._extra_state", layer_has_qkv}},
+                                                 {layer + "self_attention.linear_qkv._extra_state", layer_has_qkv},
+                                                 {"mtp.layers.{}.eh_proj._extra_state", is_mtp_layer}},
                    latent_placeholders());
     for (const std::string_view linear : {"linear_fc1._extra_state", "linear_fc2._extra_state"}) {
         all.push_back({to_text(mlp, linear), layer_is_dense});
@@ -221,7 +224,7 @@ inline MegatronDialect core_dialect(const TensorTable& table, std::string_view t
             .read_of_layers = read_core_layers,
             .shares_query_groups = true,
             .requirements = join_lists(megatron_requirements(), nvidia_requirements(), core_latent_requirements(),
-                                       core_requirements()),
+                                       core_requirements(), std::vector<Requirement>{mtp_as_last_layer}),
             .flags = megatron_core_flags(),
             .unsaid = {unsaid::scaling_but_llama3, unsaid::scaled_embeddings, unsaid::llama3_constants,
                        unsaid::core_activation, unsaid::yarn_constants, unsaid::output_norms, unsaid::score_scale,
@@ -264,9 +267,9 @@ inline MegatronDialect core_te(ExpertLayout layout) {
     dialect.layer_placeholders = core_placeholders(layout);
     dialect.table.rows<TransformerLayer>() =
         join_lists(std::move(dialect.table.rows<TransformerLayer>()), core_output_norm_rows());
-    dialect.older_spellings = {  // of mbridge
-        {".post_attention_layernorm.", ".self_attention.linear_proj.post_layernorm."},
-        {".post_feedforward_layernorm.", ".mlp.linear_fc2.post_layernorm."}};
+    dialect.older_spellings = {// of mbridge
+                               {".post_attention_layernorm.", ".self_attention.linear_proj.post_layernorm."},
+                               {".post_feedforward_layernorm.", ".mlp.linear_fc2.post_layernorm."}};
     dialect.marks.name_parts = {"linear_qkv.layer_norm_weight", "linear_kv_up_proj.layer_norm_weight"};
     return dialect;
 }

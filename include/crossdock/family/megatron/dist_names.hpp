@@ -21,8 +21,9 @@ namespace crossdock {
 // (megatron/core/transformer/transformer_block.py, sharded_state_dict; models/gpt/gpt_layer_specs.py,
 // sharded_state_dict_keys_map). Layers are counted through the whole model, and so are the experts of a layer, which lie
 // on an axis behind that of the layers (transformer/moe/experts.py). Where some layers have experts and others do not,
-// each layer's tensors stand by themselves, under names with its number. In front of experts Transformer Engine's layers
-// have a norm by itself, which its checkpoints name as the rank files do.
+// each layer's tensors stand by themselves, under names with its number; those of layers that predict further tokens
+// always do ("mtp.layers.0.transformer_layer.mlp.…", transformer/multi_token_prediction.py). In front of experts
+// Transformer Engine's layers have a norm by itself, which its checkpoints name as the rank files do.
 
 /// What a distributed checkpoint calls a tensor.
 struct DistName {
@@ -42,6 +43,30 @@ inline std::size_t behind_layers(std::string_view name) {
     for (std::size_t at = name.find(layers_part); at != name.npos; at = name.find(layers_part, at + 1))
         if (at == 0 || name[at - 1] == '.') return at + layers_part.size();
     return name.npos;
+}
+
+/// A name with the number of a layer in it: "decoder.layers.7.mlp.…", "mtp.layers.0.transformer_layer.mlp.…".
+struct LayerName {
+    std::string_view in_front;  ///< "decoder.layers.7.", "mtp.layers.0.transformer_layer."
+    std::size_t number_at;      ///< where the number stands in it
+    std::uint64_t number;
+    bool is_mtp;              ///< it is one that predicts further tokens
+    std::string_view behind;  ///< what the layer calls it
+};
+
+/// The parts of a layer's name; nothing where it is none's.
+inline std::optional<LayerName> layer_in(std::string_view name) {
+    const std::size_t begin = behind_layers(name);
+    if (begin == name.npos) return std::nullopt;
+    const char* const end = name.data() + name.size();
+    std::uint64_t number = 0;
+    const auto [rest, error] = std::from_chars(name.data() + begin, end, number);
+    if (error != std::errc() || rest == end || *rest != '.') return std::nullopt;
+    std::size_t behind = static_cast<std::size_t>(rest - name.data()) + 1;
+    const bool is_mtp = name.substr(0, begin).ends_with("mtp.layers.");
+    for (const std::string_view inner : {"transformer_layer.", "mtp_model_layer."})
+        if (is_mtp && name.substr(behind).starts_with(inner)) behind += inner.size();
+    return LayerName{name.substr(0, behind), begin, number, is_mtp, name.substr(behind)};
 }
 
 /// Norms of Megatron-Core's own layers → how Transformer Engine's layers spell them, behind the layer's number.
@@ -81,16 +106,12 @@ inline std::string engine_spelling(std::string_view in_layer) {
 /// "decoder.layers.7.input_layernorm.weight": "decoder.layers.self_attention.linear_qkv.layer_norm_weight" and layer 7.
 /// Norms that have names of their own keep them where `keeps_norms`.
 inline DistName dist_name(std::string_view name, bool keeps_norms = false) {
-    const std::size_t begin = detail::behind_layers(name);
-    if (begin == name.npos) return {std::string(name)};
-    const char* const end = name.data() + name.size();
-    std::uint64_t layer = 0;
-    const auto [rest, error] = std::from_chars(name.data() + begin, end, layer);
-    if (error != std::errc() || rest == end || *rest != '.') return {std::string(name)};
-    const std::string_view behind = name.substr(static_cast<std::size_t>(rest - name.data()) + 1);
-    std::string in_layer = keeps_norms ? std::string(behind) : detail::engine_spelling(behind);
+    const auto layer = detail::layer_in(name);
+    if (!layer) return {std::string(name)};
+    std::string in_layer = keeps_norms ? std::string(layer->behind) : detail::engine_spelling(layer->behind);
     const auto expert = detail::take_expert(in_layer);
-    return {to_text(name.substr(0, begin), in_layer), layer, expert};
+    if (layer->is_mtp) return {to_text(layer->in_front, in_layer), {}, expert};
+    return {to_text(layer->in_front.substr(0, layer->number_at), in_layer), layer->number, expert};
 }
 
 /// The name under which a layer's tensor stands by itself.
@@ -103,13 +124,14 @@ inline DistName by_itself(const DistName& name) {
 
 /// The inverse: what a rank file calls it, with norms as Transformer Engine's layers spell them.
 inline std::string rank_file_name(const DistName& name) {
-    const std::size_t begin = detail::behind_layers(name.name);
-    if (!name.layer || begin == name.name.npos) return name.name;
+    const auto layer = detail::layer_in(name.name);
+    const std::size_t begin = layer ? layer->in_front.size() : detail::behind_layers(name.name);
+    if ((!layer && !name.layer) || begin == name.name.npos) return name.name;
     std::string in_layer = detail::engine_spelling(std::string_view(name.name).substr(begin));
     if (name.expert && in_layer.starts_with(detail::stacked_experts))
         in_layer = to_text(detail::numbered_experts, *name.expert, '.',
                            std::string_view(in_layer).substr(detail::stacked_experts.size()));
-    return to_text(std::string_view(name.name).substr(0, begin), *name.layer, '.', in_layer);
+    return to_text(std::string_view(name.name).substr(0, begin), layer ? "" : to_text(*name.layer, '.'), in_layer);
 }
 
 }  // namespace crossdock

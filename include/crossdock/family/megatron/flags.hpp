@@ -91,6 +91,9 @@ inline Value mscale_all_dim(const ModelHeader& h) {
                ? Value(shortest(yarn_number(*h.attention.rope_scaling, mscale_all_dim_key, 0)))
                : std::nullopt;
 }
+inline Value mtp_layers(const ModelHeader& h) {
+    return h.mtp_num_layers > 0 ? Value(to_text(h.mtp_num_layers)) : std::nullopt;
+}
 inline Value router_groups(const ModelHeader& h) {
     const Experts& experts = h.mlp.experts;
     return experts.num_groups > 0 ? Value(to_text(experts.num_groups)) : std::nullopt;
@@ -262,6 +265,7 @@ inline std::vector<MegatronFlag> megatron_core_flags() {
         std::vector<MegatronFlag>{{"--no-bias-gelu-fusion", flag::exact_gelu}}, detail::nvidia_rope_flags(),
         std::vector<MegatronFlag>{{"--rotary-interleaved", flag::rotary_interleaved},
                                   {"--qk-layernorm", flag::qk_norm},
+                                  {"--mtp-num-layers", flag::mtp_layers},
                                   {"--multi-latent-attention", flag::latent_attention},
                                   {"--q-lora-rank", flag::latent_size<&LatentAttention::q_lora_rank>},
                                   {"--kv-lora-rank", flag::latent_size<&LatentAttention::kv_lora_rank>},

@@ -220,12 +220,15 @@ inline ConfigTable megatron_lm_args() {
 /// The args of NVIDIA Megatron-LM for Megatron-Core.
 inline ConfigTable megatron_core_args(std::string_view transformer_impl) {
     using namespace config;
-    return join_lists(detail::megatron_nvidia_args(transformer_impl, true), detail::megatron_expert_args(),
-                      detail::megatron_latent_args(), detail::megatron_gemma_args(),
-                      ConfigTable{entry_or({"rotary_interleaved"}, field::rotary_interleaved, false),
-                                  written("qk_layernorm", [](const ModelHeader& h) {
-                                      return Json(h.attention.qk_norm || is_latent(h.attention));
-                                  })});
+    return join_lists(
+        detail::megatron_nvidia_args(transformer_impl, true), detail::megatron_expert_args(),
+        detail::megatron_latent_args(), detail::megatron_gemma_args(),
+        ConfigTable{
+            entry_or({"rotary_interleaved"}, field::rotary_interleaved, false),
+            written("mtp_num_layers",
+                    [](const ModelHeader& h) { return h.mtp_num_layers > 0 ? Json(h.mtp_num_layers) : Json(nullptr); }),
+            written("qk_layernorm",
+                    [](const ModelHeader& h) { return Json(h.attention.qk_norm || is_latent(h.attention)); })});
 }
 
 }  // namespace crossdock

@@ -111,6 +111,9 @@ inline bool best_two(const Json& value, const Json&, const ModelHeader& header) 
 inline bool off_or_stored_experts(const Json& value, const Json&, const ModelHeader& header) {
     return is_off(value) || has_experts(header.mlp);
 }
+inline bool off_or_stored_mtp_layers(const Json& value, const Json&, const ModelHeader& header) {
+    return is_off(value) || header.mtp_num_layers > 0;
+}
 inline bool one_scaling(const Json& value, const Json& args, const ModelHeader&) {
     return is_off(value) || is_number(value, 1) || is_off(argument(args, "use_rope_scaling"));
 }
@@ -167,7 +170,7 @@ inline std::vector<OtherArgument> megatron_other_args() {
             {"mup_output_mult", "scaled logits", is::without_mup},
             {"final_logit_softcapping", "capped logits", is::off_or_gemma},
             // Layers of other kinds.
-            {"mtp_num_layers", "layers that predict further tokens", is::off},
+            {"mtp_num_layers", "layers that predict further tokens", is::off_or_stored_mtp_layers},
             {"heterogeneous_layers_config_path", "layers of different shapes", is::off},
             {"heterogeneous_layers_config_encoded_json", "layers of different shapes", is::off},
             {"is_hybrid_model", "layers of a state space model", is::off},

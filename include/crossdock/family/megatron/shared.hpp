@@ -38,10 +38,11 @@ inline std::vector<Requirement> nvidia_requirements() {
 
 /// NVIDIA's names; Llama 3 and Mistral have no SentencePiece model that its Llama2Tokenizer reads.
 inline std::vector<std::pair<std::string_view, std::string_view>> nvidia_tokenizers() {
-    return {{"llama3", "HuggingFaceTokenizer"}, {"llama", "Llama2Tokenizer"},      {"mistral", "HuggingFaceTokenizer"},
-            {"gemma", "HuggingFaceTokenizer"},  {"qwen", "HuggingFaceTokenizer"},  {"deepseek", "HuggingFaceTokenizer"},
-            {"falcon", "HuggingFaceTokenizer"}, {"gpt2", "GPT2BPETokenizer"},      {"GPT", "GPT2BPETokenizer"},
-            {"bert", "BertWordPieceLowerCase"}, {"BERT", "BertWordPieceLowerCase"}};
+    return {
+        {"llama3", "HuggingFaceTokenizer"}, {"llama", "Llama2Tokenizer"},       {"mistral", "HuggingFaceTokenizer"},
+        {"gemma", "HuggingFaceTokenizer"},  {"qwen", "HuggingFaceTokenizer"},   {"deepseek", "HuggingFaceTokenizer"},
+        {"glm", "HuggingFaceTokenizer"},    {"falcon", "HuggingFaceTokenizer"}, {"gpt2", "GPT2BPETokenizer"},
+        {"GPT", "GPT2BPETokenizer"},        {"bert", "BertWordPieceLowerCase"}, {"BERT", "BertWordPieceLowerCase"}};
 }
 
 }  // namespace crossdock::detail

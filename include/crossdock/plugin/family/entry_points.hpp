@@ -24,6 +24,7 @@ struct FamilyLoaderOptions {
     std::string checkpoint_type{};  ///< which layout, where a directory holds several; empty: its files tell it
     HeaderOverrides overrides{};
     std::vector<std::string> ignore{};  ///< names of statements to be taken as not made
+    bool drop_mtp = false;              ///< leaves out layers that predict further tokens
 };
 
 /// What the saver of any family is asked.

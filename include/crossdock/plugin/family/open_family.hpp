@@ -24,6 +24,7 @@
 #include "crossdock/plugin/family/choose_layout.hpp"
 #include "crossdock/plugin/family/entry_points.hpp"
 #include "crossdock/plugin/ignored_statements.hpp"
+#include "crossdock/plugin/mtp.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_loader.hpp"
 
@@ -55,7 +56,9 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
     OpenCheckpoint open{.header = std::move(header), .table = &table, .notices = {}};
     const std::uint64_t layers =
         count_layers(stage, "", in_context(where, [&] { return counted_name(table, open.header); }));
-    if (layers != open.header.num_layers)
+    const std::uint64_t said =
+        std::exchange(open.header.mtp_num_layers, count_mtp_layers(table, stage, open.header.num_layers, layers));
+    if (layers != all_layers(open.header))
         throw Error(to_text(where, ": says ", open.header.num_layers, " layers, the checkpoint holds ", layers,
                             layers ? to_text(" (0 to ", layers - 1, ")") : std::string()));
     for (std::uint64_t index = 0; index < layers; ++index) open.layers.push_back({0, {"", index, layers}});
@@ -66,6 +69,12 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
     open.header.origin.companions = find_companions(description.parent_path(), open.notices);
     open.description = where;
     open.stages.push_back(std::move(stage));
+    if (said != open.header.mtp_num_layers)
+        open.notices.push_back(to_text(where, ": counts ", said,
+                                       " layers that predict further tokens (MTP), the files hold ",
+                                       open.header.mtp_num_layers, ", which the model is converted with",
+                                       open.header.mtp_num_layers == 0 ? "; transformers does not save them" : ""));
+    take_mtp_twins(open);
     return open;
 }
 
@@ -81,6 +90,7 @@ inline ModelHeader begun_header(const Family& family, const Layout& layout, cons
     ModelHeader header;
     family.defaults(header);
     read_sidecar(options.load_dir, header);
+    header.mtp_num_layers = 0;
     header.family = family.name;
     if (!options.model_type.empty() && !is_any_decoder(family, options.model_type))
         header.model_type = options.model_type;
@@ -132,6 +142,7 @@ inline OpenCheckpoint open_layout(const Family& family, const Layout& layout, co
     open.notices = join_lists(std::move(notices), open.notices);
     open.mixed = std::move(mixed);
     open.keeps_differing_head = kind.keeps_differing_head;
+    if (options.drop_mtp) drop_mtp_layers(open);
     return open;
 }
 
@@ -196,7 +207,8 @@ inline std::vector<OptionSpec<FamilyLoaderOptions>> family_loader_options(std::s
          option<Options>("checkpoint_type", std::move(checkpoint_types),
                          "which layout to read where a directory holds several", &Options::checkpoint_type),
          option<Options>("ignore", "NAME,…", "statements to be taken as not made, where the target cannot say them",
-                         &Options::ignore)},
+                         &Options::ignore),
+         drop_mtp_option<Options>()},
         override_options(&Options::overrides));
 }
 

@@ -44,6 +44,7 @@ inline std::size_t header_capacity(const TensorTable& table, const ModelHeader& 
 inline std::pair<TensorTable, Notices> table_to_write(const Family& family, const Layout& layout,
                                                       const ModelHeader& header) {
     const std::string format = for_family(layout.kind->target, family.name);
+    require_mtp_places(layout.table(header), header, format);
     require_expressible(family.requirements, header, to_text("a ", family.name, " checkpoint"));
     if (!layout.says_caps) require_expressible(require::no_caps(), header, format);
     if (!layout.layers_may_differ) require_expressible({require::equal_layers}, header, format);
@@ -88,8 +89,8 @@ protected:
 
     TargetCheckpoint open(const OutputPath& directory) override {
         TargetCheckpoint target;
-        for (std::uint64_t index = 0; index < header_.num_layers; ++index)
-            target.layers.push_back({0, {"", index, header_.num_layers}});
+        for (std::uint64_t index = 0; index < all_layers(header_); ++index)
+            target.layers.push_back({0, {"", index, all_layers(header_)}});
         auto writers = kind().open_writers({.directory = directory,
                                             .ranks = ranks(),
                                             .header_capacity = detail::header_capacity(table_, header_),

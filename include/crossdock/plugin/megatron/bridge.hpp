@@ -103,6 +103,7 @@ inline void add_sizes(const ModelHeader& h, YamlFields& fields) {
                    {"should_pad_vocab", has_true_size ? "true" : "false"},
                    {"make_vocab_size_divisible_by", to_text(h.training.make_vocab_size_divisible_by.value_or(128))},
                    {"share_embeddings_and_output_weights", h.tied_embeddings ? "true" : "false"}});
+    if (h.mtp_num_layers > 0) fields.emplace_back("mtp_num_layers", to_text(h.mtp_num_layers));
     if (const auto length = h.max_position_embeddings ? h.max_position_embeddings : h.training.seq_length)
         fields.emplace_back("seq_length", to_text(*length));
 }

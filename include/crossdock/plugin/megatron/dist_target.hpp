@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,7 @@
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/family/megatron/dialects.hpp"
 #include "crossdock/family/megatron/dist_names.hpp"
+#include "crossdock/family/megatron/mtp.hpp"
 #include "crossdock/family/tensor_table.hpp"
 #include "crossdock/plugin/megatron/target.hpp"
 #include "crossdock/protocol/model_header.hpp"
@@ -56,23 +58,36 @@ void for_each_stored_row(const TensorTable& table, const ModelHeader& header, Vi
                 if (row.counts_in(header, index) && !blank_fields(row, header, index).empty()) visit(row, index, times);
         };
         if constexpr (!std::is_same_v<M, TransformerLayer>) return visit_rows(0, 1);
-        for (const auto& other : header.other_layers) visit_rows(other.first, 1);
+        const auto behind = header.other_layers.lower_bound(header.num_layers);
+        for (auto other = header.other_layers.begin(); other != behind; ++other) visit_rows(other->first, 1);
         std::uint64_t first = 0;
         while (header.other_layers.contains(first)) ++first;
-        if (first < header.num_layers) visit_rows(first, header.num_layers - header.other_layers.size());
+        const auto others = static_cast<std::uint64_t>(std::distance(header.other_layers.begin(), behind));
+        if (first < header.num_layers) visit_rows(first, header.num_layers - others);
+        for (std::uint64_t layer = header.num_layers; layer < all_layers(header); ++layer) visit_rows(layer, 1);
     });
 }
 
 /// By the names in the distributed checkpoint, what a model of this header stores.
 inline std::unordered_map<std::string, RankShare> rank_shares(const TensorTable& table, const ModelHeader& header,
-                                                              bool keeps_norms) {
+                                                              const std::vector<LayerPlace>& layers, bool keeps_norms) {
     std::unordered_map<std::string, RankShare> shares;
-    for_each_stored_row(table, header, [&](const auto& row, std::uint64_t, std::uint64_t) {
+    for_each_stored_row(table, header, [&](const auto& row, std::uint64_t index, std::uint64_t) {
         const std::uint64_t fields = row.names.size() == 1 ? row.fields.size() : 1;
         for (const std::string& pattern : row.names)
-            shares[dist_name(stored_name(pattern, 0), keeps_norms).name] = {shared_axis(row.cuts, pattern), fields};
+            shares[dist_name(layers[index].scope.name(pattern), keeps_norms).name] = {shared_axis(row.cuts, pattern),
+                                                                                      fields};
     });
     return shares;
+}
+
+/// Where the layers of a distributed checkpoint stand: all in one place, those that predict further tokens behind.
+inline std::vector<LayerPlace> dist_places(const ModelHeader& header) {
+    std::vector<LayerPlace> places;
+    for (std::uint64_t layer = 0; layer < header.num_layers; ++layer) places.push_back({0, {.layer = layer}});
+    for (std::uint64_t index = 0; index < header.mtp_num_layers; ++index)
+        places.push_back({0, mtp_scope("", index, MtpLayerName::transformer_layer)});
+    return places;
 }
 
 /// The bytes of a model's weights, if all are of its params_dtype.
@@ -86,10 +101,11 @@ inline std::uint64_t weight_bytes(const TensorTable& table, const ModelHeader& h
     return checked_multiply(elements, item_size(header.params_dtype), "bytes of a model");
 }
 
-/// Whether some layers have experts and others do not.
+/// Whether some of the decoder's layers have experts and others do not.
 inline bool has_mixed_layers(const ModelHeader& header) {
     return std::any_of(header.other_layers.begin(), header.other_layers.end(), [&](const auto& other) {
-        return has_experts(mlp_of(header, other.first)) != has_experts(header.mlp);
+        return !is_mtp_layer(header, other.first) &&
+               has_experts(mlp_of(header, other.first)) != has_experts(header.mlp);
     });
 }
 
@@ -166,8 +182,9 @@ public:
     /// `keeps_norms`.
     DistTarget(const MegatronDialect& dialect, const ModelHeader& header, std::uint64_t ranks, std::uint64_t files,
                bool keeps_norms, SavedState common)
-        : grid_{ranks,       header.num_layers,        header.mlp.experts.num_experts,
-                keeps_norms, has_mixed_layers(header), rank_shares(dialect.table, header, keeps_norms)},
+        : layers_(dist_places(header)),
+          grid_{ranks,       header.num_layers,        header.mlp.experts.num_experts,
+                keeps_norms, has_mixed_layers(header), rank_shares(dialect.table, header, layers_, keeps_norms)},
           header_(header),
           placeholders_(megatron_core_te(is_bert(header)).layer_placeholders),
           file_count_(files),
@@ -176,8 +193,7 @@ public:
     TargetCheckpoint open(const OutputPath& folder) override {
         folder_.emplace(folder);
         files_.emplace(folder, file_count_);
-        TargetCheckpoint target;
-        for (std::uint64_t layer = 0; layer < grid_.layers; ++layer) target.layers.push_back({0, {.layer = layer}});
+        TargetCheckpoint target{.layers = layers_};
         for (std::uint64_t rank = 0; rank < grid_.ranks; ++rank)
             target.writers[{.tensor = rank, .expert_tensor = rank}] = std::make_unique<DistRank>(*files_, grid_, rank);
         return target;
@@ -197,9 +213,10 @@ private:
     /// there is none to restore (core/dist_checkpointing/strategies/torch.py, _mcore_to_torch_sharded_object).
     void add_placeholders() {
         const pickle::Value none = pickle::List{{pickle::Value()}};
-        for (std::uint64_t layer = 0; layer < grid_.layers; ++layer)
+        for (std::uint64_t layer = 0; layer < layers_.size(); ++layer)
             for (const std::string& pattern : placeholders_of(placeholders_, header_, layer, grid_.experts))
-                files_->put(shard_name(grid_.placed(dist_name(stored_name(pattern, layer), grid_.keeps_norms))), none);
+                files_->put(shard_name(grid_.placed(dist_name(layers_[layer].scope.name(pattern), grid_.keeps_norms))),
+                            none);
     }
 
     /// "…/shard_0.3_2.8": its place along each of the axes in front, and how long these are.
@@ -223,6 +240,7 @@ private:
         common.finish();
     }
 
+    std::vector<LayerPlace> layers_;
     DistRank::Grid grid_;
     ModelHeader header_;
     std::vector<LayerPlaceholder> placeholders_;

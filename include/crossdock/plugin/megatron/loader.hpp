@@ -27,6 +27,7 @@
 #include "crossdock/plugin/megatron/ignored_arguments.hpp"
 #include "crossdock/plugin/megatron/latent_sizes.hpp"
 #include "crossdock/plugin/megatron/model_type.hpp"
+#include "crossdock/plugin/megatron/mtp.hpp"
 #include "crossdock/plugin/megatron/rank_files.hpp"
 #include "crossdock/plugin/megatron/ranks.hpp"
 #include "crossdock/plugin/megatron/sizes.hpp"
@@ -91,13 +92,10 @@ inline void require_multi_head(const OpenCheckpoint& open, const MegatronDialect
 
 /// The tensors under the names that the dialect's tables have.
 inline TensorDict in_latest_spelling(std::vector<NamedTensor> tensors, const MegatronDialect& dialect) {
-    TensorDict dict;
-    for (NamedTensor& entry : tensors) {
+    for (NamedTensor& entry : tensors)
         for (const auto& [older, latest] : dialect.older_spellings)
             entry.name = replaced(std::move(entry.name), older, latest);
-        dict.add(std::move(entry));
-    }
-    return separated(std::move(dict), dialect.stacked);
+    return separated(TensorDict(std::move(tensors)), dialect.stacked);
 }
 
 /// Opens the stages under the names of the dialect's tables, and places their layers.
@@ -181,8 +179,10 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::apply_sizes(options.sizes, header);
     detail::open_stages(content, dialect, files, open);
     detail::complete_from_tensors(content, files, open);
+    detail::place_mtp_layers(content, open);
     detail::LatentSizes(open, files.directory).apply(dialect);
     detail::TensorEvidence(open).apply(files.directory);
+    if (options.drop_mtp) detail::drop_mtp_layers(content, open);
     detail::note_given(options, header);
     detail::assume_defaults(content.args.stated || std::filesystem::exists(files.root / sidecar_name), where, header,
                             open.notices);
@@ -257,6 +257,7 @@ CROSSDOCK_ENTRY_POINT std::vector<OptionSpec<MegatronLoaderOptions>> megatron_lo
                          &Options::position_embedding_type),
          option<Options>("ignore", "ARG,…", "arguments to be taken as not stated, where the target cannot say them",
                          &Options::ignore),
+         drop_mtp_option<Options>(),
          option<Options>("megatron_path", "DIR", "accepted, has no effect", &Options::megatron_path)},
         override_options(&Options::overrides));
 }

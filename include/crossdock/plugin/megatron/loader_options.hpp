@@ -31,6 +31,7 @@ struct MegatronLoaderOptions {
     std::optional<std::uint64_t> true_vocab_size{};
     MegatronSizeOptions sizes{};
     std::vector<std::string> ignore{};  ///< names of arguments to be taken as not stated
+    bool drop_mtp = false;              ///< leaves out layers that predict further tokens
     HeaderOverrides overrides{};
 };
 

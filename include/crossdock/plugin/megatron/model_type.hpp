@@ -30,7 +30,7 @@ inline void check_megatron_type(const ModelHeader& header, const std::string& ty
     }
     constexpr auto llamas = std::to_array<std::string_view>(
         {"llama", "llama2", "llama3", "codellama", "mistral", "mixtral", "gemma", "gemma2", "gemma3_text", "qwen2",
-         "qwen2_moe", "qwen3", "qwen3_moe", "deepseek_v3"});
+         "qwen2_moe", "qwen3", "qwen3_moe", "deepseek_v3", "glm4_moe"});
     if (std::find(llamas.begin(), llamas.end(), type) == llamas.end())
         throw UsageError(
             to_text("model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined_list(llamas)));

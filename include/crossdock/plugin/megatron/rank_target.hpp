@@ -2,14 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/torch/writer.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
+#include "crossdock/family/megatron/mtp.hpp"
 #include "crossdock/plugin/megatron/pipeline.hpp"
 #include "crossdock/plugin/megatron/rank_grid.hpp"
 #include "crossdock/plugin/megatron/target.hpp"
@@ -26,12 +27,16 @@ public:
           grid_(grid),
           pipeline_(pipeline),
           layers_(pipeline.layers()),
-          common_(std::move(common)) {}
+          common_(std::move(common)) {
+        const auto name = header.origin.mtp_layer_name.value_or(MtpLayerName::transformer_layer);
+        for (std::uint64_t index = 0; index < header.mtp_num_layers; ++index)
+            layers_.push_back({grid.pipeline - 1, mtp_scope(last_prefix(), index, name)});
+    }
 
     TargetCheckpoint open(const OutputPath& folder) override {
         TargetCheckpoint target;
         target.first.prefix = pipeline_.chunk_prefix(0);
-        target.last.prefix = pipeline_.chunk_prefix(pipeline_.chunks() - 1);
+        target.last.prefix = last_prefix();
         target.layers = layers_;
         writers_.resize(grid_.pipeline);
         for (std::uint64_t stage = 0; stage < grid_.pipeline; ++stage)
@@ -53,8 +58,10 @@ public:
     }
 
 private:
+    std::string last_prefix() const { return pipeline_.chunk_prefix(pipeline_.chunks() - 1); }
+
     std::unique_ptr<torch::Writer> open_rank(const OutputPath& folder) const {
-        std::filesystem::create_directories(folder.path());
+        make_folders(folder);
         auto writer = std::make_unique<torch::Writer>(folder / "model_optim_rng.pt");
         writer->put("args", common_.args);
         writer->put("checkpoint_version", common_.checkpoint_version);

@@ -53,8 +53,11 @@ protected:
                 to_text("num_files and bridge are for torch_dist, and the target is in torch format; give "
                         "the option ckpt_format torch_dist"));
         choose_grid(header.training);
-        require_expressible(dialect_->requirements, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
-        require_rows(table_, header, to_text("a Megatron (", dialect_->name, ") checkpoint"));
+        const std::string format = to_text("a Megatron (", dialect_->name, ") checkpoint");
+        require_mtp_places(table_, header, format);
+        require_expressible(dialect_->requirements, header, format);
+        require_rows(table_, header, format);
+        if (dialect_->code == MegatronCode::core) even_out_pipeline();
         pipeline_ = detail::Pipeline(header.num_layers, {.stages = grid_.pipeline,
                                                          .chunks = asked_.virtual_pipeline_parallel_size.value_or(1),
                                                          .layers_in_first = asked_.layers_in_first_stage,
@@ -91,7 +94,7 @@ protected:
         else
             files_ = std::make_unique<detail::RankTarget>(*dialect_, header_, grid_, pipeline_, std::move(common));
         const OutputPath folder = directory / iteration_.directory();
-        std::filesystem::create_directories(folder.path());
+        make_folders(folder);
         return files_->open(folder);
     }
 
@@ -104,6 +107,10 @@ protected:
             notice(
                 "the norms in front of experts are named as Megatron-Core's own layers name them; for Transformer "
                 "Engine's give the option transformer_impl transformer_engine");
+        if (!torch_dist_ && header_.mtp_num_layers > 0 && !header_.origin.mtp_layer_name)
+            notice(
+                "the layers inside those that predict further tokens are called transformer_layer, as Megatron-Core "
+                "has it up to 0.16; later ones call them mtp_model_layer, and read ckpt_format torch_dist of either");
         if (torch_dist_)
             notice(
                 "there is neither optimizer nor random state: give Megatron --no-load-optim --no-load-rng, or "
@@ -116,6 +123,18 @@ protected:
     bool writes_torch_dist(const ModelHeader& header) const { return detail::is_torch_dist(asked_, header); }
 
 private:
+    /// Megatron-Core's first stage may have a number of layers of its own.
+    void even_out_pipeline() {
+        const bool is_told = asked_.layers_in_first_stage || asked_.layers_in_last_stage;
+        if (is_told || asked_.virtual_pipeline_parallel_size.value_or(1) != 1) return;
+        asked_.layers_in_first_stage = detail::uneven_first_stage(header_.num_layers, grid_.pipeline);
+        if (!asked_.layers_in_first_stage) return;
+        notice(to_text("the model's ", header_.num_layers, " layers do not divide into ", grid_.pipeline,
+                       " pipeline stages; the first has ", *asked_.layers_in_first_stage,
+                       ", the others share the rest evenly: give Megatron --decoder-first-pipeline-num-layers ",
+                       *asked_.layers_in_first_stage));
+    }
+
     /// With latent attention the two kinds of layers have names of their own for norms.
     bool keeps_norms() const { return is_latent(header_.attention) || asked_.keeps_norms.value_or(false); }
 
