@@ -153,14 +153,12 @@ inline constexpr Requirement usual_scale{
     }};
 inline constexpr Requirement uncapped_scores{
     "capped attention scores (logit_softcap)", [](const ModelHeader& h) {
-        return all_attend(
-            h, [](const Attention& attention) { return attention.logit_softcap.value_or(0) == 0; });
+        return all_attend(h, [](const Attention& attention) { return attention.logit_softcap.value_or(0) == 0; });
     }};
 inline constexpr Requirement uncapped_logits{
     "capped logits (final_logit_softcap)", [](const ModelHeader& h) { return h.final_logit_softcap.value_or(0) == 0; }};
-inline constexpr Requirement no_output_norms{
-    "norms of what its attention and MLP put out (block_output_norms)",
-    [](const ModelHeader& h) { return !h.block_output_norms; }};
+inline constexpr Requirement no_output_norms{"norms of what its attention and MLP put out (block_output_norms)",
+                                             [](const ModelHeader& h) { return !h.block_output_norms; }};
 
 /// What only Gemma 2 and 3 have: asked by every dialect of Megatron, and by every layout that does not say
 /// Layout::says_caps.
