@@ -49,11 +49,10 @@ inline void place_mtp_layers(const MegatronContent& content, OpenCheckpoint& ope
     take_last_embeddings(open);
 }
 
-/// Leaves the MTP layers out, and what the args say of them.
-inline void drop_mtp_layers(MegatronContent& content, OpenCheckpoint& open) {
-    drop_mtp_layers(open);
-    content.args.values.erase("mtp_num_layers");
-    content.args.kept.erase("mtp_num_layers");
+/// Takes out of the args what they say of MTP layers.
+inline void drop_mtp_arguments(MegatronContent& content) {
+    for (Json* args : {&content.args.values, &content.args.kept})
+        if (args->is_object()) args->erase("mtp_num_layers");
 }
 
 }  // namespace crossdock::detail
