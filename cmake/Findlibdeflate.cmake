@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # libdeflate has a CMake package since 1.15 only, and its targets' names tell static from shared.
+if(CROSSDOCK_SELF_CONTAINED)
+    set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
+endif()
 find_path(libdeflate_INCLUDE_DIR libdeflate.h)
 find_library(libdeflate_LIBRARY NAMES deflate libdeflate)
 mark_as_advanced(libdeflate_INCLUDE_DIR libdeflate_LIBRARY)

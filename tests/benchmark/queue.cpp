@@ -3,7 +3,7 @@
 //
 // Two threads, each on a processor of its own, hand 64-bit integers over: nanoseconds an item of a long stream, and of
 // an item that goes to the other thread and comes back through a second queue. The queues take turns, ROUNDS times (31
-// unless given); the table has medians. The last column is what a consumer burns while nothing comes for a tenth of a
+// unless given); the table has the median and the shortest. The last column is what a consumer burns while nothing comes for a tenth of a
 // second: the price of a queue that only spins.
 //
 // Of the others, those that are installed take part: Debian's libboost-dev and libreaderwriterqueue-dev.
@@ -220,7 +220,10 @@ int main(int argc, char** argv) {
         "|---|---|---|---|---|---|");
     for (const Candidate& each : all) {
         std::printf("| %s |", each.name.c_str());
-        for (const auto& [what, values] : each.results) std::printf(" %.*f |", what == 4 ? 2 : 0, median(values));
+        for (const auto& [what, values] : each.results) {
+            const int digits = what == 4 ? 2 : 0;
+            std::printf(" %.*f, %.*f |", digits, median(values), digits, *std::min_element(values.begin(), values.end()));
+        }
         std::puts("");
     }
 }

@@ -42,9 +42,10 @@ TEST_CASE("help and errors call the program what it is called", "[cli]") {
         return crossdock::test::run_program(std::move(arguments));
     };
     CHECK(run({}).err ==
-          "heron: a command is missing, one of convert, verify, digest, inspect, plugins; see heron --help\n");
+          "heron: a command is missing, one of convert, verify, digest, inspect, plugins, completion, man; see heron "
+          "--help\n");
     CHECK_THAT(run({"--help"}).out, ContainsSubstring("usage: heron COMMAND"));
-    CHECK_THAT(run({"convert", "--help"}).out, ContainsSubstring("heron convert [OPTION...]"));
+    CHECK_THAT(run({"convert", "--help"}).out, ContainsSubstring("heron convert [SOURCE] [TARGET] [OPTION...]"));
     CHECK_THAT(run({"convert", "--help"}).out, !ContainsSubstring("crossdock"));
     CHECK(run({"inspect"}).err == "heron: heron inspect needs DIR, see heron inspect --help\n");
 }
@@ -53,7 +54,7 @@ TEST_CASE("help lists the commands, and each command has its own", "[cli]") {
     const ProgramResult overview = crossdock_program({"--help"});
     CHECK(overview.exit_code == 0);
     CHECK(overview.err.empty());
-    for (const std::string command : {"convert", "verify", "digest", "inspect", "plugins"}) {
+    for (const std::string command : {"convert", "verify", "digest", "inspect", "plugins", "completion", "man"}) {
         CHECK_THAT(overview.out, ContainsSubstring("  " + command + "  "));
         const ProgramResult help = crossdock_program({command, "--help"});
         CHECK(help.exit_code == 0);
@@ -129,8 +130,10 @@ TEST_CASE("arguments are counted", "[cli]") {
     CHECK(usage_error({"verify", "a"}) == "crossdock: a: is not a directory\n");
     CHECK(usage_error({"verify", "a", "b", "c"}) ==
           "crossdock: 'c' is one argument too many for crossdock verify A [B]\n");
-    CHECK(usage_error({"convert", "somewhere"}) ==
-          "crossdock: 'somewhere' is one argument too many for crossdock convert\n");
+    CHECK(usage_error({"convert", "a", "b", "c"}) ==
+          "crossdock: 'c' is one argument too many for crossdock convert [SOURCE] [TARGET]\n");
+    CHECK(usage_error({"convert", "a", "--load_dir", "b", "--saver", "hf"}) ==
+          "crossdock: 'a' and --load_dir b both name the source\n");
     CHECK(usage_error({"inspect"}) == "crossdock: crossdock inspect needs DIR, see crossdock inspect --help\n");
 }
 
@@ -163,8 +166,8 @@ TEST_CASE("values that cannot be are named", "[cli]") {
     };
     CHECK(with({"--model_type", "lama2"}) ==
           "crossdock: no model type is called 'lama2'; did you mean 'llama2'? Known: "
-          "llama2, llama, llama3, codellama, mistral, mixtral, falcon, gemma, qwen2, qwen3, qwen2_moe, qwen3_moe, "
-          "deepseek_v3, glm4_moe, GPT, BERT\n");
+          "llama2, llama, llama3, codellama, mistral, mixtral, falcon, gemma, gemma2, gemma3_text, qwen2, "
+          "qwen3, qwen2_moe, qwen3_moe, deepseek_v3, glm4_moe, GPT, BERT\n");
     CHECK_THAT(with({"--model_type", "gpt"}), ContainsSubstring("did you mean 'GPT'?"));
     CHECK(with({"--dtype", "fp16"}) ==
           "crossdock: --dtype cannot be 'fp16'; did you mean 'f16'? Known: f32, bf16, f16\n");

@@ -32,7 +32,7 @@ TEST_CASE("equal checkpoints are equal in whatever format", "[cli]") {
     const ProgramResult result = verify(hf, CROSSDOCK_TEST_DATA "/megatron-llm/llama2-gqa-tp2pp2");
     CHECK(result.exit_code == 0);
     CHECK(result.err.empty());
-    CHECK_THAT(result.out, ContainsSubstring("compared header\ncompared embeddings\ncompared transformer layer 0\n"));
+    CHECK_THAT(result.out, ContainsSubstring("100%  310 kB of 310 kB  "));
     CHECK_THAT(result.out, ContainsSubstring("\n168 padded rows of B's vocabulary are left out, it has 600 words\n"));
     CHECK_THAT(result.out, ContainsSubstring("\nequal: 31 tensors and "));
     CHECK_THAT(result.out, ContainsSubstring(" header fields compared, "));
@@ -63,7 +63,6 @@ TEST_CASE("one bit is found and placed", "[cli]") {
     const ProgramResult result = verify(hf, changed);
     CHECK(result.exit_code == 1);
     CHECK(result.err.empty());
-    CHECK_THAT(result.out, StartsWith("compared header\n"));
     CHECK_THAT(result.out, ContainsSubstring("\n1 tensor has other elements (1 in all): final norm / weight: 1 of 64 "
                                              "elements differ, the first is [63]: "));
     CHECK_THAT(result.out, ContainsSubstring("\n1 difference: 31 tensors and "));
@@ -130,7 +129,7 @@ TEST_CASE("--json has every difference and the counts of each kind", "[cli]") {
     const crossdock::Json found = crossdock::Json::parse(result.out);
     CHECK(found.at("equal") == false);
     CHECK(found.at("counts").at("missing") == 2);
-    CHECK(found.at("counts").at("elements") == 0);
+    CHECK(found.at("counts").at("type") == 0);
     std::size_t count = 0;
     for (const auto& [kind, number] : found.at("counts").items()) count += number.template get<std::size_t>();
     CHECK(count == found.at("differences").size());
@@ -153,8 +152,9 @@ TEST_CASE("a tensor that one side lacks is named", "[cli]") {
         verify(CROSSDOCK_TEST_DATA "/hf/llama3.2-tied", CROSSDOCK_TEST_DATA "/hf/llama3-gqa", {"--quiet"});
     CHECK(result.exit_code == 1);
     CHECK_THAT(result.out, ContainsSubstring("header / tied_embeddings: true in A, false in B"));
-    CHECK_THAT(result.out, ContainsSubstring("\n1 tensor or layer is missing: output layer / weight: is missing in A; it "
-                                             "has shape [520, 64] in B\n"));
+    CHECK_THAT(result.out,
+               ContainsSubstring("\n1 tensor or layer is missing: output layer / weight: is missing in A; it "
+                                 "has shape [520, 64] in B\n"));
 }
 
 TEST_CASE("a side that cannot be opened is trouble, not a difference", "[cli]") {

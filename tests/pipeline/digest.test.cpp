@@ -21,11 +21,11 @@
 #include "support/thread_world.hpp"
 
 using namespace crossdock;
+using Catch::Matchers::StartsWith;
 using test::AlteredLoader;
 using test::in_ranks;
 using test::small_header;
 using test::TemporaryDirectory;
-using Catch::Matchers::StartsWith;
 
 namespace {
 

@@ -2,14 +2,17 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,13 +31,22 @@ namespace crossdock {
 /// The ranks of a world all write the same file, each of them only the regions that are its own: what goes elsewhere
 /// is left out without a word, since the rank that it belongs to is given it, too. A rank that has no region opens no
 /// file.
+///
+/// A file that an earlier run has begun, of a target that is continued, is opened as it is: what stands in it already is
+/// not written again, and what stands behind its end is cut off by sync(). A planned file is never opened.
 class OutputFile {
 public:
     explicit OutputFile(const OutputPath& path)
         : name_(path.string()),
           world_(path.world()),
-          first_region_(path.first_region()) {
-        if (!world_.is_shared()) open();
+          first_region_(path.first_region()),
+          planned_(path.planned()),
+          access_(path.access()),
+          is_continued_(path.is_continued()) {
+        if (planned_)
+            plan(0);
+        else if (!world_.is_shared())
+            open();
     }
     OutputFile(const OutputFile&) = delete;
     OutputFile& operator=(const OutputFile&) = delete;
@@ -44,6 +56,12 @@ public:
 
     const std::string& name() const noexcept { return name_; }
     World& world() const noexcept { return world_; }
+
+    bool is_planned() const noexcept { return planned_ != nullptr; }
+    /// The file is to reach to `end` at least.
+    void plan(std::uint64_t end) const {
+        if (planned_) planned_->extend(name_, end);
+    }
 
     /// Some bytes that lie in one region.
     struct Extent {
@@ -84,9 +102,23 @@ public:
         return write(offset, std::as_bytes(std::span(bytes)));
     }
 
+    /// Reads what stands at `offset` of a file that is continued; false where there is not so much.
+    bool read_back(std::uint64_t offset, std::span<std::byte> out) const {
+        while (!out.empty()) {
+            const ssize_t got = ::pread(file_, out.data(), out.size(), static_cast<off_t>(offset));
+            if (got < 0 && errno == EINTR) continue;
+            if (got <= 0) return false;
+            offset += static_cast<std::uint64_t>(got);
+            out = out.subspan(static_cast<std::size_t>(got));
+        }
+        return true;
+    }
+
     /// Returns when the bytes that this rank wrote are on the disk.
     void sync() {
         if (file_ < 0) return;
+        if (is_continued_ && detail::uninterrupted([&] { return ::ftruncate(file_, static_cast<off_t>(end_)); }) != 0)
+            throw Error(to_text(name_, ": cannot be cut to ", end_.load(), " bytes: ", std::strerror(errno)));
         if (detail::uninterrupted([&] { return ::fsync(file_); }) != 0)
             throw Error(to_text(name_, ": cannot be flushed: ", std::strerror(errno)));
     }
@@ -94,24 +126,48 @@ public:
 private:
     /// Ranks do not wait for one of them to have made the file.
     void open() {
-        const int exclusive = world_.is_shared() ? 0 : O_EXCL;
-        file_ = detail::uninterrupted(
-            [&] { return ::open(name_.c_str(), O_WRONLY | O_CREAT | exclusive | O_CLOEXEC, 0666); });
+        const int kind = is_continued_ ? O_RDWR | O_NOFOLLOW : world_.is_shared() ? O_WRONLY : O_WRONLY | O_EXCL;
+        const mode_t mode = (access_ & 0666) | S_IRUSR | S_IWUSR;
+        file_ = detail::uninterrupted([&] { return ::open(name_.c_str(), kind | O_CREAT | O_CLOEXEC, mode); });
         if (file_ < 0) throw Error(to_text(name_, ": cannot be created: ", std::strerror(errno)));
     }
 
     void write_own(std::uint64_t offset, std::span<const std::byte> bytes) {
+        if (planned_) return plan(offset + bytes.size());
         if (world_.is_shared()) opened_.run([this] { open(); });
         const std::uint64_t begin = offset;
         while (!bytes.empty()) {
             const std::size_t piece = std::min(bytes.size(), max_piece);
-            const ssize_t done = ::pwrite(file_, bytes.data(), piece, static_cast<off_t>(offset));
-            if (done < 0 && errno == EINTR) continue;
-            if (done < 0) throw Error(to_text(name_, ": cannot be written: ", std::strerror(errno)));
-            offset += static_cast<std::uint64_t>(done);
-            bytes = bytes.subspan(static_cast<std::size_t>(done));
+            const std::size_t done =
+                is_continued_ && stands(offset, bytes.first(piece)) ? piece : write_some(offset, bytes.first(piece));
+            offset += done;
+            bytes = bytes.subspan(done);
         }
+        reach(offset);
         start_writeback(begin, offset);
+    }
+
+    /// Returns how many of the bytes were written, at least one.
+    std::size_t write_some(std::uint64_t offset, std::span<const std::byte> bytes) {
+        for (;;) {
+            const ssize_t done = ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+            if (done > 0) return static_cast<std::size_t>(done);
+            if (done < 0 && errno == EINTR) continue;
+            throw Error(to_text(name_, ": cannot be written: ", std::strerror(done < 0 ? errno : ENOSPC)));
+        }
+    }
+
+    /// Whether the file has these bytes there.
+    bool stands(std::uint64_t offset, std::span<const std::byte> bytes) const {
+        thread_local const auto memory = std::make_unique<std::byte[]>(max_piece);
+        const std::span<std::byte> there(memory.get(), bytes.size());
+        return read_back(offset, there) && std::memcmp(there.data(), bytes.data(), bytes.size()) == 0;
+    }
+
+    void reach(std::uint64_t end) {
+        std::uint64_t before = end_;
+        while (before < end && !end_.compare_exchange_weak(before, end)) {
+        }
     }
 
     /// The kernel caches a large write in large pages, and these are what a virtual machine has handed back to its host
@@ -134,8 +190,12 @@ private:
     std::string name_;
     World& world_;
     std::uint64_t first_region_;
+    PlannedFiles* planned_;
+    mode_t access_;
+    bool is_continued_;
     Once opened_;
     int file_ = -1;
+    std::atomic<std::uint64_t> end_ = 0;  ///< of what was written
 };
 
 }  // namespace crossdock

@@ -12,6 +12,7 @@
 
 #include "crossdock/container/descriptor.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock::detail {
@@ -27,10 +28,11 @@ namespace crossdock::detail {
 inline void require_usable(const std::filesystem::path& directory) {
     const auto file = directory / "probe", from = directory / "probe.from", to = directory / "probe.to";
     {
-        const Descriptor probe(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+        const Descriptor probe(
+            uninterrupted([&] { return ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); }));
         if (probe.get() < 0) throw file_error(file, "cannot be created", errno);
         for (const off_t at : {1, 0}) {
-            if (::pwrite(probe.get(), "x", 1, at) == 1) continue;
+            if (uninterrupted([&] { return static_cast<int>(::pwrite(probe.get(), "x", 1, at)); }) == 1) continue;
             if (errno == EINVAL || errno == EOPNOTSUPP || errno == ESPIPE)
                 refuse_as_target(directory, "takes no writes out of order");
             throw file_error(file, "cannot be written", errno);

@@ -15,9 +15,9 @@
 #include "crossdock/container/output_file.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/transfer.hpp"
+#include "crossdock/container/transfer/cut_transfer.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/fingerprint.hpp"
-#include "crossdock/core/recipe.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/core/world.hpp"
 
@@ -53,6 +53,8 @@ private:
     /// So many bytes of each rank are moved in vain at most when another one fails.
     static constexpr std::uint64_t bytes_between_comparisons = std::uint64_t{1} << 30;
 
+    /// An element that lies across the end of a region is evaluated by both ranks; the file takes from each what is its
+    /// own.
     void take_own(const Transfer& transfer, std::map<std::uint64_t, std::vector<Transfer>>& parts) {
         const std::uint64_t bytes = transfer.tensor.byte_count();
         const std::size_t item = item_size(transfer.tensor.dtype());
@@ -60,7 +62,7 @@ private:
         for (std::uint64_t at = 0, end = 0; at < bytes; at = end, ++region) {
             const OutputFile::Extent extent = extent_of(*transfer.slot, at, item);
             end = at + std::min(extent.bytes, bytes - at);
-            if (extent.is_own) parts[region].push_back(part_of(transfer, at, end));
+            if (extent.is_own) parts[region].push_back(cut_transfer(transfer, at, end));
         }
         planned_bytes_ += bytes;
     }
@@ -76,17 +78,6 @@ private:
         OutputFile::Extent extent = place.file->extent(place.offset);
         extent.bytes = std::min(extent.bytes, place.bytes);
         return extent;
-    }
-
-    /// The bytes [begin, end) of a transfer. An element that lies across the end of a region is evaluated by both ranks;
-    /// the file takes from each what is its own.
-    static Transfer part_of(const Transfer& whole, std::uint64_t begin, std::uint64_t end) {
-        const Tensor& tensor = whole.tensor;
-        if (begin == 0 && end == tensor.byte_count()) return whole;
-        const std::size_t item = item_size(tensor.dtype());
-        const std::uint64_t first = begin / item, last = (end + item - 1) / item;
-        return {slice(reshape(tensor, Shape{tensor.element_count()}), 0, first, last),
-                std::make_shared<PartOfSlot>(whole.slot, first * item), whole.name};
     }
 
     // The plan: what was submitted, and whereto.

@@ -7,20 +7,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <random>
+#include <stop_token>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "crossdock/container/descriptor.hpp"
+#include "crossdock/container/disk_space.hpp"
+#include "crossdock/container/journal.hpp"
 #include "crossdock/container/output_path.hpp"
+#include "crossdock/container/planned_files.hpp"
 #include "crossdock/container/require_usable.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
@@ -40,10 +49,12 @@ inline void flush(const std::filesystem::path& path) {
         throw file_error(path, "cannot be flushed", errno);
 }
 
-inline void flush_tree(const std::filesystem::path& directory) {
+inline void flush_tree(const std::filesystem::path& directory, const std::stop_token& stop) {
     try {
-        for (const auto& entry : std::filesystem::recursive_directory_iterator(directory))
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+            if (stop.stop_requested()) throw Cancelled();
             if (entry.is_directory() || entry.is_regular_file()) flush(entry.path());
+        }
     } catch (const std::filesystem::filesystem_error& error) {
         throw Error(to_text(directory.string(), ": cannot be listed to be flushed: ", error.code().message()));
     }
@@ -62,6 +73,23 @@ inline bool lies_in(std::filesystem::path inner, const std::filesystem::path& ou
         if (std::filesystem::equivalent(inner, outer, ignored)) return true;
         if (inner == inner.parent_path()) return false;
     }
+}
+
+/// Whether all in a directory, itself included, are files and folders of this user that nobody else may write and that
+/// have no other name.
+inline bool is_all_own(const std::filesystem::path& directory) {
+    const auto is_own = [](const std::filesystem::path& path) {
+        struct stat status {};
+        if (::lstat(path.c_str(), &status) != 0 || status.st_uid != ::geteuid()) return false;
+        if ((status.st_mode & S_IWOTH) != 0) return false;
+        return S_ISDIR(status.st_mode) || (S_ISREG(status.st_mode) && status.st_nlink == 1);
+    };
+    if (!is_own(directory)) return false;
+    std::error_code failure;
+    for (std::filesystem::recursive_directory_iterator entry(directory, failure), end; !failure && entry != end;
+         entry.increment(failure))
+        if (!is_own(entry->path())) return false;
+    return !failure;
 }
 
 /// Absolute, without links, dots and a slash at the end; parts that do not exist yet stay as they are.
@@ -87,6 +115,17 @@ inline void require_separate(const std::filesystem::path& source, const std::fil
         throw Error(to_text(target.string(), ": holds the source ", source.string(), "; choose another target"));
 }
 
+/// What else is wanted of a staging directory.
+struct Staging {
+    PlannedFiles* planned = nullptr;  ///< not null: nothing is written, it hears what would be
+    /// What tells this run from any that would write something else: its options and its source. Where it is given, a
+    /// journal of what was written is kept; empty: none is.
+    std::string job{};
+    /// Takes over what a run of the same job left, and leaves what it has itself when it fails.
+    bool resume = false;
+    mode_t access = 0777;  ///< who may read and write it, before the umask (container/access.hpp)
+};
+
 /// A directory that appears complete or not at all. Files are written to path(); commit() moves them to the target in
 /// one step; without it the destructor removes them, and the target is as it was.
 ///
@@ -96,40 +135,65 @@ inline void require_separate(const std::filesystem::path& source, const std::fil
 /// Beside target NAME stands, as long as a run is under way, the directory .NAME.crossdock-staging:
 ///   lock      held by the run (its rank 0); whoever finds it free has found what a killed run left
 ///   files     the new content, path()
+///   journal   what was written to them (container/journal.hpp)
 ///   replaced  the old content, for a moment, where the file system cannot exchange two directories
 class StagedDirectory {
 public:
     /// Throws Error when the target exists and is not an empty directory, unless `overwrite`; when another run is
     /// writing it; when it cannot be written; when a rank does not see what rank 0 makes. Missing parents are made.
-    /// Removes what a killed run left behind.
-    StagedDirectory(const std::filesystem::path& target, bool overwrite, World& world = World::alone())
+    /// Removes what a killed run left behind, or takes it over where that is asked.
+    StagedDirectory(const std::filesystem::path& target, bool overwrite, World& world = World::alone(),
+                    Staging staging = {})
         : world_(world),
-          overwrite_(overwrite) {
+          overwrite_(overwrite),
+          asked_(std::move(staging)) {
+        ++under_way_;
         try {
             if (world.leads()) make(target);
             if (world.is_shared()) find();
         } catch (...) {
             remove();
+            --under_way_;
             throw;
         }
     }
     StagedDirectory(const StagedDirectory&) = delete;
     StagedDirectory& operator=(const StagedDirectory&) = delete;
-    ~StagedDirectory() { remove(); }
+    ~StagedDirectory() {
+        leave();
+        --under_way_;
+    }
 
     /// Where to write.
     std::filesystem::path path() const { return staging_ / "files"; }
     /// The same place, for files that the ranks write together.
-    OutputPath output() const { return {path(), world_}; }
+    OutputPath output() const {
+        const OutputPath output = OutputPath(path(), world_).with_access(asked_.access);
+        return asked_.planned ? output.planned_in(*asked_.planned) : is_continued_ ? output.continued() : output;
+    }
+    /// Where to note what was written; null where no journal is kept.
+    Journal* journal() const noexcept { return journal_.get(); }
+
+    /// Throws Error when the disk has no room for `bytes`, less what stands there already.
+    void require_room(std::uint64_t bytes) const {
+        if (asked_.planned || !world_.leads()) return;
+        const std::uint64_t standing = is_continued_ ? space_taken(path()) : 0;
+        in_context(target_.string(), [&] { require_space(path(), bytes - std::min(bytes, standing)); });
+    }
+
+    /// Whether this process has one: whoever ends it leaves that behind.
+    static bool is_under_way() noexcept { return under_way_ > 0; }
 
     /// What the user should be told, for example that leftovers of an earlier run were removed.
     const std::vector<std::string>& notices() const noexcept { return notices_; }
 
     /// Flushes all files and makes them the target, in one step at the end, when all ranks have come here, and flushed
-    /// what they wrote. On Error the target is as it was, unless the text says that it is complete.
-    void commit() {
+    /// what they wrote. On Error the target is as it was, unless the text says that it is complete; on Cancelled, too,
+    /// which is heard until then.
+    void commit(const std::stop_token& stop = {}) {
+        if (asked_.planned) return;
         world_.meet();
-        if (world_.leads()) put_in_place();
+        if (world_.leads()) put_in_place(stop);
         world_.meet();
     }
 
@@ -137,11 +201,29 @@ private:
     void make(const std::filesystem::path& target) {
         target_ = checked_target(target, overwrite_);
         staging_ = target_.parent_path() / to_text('.', target_.filename().string(), ".crossdock-staging");
+        if (asked_.planned) return;
         make_parents();
         lock();
+        put_back();
+        is_continued_ = asked_.resume && can_be_continued();
+        if (is_continued_)
+            notices_.push_back(to_text(staging_.string(), ": continued what a run that did not end left there"));
+        else
+            begin_anew();
+        if (!asked_.job.empty() && !world_.is_shared())
+            journal_ = std::make_unique<Journal>(journal_path(), asked_.job);
+    }
+
+    void begin_anew() {
         clean();
-        make_directory(path());
+        make_directory(path(), asked_.access | S_IRWXU);
         detail::require_usable(path());
+    }
+
+    /// Whether a run of the same job left files, and nobody else could have written them.
+    bool can_be_continued() const {
+        return !asked_.job.empty() && !world_.is_shared() && Journal::is_of(journal_path(), asked_.job) &&
+               std::filesystem::is_directory(path()) && detail::is_all_own(staging_);
     }
 
     /// Ranks that do not share the target's file system would each write a part of it somewhere else.
@@ -168,9 +250,11 @@ private:
         return mark;
     }
 
-    void put_in_place() {
-        detail::flush_tree(path());
+    void put_in_place(const std::stop_token& stop) {
+        detail::flush_tree(path(), stop);
+        if (stop.stop_requested()) throw Cancelled();
         replace_target();
+        is_in_place_ = true;
         const std::vector<std::filesystem::path> made = std::exchange(made_parents_, {});
         in_context("the new target is complete and in its place, but a power cut may undo that", [&] {
             for (const auto& parent : made) detail::flush(parent.parent_path());
@@ -208,8 +292,8 @@ private:
     }
 
     /// Returns false when it exists.
-    static bool make_directory(const std::filesystem::path& path) {
-        if (::mkdir(path.c_str(), 0777) == 0) return true;
+    static bool make_directory(const std::filesystem::path& path, mode_t access = 0777) {
+        if (::mkdir(path.c_str(), access) == 0) return true;
         if (errno != EEXIST) throw detail::file_error(path, "cannot be created", errno);
         return false;
     }
@@ -229,7 +313,8 @@ private:
             const bool is_new = make_directory(staging_);
             if (!std::filesystem::is_directory(std::filesystem::symlink_status(staging_)))
                 throw Error(to_text(staging_.string(), ": is not a directory; remove it"));
-            detail::Descriptor file(::open(lock_path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+            detail::Descriptor file(detail::uninterrupted(
+                [&] { return ::open(lock_path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666); }));
             if (file.get() < 0 && errno == ENOENT) continue;
             if (file.get() < 0) {
                 const int reason = errno;
@@ -262,17 +347,21 @@ private:
     }
 
     /// A run that was killed while it replaced the target may have left the only copy of the old content.
+    void put_back() {
+        if (!std::filesystem::exists(replaced_path()) || std::filesystem::exists(target_)) return;
+        std::filesystem::rename(replaced_path(), target_);
+        notices_.push_back(to_text(target_.string(), ": put back as it was before a run that did not end"));
+        checked_target(target_, overwrite_);
+    }
+
     void clean() {
-        if (std::filesystem::exists(replaced_path()) && !std::filesystem::exists(target_)) {
-            std::filesystem::rename(replaced_path(), target_);
-            notices_.push_back(to_text(target_.string(), ": put back as it was before a run that did not end"));
-            checked_target(target_, overwrite_);
-        }
         const bool has_rests = std::filesystem::exists(path()) || std::filesystem::exists(replaced_path());
-        std::filesystem::remove_all(path());
-        std::filesystem::remove_all(replaced_path());
+        const std::string_view advice = asked_.resume        ? ", which was of other options or another source"
+                                        : can_be_continued() ? "; the option resume continues it instead"
+                                                             : "";
+        for (const auto& rest : {path(), replaced_path(), journal_path()}) std::filesystem::remove_all(rest);
         if (has_rests)
-            notices_.push_back(to_text(staging_.string(), ": removed what a run that did not end left there"));
+            notices_.push_back(to_text(staging_.string(), ": removed what a run that did not end left there", advice));
     }
 
     void replace_target() {
@@ -296,6 +385,14 @@ private:
         throw detail::file_error(target_, "cannot be put in place", reason);
     }
 
+    /// Removes everything, unless a later run is to go on with it.
+    void leave() noexcept {
+        if (asked_.resume && !is_in_place_ && journal_ && journal_->has_blocks())
+            journal_.reset();
+        else
+            remove();
+    }
+
     /// Removes the staging directory, if it is ours, and the parents that were made for it and hold nothing else.
     void remove() noexcept {
         try {
@@ -310,7 +407,10 @@ private:
 
     void remove_staging() {
         std::error_code ignored;
-        std::filesystem::remove_all(path(), ignored);
+        journal_.reset();
+        for (int attempt = 0; attempt < 2 && std::filesystem::exists(path(), ignored); ++attempt)
+            std::filesystem::remove_all(path(), ignored);  // which a signal may interrupt
+        std::filesystem::remove(journal_path(), ignored);
         if (std::filesystem::exists(target_, ignored)) std::filesystem::remove_all(replaced_path(), ignored);
         if (!std::filesystem::exists(replaced_path(), ignored)) {
             std::filesystem::remove(lock_path(), ignored);
@@ -321,13 +421,19 @@ private:
 
     std::filesystem::path lock_path() const { return staging_ / "lock"; }
     std::filesystem::path replaced_path() const { return staging_ / "replaced"; }
+    std::filesystem::path journal_path() const { return staging_ / "journal"; }
+
+    inline static std::atomic<int> under_way_ = 0;
 
     World& world_;
     bool overwrite_;
+    Staging asked_;
     std::filesystem::path target_;  // rank 0's
     std::filesystem::path staging_;
     detail::Descriptor lock_;
     std::vector<std::filesystem::path> made_parents_;  // outermost first
+    std::unique_ptr<Journal> journal_;
+    bool is_continued_ = false, is_in_place_ = false;
     std::vector<std::string> notices_;
 };
 

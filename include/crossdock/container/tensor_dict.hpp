@@ -25,15 +25,19 @@ struct NamedTensor {
 /// The tensors of one file or of several, by name, in file order. What every container's reader returns.
 class TensorDict {
 public:
+    TensorDict() = default;
+    /// Throws Error when two have the same name.
+    explicit TensorDict(std::vector<NamedTensor> entries) : entries_(std::move(entries)) {
+        for (std::size_t number = 0; number < entries_.size(); ++number)
+            require_new(entries_[number], index_.add(entries_[number].name, Names{entries_}));
+    }
+
     /// Makes room for so many.
     void reserve(std::size_t tensors) { entries_.reserve(tensors); }
 
     /// Throws Error when the name is taken.
     void add(NamedTensor entry) {
-        const auto [number, is_new] = index_.add(entry.name, Names{entries_});
-        if (!is_new)
-            throw Error(
-                to_text(entry.file, ": tensor '", entry.name, "' stands twice, first in ", entries_[number].file));
+        require_new(entry, index_.add(entry.name, Names{entries_}));
         entries_.push_back(std::move(entry));
     }
 
@@ -52,6 +56,12 @@ private:
 
         std::string_view operator[](std::size_t number) const noexcept { return entries[number].name; }
     };
+
+    void require_new(const NamedTensor& entry, const std::pair<std::size_t, bool>& found) const {
+        if (!found.second)
+            throw Error(
+                to_text(entry.file, ": tensor '", entry.name, "' stands twice, first in ", entries_[found.first].file));
+    }
 
     std::vector<NamedTensor> entries_;
     NameIndex index_;

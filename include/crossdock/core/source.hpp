@@ -68,7 +68,8 @@ public:
 };
 
 /// A file, open as long as the object lives. It is read with preadv: unlike with a memory map, a file that shrinks is
-/// an Error and never a signal, and its pages do not count as this process's memory.
+/// an Error and never a signal, and its pages do not count as this process's memory. A file that is changed after it
+/// was opened is an Error, too, of the next read.
 class FileSource final : public Source {
 public:
     /// Opens the file; throws Error when it cannot be read or is not a regular file.
@@ -82,6 +83,7 @@ public:
             throw Error(to_text(name_, ": is not a regular file"));
         }
         size_ = static_cast<std::uint64_t>(status.st_size);
+        changed_ = status.st_mtim;
     }
     FileSource(const FileSource&) = delete;
     FileSource& operator=(const FileSource&) = delete;
@@ -104,9 +106,20 @@ public:
             offset += static_cast<std::uint64_t>(got);
             buffers = advance(buffers, static_cast<std::size_t>(got));
         }
+        require_unchanged();
     }
 
 private:
+    /// After each read, so that what was read is of one version of the file.
+    void require_unchanged() const {
+        struct stat status {};
+        if (::fstat(file_, &status) != 0)
+            throw Error(to_text(name_, ": cannot be looked at any more: ", std::strerror(errno)));
+        if (status.st_mtim.tv_sec != changed_.tv_sec || status.st_mtim.tv_nsec != changed_.tv_nsec)
+            throw Error(
+                to_text(name_, ": was changed while it was being read; convert it again when nobody writes it"));
+    }
+
     static std::span<iovec> advance(std::span<iovec> buffers, std::size_t bytes) {
         while (!buffers.empty() && bytes >= buffers.front().iov_len) {
             bytes -= buffers.front().iov_len;
@@ -122,6 +135,7 @@ private:
     std::string name_;
     int file_ = -1;
     std::uint64_t size_ = 0;
+    timespec changed_{};  // when it was last, as of its opening
 };
 
 /// The bytes [offset, offset + size) of another source: a file inside a file.

@@ -56,6 +56,7 @@ Parts blank_fields(const Row<M>& row, const ModelHeader& header, std::uint64_t l
 /// One rank's part of each field.
 inline Parts cut_fields(const Parts& fields, const Cuts& cuts, const RankCoordinates& at, const GroupSizes& sizes) {
     Parts shards;
+    shards.reserve(fields.size());
     for (const Tensor& field : fields) shards.push_back(cuts.take(field, at, sizes));
     return shards;
 }
@@ -66,11 +67,10 @@ std::uint64_t element_count(const Row<M>& row, const Parts& fields) {
     return numbers_elements(row.names.front()) ? fields.front().shape()[0] : 1;
 }
 
-/// The fields as they are stored together: element `index` of each where elements have names of their own.
-template <class M>
-Parts stored_together(const Row<M>& row, const Parts& fields, std::uint64_t index) {
-    if (!numbers_elements(row.names.front())) return fields;
+/// Element `index` of each of the fields, which are stored together.
+inline Parts elements_of(const Parts& fields, std::uint64_t index) {
     Parts elements;
+    elements.reserve(fields.size());
     for (const Tensor& field : fields) elements.push_back(take_element(field, index));
     return elements;
 }
@@ -106,10 +106,11 @@ public:
         std::vector<Parts> parts(blanks.size(), Parts(holders.size()));  // of each field
         for (std::size_t rank = 0; rank < stage_.size(); ++rank) {
             const Parts cut = cut_fields(blanks, row.cuts, stage_.places()[rank], groups_);
-            const Parts fields = take_fields(row, cut, rank);
+            Parts fields = take_fields(row, cut, rank);
             const std::size_t number = number_of(row, rank);
             if (holders[number] != rank) note_replicas(row, element_count(row, cut), holders[number], rank);
-            for (std::size_t i = 0; i < fields.size() && holders[number] == rank; ++i) parts[i][number] = fields[i];
+            for (std::size_t i = 0; i < fields.size() && holders[number] == rank; ++i)
+                parts[i][number] = std::move(fields[i]);
         }
         for (std::size_t i = 0; i < blanks.size(); ++i) {
             require_one_type_of_ranks(row, parts[i], holders);
@@ -134,14 +135,11 @@ private:
 
     /// One rank's part of the fields, from its stored tensors.
     Parts take_fields(const Row<M>& row, const Parts& blanks, std::size_t rank) {
+        if (!numbers_elements(row.names.front())) return take_together(row, blanks, rank, 0);
         const std::uint64_t count = element_count(row, blanks);
         std::vector<Parts> elements(blanks.size());
         for (std::uint64_t element = 0; element < count; ++element) {
-            const Parts together = stored_together(row, blanks, element);
-            Parts stored = take_stored(row, together, rank, element);
-            Parts fields = row.arrangement.join_shards ? row.arrangement.join_shards(std::move(stored), together)
-                                                       : row.arrangement.join(std::move(stored), header_, key_.index);
-            if (!numbers_elements(row.names.front())) return fields;
+            const Parts fields = take_together(row, elements_of(blanks, element), rank, element);
             for (std::size_t i = 0; i < fields.size(); ++i) elements[i].push_back(fields[i]);
         }
         Parts fields;
@@ -152,11 +150,19 @@ private:
         return fields;
     }
 
+    /// The fields that are stored together; `blanks` are they without content.
+    Parts take_together(const Row<M>& row, const Parts& blanks, std::size_t rank, std::uint64_t element) {
+        Parts stored = take_stored(row, blanks, rank, element);
+        return row.arrangement.join_shards ? row.arrangement.join_shards(std::move(stored), blanks)
+                                           : row.arrangement.join(std::move(stored), header_, key_.index);
+    }
+
     /// The stored tensors that `fields` are arranged from, held against the shapes that follow from these.
     Parts take_stored(const Row<M>& row, const Parts& fields, std::size_t rank, std::uint64_t element) {
         const Parts expected = row.arrangement.split(fields, header_, key_.index);
         std::string differ;
         Parts stored;
+        stored.reserve(expected.size());
         for (std::size_t i = 0; i < expected.size(); ++i) {
             const NamedTensor& entry = take_entry(row, i, expected[i].shape(), rank, element);
             if (differ.empty() && !stored.empty() && entry.tensor.dtype() != stored[0].dtype())
@@ -283,8 +289,9 @@ Parts fields_of(const Row<M>& row, const M& message, const NameScope& scope) {
 template <class M>
 void store_fields(const Row<M>& row, const Parts& fields, Key<M> key, const RankCoordinates& at, const NameScope& scope,
                   const ModelHeader& header, std::vector<StoredTensor>& group) {
+    const bool is_numbered = numbers_elements(row.names.front());
     for (std::uint64_t element = 0; element < element_count(row, fields); ++element) {
-        Parts stored = row.arrangement.split(stored_together(row, fields, element), header, key.index);
+        Parts stored = row.arrangement.split(is_numbered ? elements_of(fields, element) : fields, header, key.index);
         for (std::size_t i = 0; i < stored.size(); ++i) {
             group.push_back({at, scope.name(row.names[i], element), std::move(stored[i])});
             if (stacks_layers(row.names[i])) group.back().element = StackedElement{scope.layer, scope.layers};

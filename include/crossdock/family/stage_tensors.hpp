@@ -88,8 +88,15 @@ struct NameScope {
     std::string_view usual{}, instead{};
 
     std::string name(std::string_view pattern, std::uint64_t element = 0) const {
-        if (usual.empty() || !pattern.starts_with(usual)) return prefix + stored_name(pattern, layer, element);
-        return prefix + stored_name(to_text(instead, pattern.substr(usual.size())), layer, element);
+        std::string name;
+        name.reserve(prefix.size() + instead.size() + pattern.size() + 20);
+        name = prefix;
+        if (!usual.empty() && pattern.starts_with(usual)) {
+            append_stored_name(name, instead, layer, element);
+            pattern.remove_prefix(usual.size());
+        }
+        append_stored_name(name, pattern, layer, element);
+        return name;
     }
 };
 

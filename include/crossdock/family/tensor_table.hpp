@@ -148,19 +148,25 @@ inline bool stacks_layers(std::string_view pattern) { return pattern.ends_with("
 /// Whether each element along axis 0 has a tensor of its own.
 inline bool numbers_elements(std::string_view pattern) { return pattern.find("{e}") != std::string_view::npos; }
 
-/// The name that stands in the files for a layer, and for an element along axis 0 where these have names of their own.
-inline std::string stored_name(std::string_view pattern, std::uint64_t layer, std::uint64_t element = 0) {
+/// Adds what stored_name() gives.
+inline void append_stored_name(std::string& name, std::string_view pattern, std::uint64_t layer,
+                               std::uint64_t element) {
     if (stacks_layers(pattern)) pattern.remove_suffix(4);
-    std::string name;
-    name.reserve(pattern.size() + 20);  // for the digits
+    name.reserve(name.size() + pattern.size() + 20);  // for the digits
     while (!pattern.empty()) {
         const bool is_layer = pattern.starts_with("{}"), is_element = pattern.starts_with("{e}");
-        if (is_layer || is_element)
-            name += std::to_string(is_layer ? layer : element);
-        else
-            name += pattern.front();
-        pattern.remove_prefix(is_layer ? 2 : is_element ? 3 : 1);
+        if (is_layer || is_element) name += std::to_string(is_layer ? layer : element);
+        pattern.remove_prefix(is_layer ? 2 : is_element ? 3 : 0);
+        const std::string_view text = pattern.substr(0, pattern.find('{', is_layer || is_element ? 0 : 1));
+        name += text;
+        pattern.remove_prefix(text.size());
     }
+}
+
+/// The name that stands in the files for a layer, and for an element along axis 0 where these have names of their own.
+inline std::string stored_name(std::string_view pattern, std::uint64_t layer, std::uint64_t element = 0) {
+    std::string name;
+    append_stored_name(name, pattern, layer, element);
     return name;
 }
 

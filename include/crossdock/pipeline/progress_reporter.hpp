@@ -32,6 +32,9 @@ public:
         ProgressReporter& reporter_;
     };
 
+    /// What is said behind the name of each message from now on.
+    void say(std::string suffix) { suffix_ = std::move(suffix); }
+
     /// A block reached its place.
     void done(std::uint64_t bytes) {
         const std::lock_guard lock(mutex_);
@@ -68,7 +71,7 @@ private:
     void took(std::string message, std::uint64_t expected, std::uint64_t found) {
         const std::lock_guard lock(mutex_);
         const std::uint64_t actual = planned_ > 0 ? std::exchange(planned_, 0) : found;
-        progress_.message = std::move(message);
+        progress_.message = std::move(message) + suffix_;
         progress_.total_bytes =
             std::max(progress_.total_bytes - std::min(expected, progress_.total_bytes) + actual, progress_.bytes);
         if (report_) report_(progress_);
@@ -77,6 +80,7 @@ private:
     std::mutex mutex_;
     ProgressCallback report_;
     Progress progress_;
+    std::string suffix_;
     std::uint64_t planned_ = 0;
     ModelHeader header_;
     DType dtype_ = DType::f32;

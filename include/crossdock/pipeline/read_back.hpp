@@ -35,8 +35,9 @@ inline void require_equal(const VerifyReport& report) {
 /// What a target keeps, so that anyone can check it later.
 inline Json proof_of(const ModelHeader& source, const DigestList& digests, const ConvertOptions& options) {
     Json proof = digests_to_json(digests);
+    const std::filesystem::path& directory = source.origin.directory;
     proof["source"] = {{"format", source.origin.format},
-                       {"directory", resolved(source.origin.directory).filename().string()}};
+                       {"directory", directory.empty() ? "" : resolved(directory).filename().string()}};
     proof["options"] = Json::object();
     for (const auto& [name, value] : options.options_to_keep) proof["options"][name] = value;
     return proof;
@@ -49,6 +50,7 @@ inline std::uint64_t read_back(AnyLoader& source, const std::filesystem::path& d
                                ProgressReporter& reporter, Transfers& transfers, World& world) {
     return in_context("the target, read back", [&] {
         const std::unique_ptr<AnyLoader> target = options.read_back(directory);
+        reporter.say(", read back");
         Digests digests(world);
         const Comparison how{.dtype = options.dtype, .digests = &digests, .a_has_begun = true};
         const VerifyReport report = Verifier(source, *target, reporter, transfers, world, how).run();

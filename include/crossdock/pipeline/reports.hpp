@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/container/planned_files.hpp"
 #include "crossdock/container/transfer/memory_budget.hpp"
 #include "crossdock/core/digest.hpp"
 #include "crossdock/core/dtype.hpp"
@@ -43,6 +44,11 @@ struct ConvertOptions {
     /// Error, and there is no target.
     std::function<std::unique_ptr<AnyLoader>(const std::filesystem::path&)> read_back{};
     std::map<std::string, std::string> options_to_keep{};  ///< with it: what the user asked for
+    bool dry_run = false;                                  ///< finds out what would be written, and writes nothing
+    /// What tells this conversion from any that would write something else: its options, and source_identity() of all
+    /// that it reads. What was written is then noted beside it, so that another one can go on when this one is killed.
+    std::string job{};
+    bool resume = false;  ///< goes on where one of the same job ended, and leaves what it has itself when it fails
 };
 
 /// What a conversion did.
@@ -51,7 +57,9 @@ struct Report {
     std::uint64_t bytes = 0;    ///< written
     double seconds = 0;
     std::vector<std::string> warnings;
-    std::uint64_t verified = 0;  ///< tensors that were read back and compared
+    std::vector<PlannedFile> files{};            ///< that would be written, of a dry run
+    std::vector<SourceTensor> source_tensors{};  ///< what would become of each, of a dry run
+    std::uint64_t verified = 0;                  ///< tensors that were read back and compared
 };
 
 struct DigestOptions {

@@ -66,12 +66,6 @@ public:
     }
 
 private:
-    /// A tensor that both sides have and that is being compared.
-    struct Pair {
-        std::string place;
-        std::shared_ptr<Mismatch> mismatch;
-    };
-
     static void begin(AnyLoader& side) {
         side.will_cast(DType::f32);  // only what differs in type within one tensor
         side.begin();
@@ -87,7 +81,7 @@ private:
             const auto other = b.find(name);
             if (other == b.end()) continue;
             ++report_.header_fields;
-            if (value != *other)
+            if (name == "other_layers" ? layers_differ(value, *other) : value != *other)
                 differ(DifferenceKind::header, to_text("header / ", name),
                        to_text(json_shown(value), " in A, ", json_shown(*other), " in B"));
         }
@@ -95,6 +89,20 @@ private:
         if (in_a != in_b)
             differ(DifferenceKind::header, "header / other_layers",
                    to_text("layers differ from each other only in ", in_a ? "A" : "B"));
+    }
+
+    /// Whether other layers differ, or what both sides state of one.
+    static bool layers_differ(const Json& a, const Json& b) {
+        if (a.size() != b.size()) return true;
+        for (const auto& [layer, groups] : a.items()) {
+            const auto other = b.find(layer);
+            if (other == b.end() || groups.size() != other->size()) return true;
+            for (const auto& [group, fields] : groups.items())
+                for (const auto& [name, value] : fields.items())
+                    if (!other->contains(group) || (other->at(group).contains(name) && other->at(group)[name] != value))
+                        return true;
+        }
+        return false;
     }
 
     /// Rows beyond the true vocabulary, as either side states it, are padding and not compared.
@@ -158,35 +166,42 @@ private:
         if (a.dtype() != b.dtype())
             return differ(DifferenceKind::type, place,
                           to_text("is ", dtype_name(a.dtype()), " in A, ", dtype_name(b.dtype()), " in B"));
-        pairs_.push_back({place, std::make_shared<Mismatch>(a.dtype(), a.shape())});
+        const Pair pair{pair_count_++, place, a.dtype(), a.shape()};
+        if (world_.is_shared()) pairs_.push_back(pair);
         std::shared_ptr<BlockDigest> digest;
         if (how_.digests && !(digest = how_.digests->add(place, a))) return;  // another rank's
-        transfers_.submit({{a, std::make_shared<ComparingSlot>(b, pairs_.back().mismatch, std::move(digest)), place}});
+        transfers_.submit({{a, std::make_shared<ComparingSlot>(pair, b, mismatches_, std::move(digest)), place}});
     }
 
     /// What the ranks found becomes what one would have found.
     void share_mismatches() {
         if (!world_.is_shared()) return;
-        std::vector<std::uint64_t> counts, firsts, elements;
-        for (const Pair& pair : pairs_) {
-            counts.push_back(pair.mismatch->count());
-            firsts.push_back(pair.mismatch->first());
+        std::vector<std::uint64_t> counts(pairs_.size()), firsts(pairs_.size(), Mismatch::none);
+        for (const auto& [number, mismatch] : mismatches_.all()) {
+            counts[number] = mismatch.count();
+            firsts[number] = mismatch.first();
         }
         world_.sum(counts);
         world_.minimum(firsts);
-        for (std::size_t i = 0; i < pairs_.size(); ++i)
-            for (const std::uint64_t element : pairs_[i].mismatch->elements_at(firsts[i])) elements.push_back(element);
+        std::vector<std::uint64_t> elements;  // of the pairs that differ
+        for (const Pair& pair : pairs_)
+            if (counts[pair.number] > 0)
+                for (const std::uint64_t bits : mismatches_.of(pair).elements_at(firsts[pair.number]))
+                    elements.push_back(bits);
         world_.sum(elements);
-        for (std::size_t i = 0; i < pairs_.size(); ++i)
-            pairs_[i].mismatch->become(counts[i], firsts[i], {elements[2 * i], elements[2 * i + 1]});
+        auto next = elements.begin();
+        for (const auto& found : mismatches_.all()) {
+            const Pair& pair = pairs_[found.first];
+            mismatches_.of(pair).become(counts[pair.number], firsts[pair.number], {next[0], next[1]});
+            next += 2;
+        }
     }
 
     /// What the comparisons found, in the order of the model, after what was seen from the headers alone.
     void collect() {
-        for (const Pair& pair : pairs_)
-            if (!pair.mismatch->empty())
-                report_.differences.push_back(
-                    {DifferenceKind::elements, pair.place, pair.mismatch->describe(), pair.mismatch->count()});
+        for (const auto& found : mismatches_.all())
+            report_.differences.push_back({DifferenceKind::elements, found.second.place(), found.second.describe(),
+                                           found.second.count()});
     }
 
     AnyLoader &a_, &b_;
@@ -197,7 +212,9 @@ private:
     ModelHeader header_a_, header_b_;
     std::uint64_t rows_a_ = 0, rows_b_ = 0;  // of the vocabulary, that are compared
     VerifyReport report_;
-    std::vector<Pair> pairs_;
+    Mismatches mismatches_;
+    std::size_t pair_count_ = 0;
+    std::vector<Pair> pairs_;  // where ranks share the work and each has to know what another one found
 };
 
 /// One rank's part of a comparison, and what all have found.

@@ -13,6 +13,8 @@
 #include <thread>
 #include <utility>
 
+#include "crossdock/container/planned_files.hpp"
+#include "crossdock/container/planning_transfers.hpp"
 #include "crossdock/container/shared_transfers.hpp"
 #include "crossdock/container/transfer_pool.hpp"
 #include "crossdock/core/compiled.hpp"
@@ -44,6 +46,10 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
     if (options.max_queue_size == 0) throw UsageError("max_queue_size is 0, expected at least 1");
     if (world.is_shared() && !saver.works_in_ranks())
         throw Error("this saver cannot share its work among several processes; run it in one");
+    if (options.dry_run && (!saver.plans() || world.is_shared()))
+        throw Error(world.is_shared()
+                        ? "one process alone tells what several would write; run it without the others"
+                        : "this saver cannot tell what it would write; run it without the option dry_run");
     Channel<Message> channel(options.max_queue_size);
     if (options.dtype) loader.will_cast(*options.dtype);
     const std::stop_callback cancel(options.stop, [&channel] { channel.cancel(); });
@@ -57,11 +63,16 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
         written_bytes = reporter->bytes();
         verified = read_back(loader, directory, options, *reporter, pool, world);
     };
-    saver.begin({.transfers = world.is_shared() ? static_cast<Transfers&>(share) : pool,
+    PlanningTransfers planning;
+    PlannedFiles planned;
+    saver.begin({.transfers = options.dry_run     ? static_cast<Transfers&>(planning)
+                              : world.is_shared() ? static_cast<Transfers&>(share)
+                                                  : pool,
                  .planned = [reporter](std::uint64_t bytes) { reporter->planned(bytes); },
                  .written = written,
                  .stop = options.stop,
                  .world = world,
+                 .staging = {options.dry_run ? &planned : nullptr, options.job, options.resume},
                  .before_commit = options.read_back ? prove : std::function<void(const std::filesystem::path&)>()});
     bool is_complete = false;
     {
@@ -76,14 +87,17 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
     }
     // A request to stop that came when the target was in place is too late.
     if (!is_complete) channel.rethrow_error();
-    if (options.read_back && !verified)
+    if (options.read_back && !verified && !options.dry_run)
         throw Error("the target is complete and in its place, but its saver does not let it be read back before");
-    const std::uint64_t bytes = world.sum(written_bytes.value_or(reporter->bytes()) / world.size());
+    const std::uint64_t bytes =
+        options.dry_run ? planning.bytes() : world.sum(written_bytes.value_or(reporter->bytes()) / world.size());
     Report report{.tensors = receiver.tensors(),
                   .bytes = bytes,
                   .seconds = 0,
                   .warnings = loader.notices(),
                   .verified = verified.value_or(0)};
+    report.files = planned.files();
+    if (options.dry_run) report.source_tensors = loader.storage().tensors;
     for (std::string& line : saver.notices()) report.warnings.push_back(std::move(line));
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return report;

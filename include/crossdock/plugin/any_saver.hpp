@@ -36,6 +36,8 @@ public:
     virtual std::vector<std::string> notices() = 0;
     /// Whether the ranks of a world may write one target together: the saver says so by a member `works_in_ranks`.
     virtual bool works_in_ranks() const { return false; }
+    /// Whether it can plan a target and write none (SaverContext::staging): the saver says so by a member `plans`.
+    virtual bool plans() const { return false; }
 };
 
 namespace detail {
@@ -73,6 +75,9 @@ public:
             return Plain::works_in_ranks;
         else
             return false;
+    }
+    bool plans() const override {
+        return requires { Plain::plans; };
     }
 
 private:

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -123,15 +124,17 @@ inline std::vector<Companion> find_companions(const std::filesystem::path& direc
 }
 
 /// Copies the files byte for byte, as new files: neither their modes nor their holes come along. Throws Error where
-/// one cannot be read any more, or the disk refuses.
-inline void copy_companions(const ModelHeader& header, const OutputPath& directory) {
+/// one cannot be read any more, or the disk refuses; Cancelled when that is asked.
+inline void copy_companions(const ModelHeader& header, const OutputPath& directory, const std::stop_token& stop = {}) {
     std::vector<std::byte> block(std::size_t{1} << 20);
     for (const auto& [file, name] : header.origin.companions) {
         const FileSource from(file);
         const OutputPath path = directory / name;
-        std::filesystem::create_directories(path.path().parent_path());
+        make_folders(path.folder());
         OutputFile to(path);
-        for (std::uint64_t offset = 0; offset < from.size();) {
+        to.plan(from.size());
+        for (std::uint64_t offset = 0; offset < from.size() && !to.is_planned();) {
+            if (stop.stop_requested()) throw Cancelled();
             const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), from.size() - offset));
             from.Source::read(offset, std::span(block).first(piece));
             to.write(offset, std::span<const std::byte>(block).first(piece));

@@ -78,6 +78,7 @@ concept Loader = detail::LoadsHeader<L> && detail::RightNamedLoads<L> && detail:
 ///     void begin(const SaverContext&);      // first: what the conversion lends
 ///     std::vector<std::string> notices();   // what the user should know about the result; after finish()
 ///     static constexpr bool works_in_ranks = true;  // ranks of SaverContext::world may write one target together
+///     static constexpr bool plans = true;           // heeds SaverContext::staging, where nothing is to be written
 ///
 /// write(const ModelHeader&) throws Error naming the property when the target cannot express the model; nothing is
 /// written then. Any write() may return before the bytes have moved; finish() returns when the checkpoint is complete

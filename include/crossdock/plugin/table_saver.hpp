@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/access.hpp"
+#include "crossdock/container/journaled_transfers.hpp"
 #include "crossdock/container/json_text.hpp"
 #include "crossdock/container/output_path.hpp"
 #include "crossdock/container/staged_directory.hpp"
@@ -30,6 +32,7 @@
 #include "crossdock/plugin/placement.hpp"
 #include "crossdock/plugin/saver_context.hpp"
 #include "crossdock/plugin/sidecar.hpp"
+#include "crossdock/protocol/message_bytes.hpp"
 
 namespace crossdock {
 
@@ -77,7 +80,7 @@ inline void require_checkpoint(const std::filesystem::path& directory) {
 /// Writes any checkpoint that a table describes, into a staging directory that becomes the target in finish().
 class TableSaver {
 public:
-    static constexpr bool works_in_ranks = true;
+    static constexpr bool works_in_ranks = true, plans = true;
 
     TableSaver(std::filesystem::path save_dir, bool overwrite, HeaderOverrides overrides = {})
         : save_dir_(std::move(save_dir)),
@@ -95,7 +98,11 @@ public:
         prepare();
         if (overwrite_) require_checkpoint(save_dir_);
         require_same_header();
-        staged_.emplace(save_dir_, overwrite_, world());
+        Staging staging = context_ ? context_->staging : Staging();
+        staging.access = access_of(header_.origin.directory);
+        staged_.emplace(save_dir_, overwrite_, world(), std::move(staging));
+        staged_->require_room(expected_model_bytes(header_, header_.params_dtype));
+        keep_journal();
         target_ = open(staged_->output());
         for (const auto& writer : target_.writers) {
             if (writer.first.pipeline >= stages_.size()) stages_.resize(writer.first.pipeline + 1);
@@ -115,15 +122,18 @@ public:
 
     void finish() {
         require_header();
-        context().transfers.wait();
+        transfers().wait();
         close(target_, staged_->output());
-        for (const auto& writer : target_.writers) writer.second->finish();
-        copy_companions(header_, staged_->output());
-        if (context().before_commit) {
+        for (const auto& writer : target_.writers) {
+            if (context().stop.stop_requested()) throw Cancelled();
+            writer.second->finish();
+        }
+        copy_companions(header_, staged_->output(), context().stop);
+        if (context().before_commit && !context().staging.planned) {
             world().meet();  // all have written
             context().before_commit(staged_->path());
         }
-        staged_->commit();
+        staged_->commit(context().stop);
     }
 
     std::vector<std::string> notices() const { return staged_ ? join_lists(staged_->notices(), notices_) : notices_; }
@@ -191,8 +201,16 @@ private:
             if (auto& tensor = message.*field.tensor; tensor && field.vocabulary)
                 tensor = with_vocab_rows(*tensor, header_.vocab_rows);
         scatter(table_.rows<M>(), message, stages_[place.stage], place.scope, header_,
-                [&](const std::vector<StoredTensor>& group) { submit(group); });
+                [&](std::vector<StoredTensor> group) { submit(std::move(group)); });
     }
+
+    void keep_journal() {
+        if (Journal* journal = staged_->journal(); journal && context_)
+            journaled_.emplace(context().transfers, *journal, staged_->path(), context().written, context().stop);
+    }
+
+    /// Who moves the tensors.
+    Transfers& transfers() { return journaled_ ? static_cast<Transfers&>(*journaled_) : context().transfers; }
 
     World& world() const { return context_ ? context_->world : World::alone(); }
 
@@ -222,20 +240,21 @@ private:
         std::vector<StoredTensor> group;
         for (const RankCoordinates& at : stages_.back())
             group.push_back({at, name, Cuts(Cut::rows).take(rows, at, sizes)});
-        submit(group);
+        submit(std::move(group));
     }
 
-    void submit(const std::vector<StoredTensor>& group) {
+    void submit(std::vector<StoredTensor> group) {
         std::vector<Transfer> moved;
+        moved.reserve(group.size());
         std::uint64_t bytes = 0;
-        for (const StoredTensor& stored : group) {
+        for (StoredTensor& stored : group) {
             std::shared_ptr<TensorSlot> slot = slot_for(stored);
             if (!slot) continue;  // another rank has it for all
-            moved.push_back({stored.tensor, std::move(slot), stored.name});
             bytes += stored.tensor.byte_count();
+            moved.push_back({std::move(stored.tensor), std::move(slot), std::move(stored.name)});
         }
         if (context().planned) context().planned(bytes);
-        context().transfers.submit(std::move(moved));
+        transfers().submit(std::move(moved));
     }
 
     /// The tensor's place in its rank's file, which several layers share where they are stacked; null where another rank
@@ -256,6 +275,7 @@ private:
     HeaderOverrides overrides_;
     std::optional<SaverContext> context_;
     std::optional<StagedDirectory> staged_;
+    std::optional<JournaledTransfers> journaled_;
     TargetCheckpoint target_;
     std::vector<std::vector<RankCoordinates>> stages_;  // the ranks of each
     std::map<std::pair<RankCoordinates, std::string>, std::shared_ptr<TensorSlot>> stacked_;

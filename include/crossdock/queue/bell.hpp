@@ -7,17 +7,9 @@
 
 #include "crossdock/queue/futex.hpp"
 #include "crossdock/queue/lopsided_fence.hpp"
+#include "crossdock/queue/pause.hpp"
 
 namespace crossdock::detail {
-
-/// Lets a processor know that its thread only waits: it then saves power and leaves more to its twin.
-inline void pause_processor() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
 
 /// Where one thread waits for something that other threads bring about. It looks for some microseconds, since what it
 /// waits for often comes at once, and then sleeps. To ring costs next to nothing while nobody sleeps.

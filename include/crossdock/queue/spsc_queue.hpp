@@ -10,6 +10,7 @@
 
 #include "crossdock/core/error.hpp"
 #include "crossdock/queue/bell.hpp"
+#include "crossdock/queue/patience.hpp"
 
 namespace crossdock {
 
@@ -52,32 +53,38 @@ public:
     std::size_t capacity() const noexcept { return capacity_; }
 
 private:
-    /// What one thread writes, on a cache line of its own: otherwise each push would take the line from under a pop.
-    struct alignas(detail::cache_line_bytes) Side {
+    /// What one thread says, on a cache line of its own: otherwise each push would take the line from under a pop.
+    struct alignas(detail::cache_line_bytes) Said {
         std::atomic<std::uint64_t> count = 0;  ///< of items that it has pushed, or popped
-        std::size_t slot = 0;                  ///< that it uses next
+    };
+    /// What it alone knows, on another line: the other thread takes the first one away whenever it looks.
+    struct alignas(detail::cache_line_bytes) Side {
+        std::uint64_t count = 0;  ///< as said
+        std::size_t slot = 0;     ///< that it uses next
         /// The other side's count when last looked at. While it still promises an item (or room), the other line,
         /// which its owner keeps writing, is not fetched.
         std::uint64_t other_count = 0;
+        detail::Patience patience{};
     };
 
-    void advance(Side& side, std::uint64_t count) noexcept;
-    bool wait_for_room(std::uint64_t pushed) noexcept;
-    bool wait_for_item(std::uint64_t popped) noexcept;
+    void advance(Side& side, Said& said) noexcept;
+    bool wait_for_room() noexcept;
+    bool wait_for_item() noexcept;
 
-    // Hardly ever written, so that both threads keep this line; Side's alignment keeps it apart from theirs.
+    // Hardly ever written, so that both threads keep this line; the alignment of what follows keeps it apart.
     const std::size_t capacity_;
     T* const slots_;
     std::atomic<bool> closed_ = false;
     detail::Bell room_, item_;  // the producer waits for room, the consumer for an item
+    Said pushed_, popped_;
     Side producer_, consumer_;
 };
 
 template <class T>
 SpscQueue<T>::~SpscQueue() {
-    for (std::uint64_t popped = consumer_.count; popped != producer_.count; ++popped) {
+    while (consumer_.count != producer_.count) {
         std::destroy_at(slots_ + consumer_.slot);
-        advance(consumer_, popped + 1);
+        advance(consumer_, popped_);
     }
     std::allocator<T>().deallocate(slots_, capacity_);
 }
@@ -85,22 +92,20 @@ SpscQueue<T>::~SpscQueue() {
 template <class T>
 bool SpscQueue<T>::push(T item) {
     if (closed_.load(std::memory_order_relaxed)) return false;
-    const std::uint64_t pushed = producer_.count.load(std::memory_order_relaxed);
-    if (pushed - producer_.other_count == capacity_ && !wait_for_room(pushed)) return false;
+    if (producer_.count - producer_.other_count == capacity_ && !wait_for_room()) return false;
     std::construct_at(slots_ + producer_.slot, std::move(item));
-    advance(producer_, pushed + 1);
+    advance(producer_, pushed_);
     item_.ring();
     return true;
 }
 
 template <class T>
 std::optional<T> SpscQueue<T>::pop() {
-    const std::uint64_t popped = consumer_.count.load(std::memory_order_relaxed);
-    if (popped == consumer_.other_count && !wait_for_item(popped)) return std::nullopt;
+    if (consumer_.count == consumer_.other_count && !wait_for_item()) return std::nullopt;
     T* const slot = slots_ + consumer_.slot;
     std::optional<T> item(std::move(*slot));
     std::destroy_at(slot);
-    advance(consumer_, popped + 1);
+    advance(consumer_, popped_);
     room_.ring();
     return item;
 }
@@ -114,29 +119,30 @@ void SpscQueue<T>::close() noexcept {
 
 /// Hands over what was done to the side's slot: the other side sees it when it sees the count.
 template <class T>
-void SpscQueue<T>::advance(Side& side, std::uint64_t count) noexcept {
+void SpscQueue<T>::advance(Side& side, Said& said) noexcept {
     if (++side.slot == capacity_) side.slot = 0;
-    side.count.store(count, std::memory_order_release);
+    said.count.store(++side.count, std::memory_order_release);
 }
 
 template <class T>
-bool SpscQueue<T>::wait_for_room(std::uint64_t pushed) noexcept {
-    room_.wait_until([&] {
-        producer_.other_count = consumer_.count.load(std::memory_order_acquire);
-        return pushed - producer_.other_count < capacity_ || closed_.load(std::memory_order_relaxed);
-    });
+bool SpscQueue<T>::wait_for_room() noexcept {
+    const auto look = [&] { return producer_.other_count = popped_.count.load(std::memory_order_acquire); };
+    room_.wait_until(
+        [&] { return producer_.count - look() < capacity_ || closed_.load(std::memory_order_relaxed); });
+    producer_.patience.wait(look);
     return !closed_.load(std::memory_order_relaxed);
 }
 
 template <class T>
-bool SpscQueue<T>::wait_for_item(std::uint64_t popped) noexcept {
+bool SpscQueue<T>::wait_for_item() noexcept {
+    const auto look = [&] { return consumer_.other_count = pushed_.count.load(std::memory_order_acquire); };
     item_.wait_until([&] {
         // In this order: whoever sees that the producer closed the queue also sees all that it pushed before.
         const bool closed = closed_.load(std::memory_order_acquire);
-        consumer_.other_count = producer_.count.load(std::memory_order_acquire);
-        return consumer_.other_count != popped || closed;
+        return look() != consumer_.count || closed;
     });
-    return consumer_.other_count != popped;
+    consumer_.patience.wait(look);
+    return consumer_.other_count != consumer_.count;
 }
 
 }  // namespace crossdock

@@ -125,6 +125,28 @@ TEST_CASE("first and last pipeline stage may hold numbers of their own", "[plugi
     CHECK(args_of(rank_file(scratch / "first", "mp_rank_00_000"))["decoder_last_pipeline_num_layers"] == nullptr);
 }
 
+TEST_CASE("layers that do not divide into stages leave a number of its own to the first", "[plugin][megatron]") {
+    const auto first = [](std::uint64_t layers, std::uint64_t stages) {
+        return detail::uneven_first_stage(layers, stages).value_or(0);
+    };
+    CHECK(first(6, 3) == 0);
+    CHECK(first(3, 2) == 2);
+    CHECK(first(6, 4) == 3);
+    CHECK(first(61, 16) == 1);
+    CHECK(first(61, 8) == 5);
+    CHECK(first(6, 7) == 0);
+    const TemporaryDirectory scratch;
+    SyntheticLoader source = llama(3);
+    const auto told = save(source, "mcore", scratch / "out", {{"target_pipeline_parallel_size", "2"}});
+    CHECK_THAT(told.front(), ContainsSubstring("give Megatron --decoder-first-pipeline-num-layers 2"));
+    CHECK(args_of(rank_file(scratch / "out", "mp_rank_00_000"))["decoder_first_pipeline_num_layers"] == 2);
+    CHECK(differences(source, *load("mcore", scratch / "out")) == none);
+    CHECK_THAT(refusal([&] {
+                   save(source, "megatron", scratch / "older", {{"target_pipeline_parallel_size", "2"}});
+               }),
+               ContainsSubstring("does not divide the model's 3 layers"));
+}
+
 TEST_CASE("pipelines that do not fit the model are refused", "[plugin][megatron]") {
     const TemporaryDirectory scratch;
     const auto why = [&](const OptionValues& options) {
@@ -137,7 +159,6 @@ TEST_CASE("pipelines that do not fit the model are refused", "[plugin][megatron]
         more["target_pipeline_parallel_size"] = stages;
         return more;
     };
-    CHECK(why(pp("4", {})) == "target_pipeline_parallel_size 4 does not divide the model's 6 layers; choose a divisor");
     CHECK(why(pp("7", {})) == "target_pipeline_parallel_size 7 does not divide the model's 6 layers; choose a divisor");
     CHECK(why(pp("0", {})) == "parallel sizes are at least 1");
     CHECK(why(pp("2", {{"target_virtual_pipeline_parallel_size", "2"}})) ==
@@ -153,8 +174,38 @@ TEST_CASE("pipelines that do not fit the model are refused", "[plugin][megatron]
                ContainsSubstring("which leaves 1 for 0 other"));
     CHECK(why(pp("2", {{"num_layers_in_last_pipeline_stage", "0"}})) == "a pipeline stage holds at least 1 layer");
     CHECK_THAT(why({{"num_layers_in_last_pipeline_stage", "2"}}), ContainsSubstring("need at least 2 pipeline stages"));
-    CHECK(why({{"target_tensor_parallel_size", "4"}}) ==
+    CHECK(why({{"target_tensor_parallel_size", "8"}}) ==
+          "target_tensor_parallel_size 8 does not divide the model's 4 attention heads; choose a divisor");
+}
+
+TEST_CASE("ranks share a key/value head where there are more of them, if their Megatron does", "[plugin][megatron]") {
+    const TemporaryDirectory scratch;
+    SyntheticLoader source = llama(2);
+    for (const char* format : {"torch", "torch_dist"}) {
+        const auto told =
+            save(source, "mcore", scratch / format, {{"target_tensor_parallel_size", "4"}, {"ckpt_format", format}});
+        REQUIRE_FALSE(told.empty());
+        CHECK_THAT(told[0], ContainsSubstring("several of the 4 tensor-parallel ranks share a key/value head of 2"));
+        CHECK(differences(*load("mcore", scratch / format), source) == none);
+    }
+    // Equal parts of the rows, through the middle of a group: (4 + 2 · 2) heads of 8 rows among 4 ranks.
+    const TensorDict rank = torch::tensors(*rank_file(scratch / "torch", "mp_rank_01").find("model"), "rank 1");
+    const Tensor rows = rank.find("decoder.layers.0.self_attention.linear_qkv.weight")->tensor;
+    CHECK(rows.bytes() == slice(*source.layer(0).qkv_weight, 0, 16, 32).bytes());
+
+    SyntheticLoader thrice(llama_header(2, 6, 3, 4, 24, 48, 64, DType::bf16), 1);
+    const auto why = [&](auto& from, const char* saver, OptionValues options) {
+        return refusal([&] { save(from, saver, scratch / "out", std::move(options)); });
+    };
+    CHECK(why(thrice, "mcore", {{"target_tensor_parallel_size", "2"}}) ==
+          "target_tensor_parallel_size 2 does not divide the model's 3 key/value heads; choose a divisor");
+    CHECK(why(source, "megatron", {{"dialect", "lm"}, {"target_tensor_parallel_size", "4"}}) ==
           "target_tensor_parallel_size 4 does not divide the model's 2 key/value heads; choose a divisor");
+    ModelHeader pairs = llama_header(2, 4, 2, 8, 32, 48, 64, DType::bf16);
+    pairs.attention.rotary_interleaved = true;
+    SyntheticLoader interleaved(pairs, 1);
+    CHECK_THAT(why(interleaved, "mcore", {{"target_tensor_parallel_size", "4"}}),
+               ContainsSubstring("more tensor-parallel ranks than key/value heads, and rotary_interleaved"));
 }
 
 TEST_CASE("padding rows stay as they are when the padded size does, as the reference keeps them",

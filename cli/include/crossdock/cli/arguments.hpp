@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+// clang-format off
+#include "crossdock/cli/last_words.hpp"  // before cxxopts, which makes regular expressions before main()
+// clang-format on
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

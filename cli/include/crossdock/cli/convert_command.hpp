@@ -16,16 +16,19 @@
 
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/asked_dtype.hpp"
+#include "crossdock/cli/dry_run.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/progress_display.hpp"
 #include "crossdock/cli/ranks.hpp"
 #include "crossdock/cli/stop_on_signal.hpp"
+#include "crossdock/container/source_identity.hpp"
 #include "crossdock/container/staged_directory.hpp"
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/convert.hpp"
 #include "crossdock/plugin/sidecar.hpp"
+#include "crossdock/version.hpp"
 
 namespace crossdock::cli {
 
@@ -34,9 +37,11 @@ namespace detail {
 inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& model_types) {
     return {{"model_type", "T", to_text("one of ", joined_list(model_types), "; taken from the source unless given")},
             {"loader", "NAME", to_text("reads the source; recognised unless given (see ", program_name(), " plugins)")},
-            {"saver", "NAME", to_text("writes the target; megatron unless given (see ", program_name(), " plugins)")},
-            {"load_dir", "DIR", "the source"},
-            {"save_dir", "DIR", "the target; complete or not there at all"},
+            {"saver", "NAME",
+             to_text("writes the target: mcore, hf … (see ", program_name(),
+                     " plugins); megatron where a line has the reference's --model_type")},
+            {"load_dir", "DIR", "the source, also as the first word without an option"},
+            {"save_dir", "DIR", "the target, also as the second; complete or not there at all"},
             {"dtype", "f32|bf16|f16", "casts floating tensors; each keeps its own type unless given"},
             {"bf16", "", "the same as --dtype bf16"},
             {"fp16", "", "the same as --dtype f16"},
@@ -47,14 +52,18 @@ inline std::vector<OptionInfo> convert_options(const std::vector<std::string>& m
             {"max_queue_size", "N", "messages between loader and saver, 50 unless given"},
             {"threads", "N", "that read, rearrange and write; one for each processor unless given"},
             {"memory", "MIB", "that it may take, 256 unless given"},
+            {"json", "", "prints progress and report as lines of JSON; with --quiet the report alone"},
+            {"dry_run", "", "tells what would be written, and whether there is room for it; writes nothing"},
+            {"resume", "", "goes on where the same command was interrupted, and keeps what it has when it is itself"},
             {"quiet", "", "prints nothing but warnings and errors"}};
 }
 
 /// Options that are the program's own; all others go to the plugins.
 inline bool is_own_option(std::string_view name) {
-    constexpr std::array own{"loader",     "saver",       "dtype",   "bf16",           "fp16",    "params_dtype",
-                             "save_dtype", "no_checking", "verify",  "max_queue_size", "threads", "memory",
-                             "ranks",      "rank",        "meeting", "region_size",    "quiet"};
+    constexpr std::array own{"loader",       "saver",      "dtype",       "bf16",   "fp16",
+                             "params_dtype", "save_dtype", "no_checking", "verify", "max_queue_size",
+                             "threads",      "memory",     "ranks",       "rank",   "meeting",
+                             "region_size",  "quiet",      "dry_run",     "resume", "json"};
     return std::find(own.begin(), own.end(), name) != own.end();
 }
 
@@ -110,10 +119,17 @@ inline std::string family_of_source(const std::string& loader, const std::filesy
     return header.family;
 }
 
+/// The reference's lines need not name its only saver; they have a model type, or its only loader's name.
+inline std::string saver_of_reference(const Arguments& arguments) {
+    if (arguments.has("model_type") || arguments.value("loader") == "megatron") return "megatron";
+    throw UsageError(
+        to_text("--saver is missing: --saver mcore writes Megatron-Core's format, --saver hf Hugging Face's; ",
+                program_name(), " plugins lists all"));
+}
+
 /// The saver that is asked for, by our name or one of the reference's; `loader` is chosen by then.
 template <class Savers>
 std::string choose_saver(const std::string& asked, const std::string& loader, const std::filesystem::path& source) {
-    if (asked.empty()) return "megatron";  // the reference's default
     const std::vector<std::string> names = Savers::names();
     if (std::find(names.begin(), names.end(), asked) != names.end()) return asked;
     if (std::string family = family_in(asked, names); !family.empty()) return family;
@@ -178,6 +194,7 @@ PluginPair choose_plugins(const Arguments& arguments) {
     PluginPair pair{.loader = arguments.value("loader"), .saver = arguments.value("saver")};
     if (source.empty() && !is_named<Loaders>(pair.loader)) throw UsageError("--load_dir is missing: the source");
     pair.loader = choose_loader<Loaders>(pair.loader, source);
+    if (pair.saver.empty()) pair.saver = saver_of_reference(arguments);
     pair.saver = choose_saver<Savers>(pair.saver, pair.loader, source);
     const std::vector<OptionInfo> saver_options = Savers::options(pair.saver);
     const std::vector<OptionInfo> loader_options = Loaders::options(pair.loader);
@@ -190,10 +207,28 @@ PluginPair choose_plugins(const Arguments& arguments) {
     return pair;
 }
 
+/// What tells a conversion from any that would write something else: what its user said, and the files that it reads.
+inline std::string job_of(const Arguments& arguments, const PluginPair& pair) {
+    constexpr std::array without_effect{"threads", "memory",    "max_queue_size", "quiet", "resume",
+                                        "dry_run", "overwrite", "save_dir",       "json"};
+    constexpr std::array sources{"load_dir", "config", "vocab_file"};
+    const auto is_one_of = [](const auto& names, const std::string& name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    std::string job = to_text(library_version, '\0', pair.loader, '\0', pair.saver, '\0');
+    for (const auto& [name, value] : arguments.options) {
+        if (is_one_of(without_effect, name)) continue;
+        job += to_text(name, '\0', value, '\0');
+        if (is_one_of(sources, name)) job += source_identity(value);
+    }
+    return job;
+}
+
 /// The options that make the target what it is: not where it is, nor how fast.
 inline std::map<std::string, std::string> options_to_keep(const OptionValues& given, const PluginPair& pair) {
-    constexpr std::array of_the_run{"load_dir", "save_dir", "overwrite", "verify",  "max_queue_size", "threads",
-                                    "memory",   "ranks",    "rank",      "meeting", "region_size",    "quiet"};
+    constexpr std::array of_the_run{"load_dir",    "save_dir", "overwrite", "verify", "max_queue_size",
+                                    "threads",     "memory",   "ranks",     "rank",   "meeting",
+                                    "region_size", "quiet",    "dry_run",   "resume", "json"};
     std::map<std::string, std::string> kept{{"loader", pair.loader}, {"saver", pair.saver}};
     for (const auto& [name, value] : given)
         if (std::find(of_the_run.begin(), of_the_run.end(), name) == of_the_run.end()) kept.emplace(name, value);
@@ -205,6 +240,28 @@ template <class Loaders>
 std::unique_ptr<AnyLoader> open_target(const std::string& saver, const std::filesystem::path& directory) {
     const std::string loader = is_named<Loaders>(saver) ? saver : recognised_loader<Loaders>(directory);
     return open_checkpoint<Loaders>(loader, directory.string(), {});
+}
+
+/// The directories may stand without their options.
+inline Arguments with_directories(Arguments arguments) {
+    constexpr std::array names{"load_dir", "save_dir"};
+    for (std::size_t i = 0; i < arguments.positional.size(); ++i) {
+        const auto [option, is_new] = arguments.options.emplace(names[i], arguments.positional[i]);
+        if (!is_new)
+            throw UsageError(to_text("'", arguments.positional[i], "' and --", names[i], ' ', option->second,
+                                     " both name ", i == 0 ? "the source" : "the target"));
+    }
+    return arguments;
+}
+
+inline void print_report(const Report& report) {
+    const Json line{{"report",
+                     {{"tensors", report.tensors},
+                      {"bytes", report.bytes},
+                      {"seconds", report.seconds},
+                      {"verified", report.verified},
+                      {"warnings", report.warnings}}}};
+    print_json(line, -1);
 }
 
 inline void print_summary(const Report& report) {
@@ -226,7 +283,7 @@ Syntax convert_syntax() {
     elsewhere.insert(elsewhere.end(), of_savers.begin(), of_savers.end());
     return {.command = "convert",
             .summary = "Converts a checkpoint into another format or to other parallel sizes.",
-            .arguments = "",
+            .arguments = "[SOURCE] [TARGET]",
             .groups = {{"general", general},
                        {"several processes", ranks_options()},
                        {"loader", of_loaders},
@@ -235,13 +292,17 @@ Syntax convert_syntax() {
 }
 
 template <class Loaders, class Savers>
-int convert_command(const Arguments& arguments, World& world) {
+int convert_command(const Arguments& given, World& world) {
+    const Arguments arguments = detail::with_directories(given);
     ConvertOptions options{.max_queue_size = number_or(arguments, "max_queue_size", 50),
                            .no_checking = arguments.has("no_checking"),
                            .dtype = asked_dtype(arguments),
                            .threads = number_or(arguments, "threads", 0),
                            .memory = memory_asked(arguments),
-                           .world = &world};
+                           .world = &world,
+                           .dry_run = arguments.has("dry_run"),
+                           .resume = arguments.has("resume")};
+    if (options.resume && world.is_shared()) throw UsageError("--resume is for one process, without --ranks");
     const detail::PluginPair pair = detail::choose_plugins<Loaders, Savers>(arguments);
     if (arguments.has("load_dir") && arguments.has("save_dir"))
         require_separate(arguments.value("load_dir"), arguments.value("save_dir"));
@@ -253,20 +314,34 @@ int convert_command(const Arguments& arguments, World& world) {
         options.options_to_keep = detail::options_to_keep(arguments.options, pair);
     }
 
-    const StopOnSignal signals;
+    const StopOnSignal signals(!world.is_shared());
     options.stop = signals.token();
     Report report;
     try {
+        if (!world.is_shared()) options.job = detail::job_of(arguments, pair);
         const std::unique_ptr<AnyLoader> loader = Loaders::make(pair.loader, pair.loader_values);
         const std::unique_ptr<AnySaver> saver = Savers::make(pair.saver, pair.saver_values);
-        ProgressDisplay display("received", arguments.has("quiet") || !world.leads());
+        const bool is_quiet = arguments.has("quiet") || options.dry_run || !world.leads();
+        ProgressDisplay display(progress_style(is_quiet, arguments.has("json")));
         options.progress = [&display](const Progress& progress) { display.show(progress); };
         report = convert(*loader, *saver, options);
     } catch (const Cancelled&) {
         return stopped_by(signals.signal());
     }
     for (const std::string& line : report.warnings) warn(line);
-    if (!arguments.has("quiet")) detail::print_summary(report);
+    if (options.dry_run) {
+        const Plan plan{.report = report,
+                        .options = options,
+                        .target = arguments.value("save_dir"),
+                        .loader = detail::plugin_text(pair.loader, pair.loader_values),
+                        .saver = detail::plugin_text(pair.saver, pair.saver_values)};
+        arguments.has("json") ? print_json(detail::json_of(plan)) : print_plan(plan);
+        return plan.has_room() ? success : failure;
+    }
+    if (arguments.has("json"))
+        detail::print_report(report);
+    else if (!arguments.has("quiet"))
+        detail::print_summary(report);
     return 0;
 }
 

@@ -18,8 +18,12 @@
 
 namespace crossdock::cli {
 
-inline void print_json(const Json& json) {
-    std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << std::endl;
+/// For machines, who may be a terminal: only ASCII that it shows, the rest escaped.
+inline void print_json(const Json& json, int indent = 2) {
+    std::string text = json.dump(indent, ' ', true, Json::error_handler_t::replace);
+    for (std::size_t at = text.find('\x7f'); at != text.npos; at = text.find('\x7f', at))
+        text.replace(at, 1, "\\u007f");
+    std::cout << text << std::endl;
 }
 
 namespace detail {
@@ -38,7 +42,7 @@ inline std::string_view in_words(DifferenceKind kind, bool is_one) {
 /// "2 tensors have other elements (17 in all): final norm / weight: 1 of 64 …; output layer / weight: …"; empty where
 /// nothing differs in this way.
 inline std::string kind_line(DifferenceKind kind, const std::vector<Difference>& differences) {
-    constexpr std::size_t shown = 3;
+    const std::size_t shown = kind == DifferenceKind::header ? 20 : 3;
     std::size_t count = 0;
     std::uint64_t elements = 0;
     std::string list;
@@ -90,8 +94,10 @@ inline void print_comparison(const VerifyReport& report, bool as_json, bool quie
     if (quiet && report.equal()) return;
     const std::size_t count = report.differences.size();
     std::cout << (count == 0 ? "equal: " : to_text(count, count == 1 ? " difference: " : " differences: "))
-              << report.tensors << " tensors and " << report.header_fields << " header fields compared, "
-              << bytes_text(report.bytes) << ' ' << speed_text(report.bytes, report.seconds) << std::endl;
+              << report.tensors << " tensors"
+              << (report.header_fields > 0 ? to_text(" and ", report.header_fields, " header fields") : "")
+              << " compared, " << bytes_text(report.bytes) << ' ' << speed_text(report.bytes, report.seconds)
+              << std::endl;
 }
 
 }  // namespace crossdock::cli

@@ -55,8 +55,8 @@ template <class Loaders>
 DigestReport digest_of_directory(const Arguments& arguments, const std::string& loader, const std::string& directory,
                                  DigestOptions options) {
     const auto checkpoint = open_checkpoint<Loaders>(loader, directory, arguments.options);
-    ProgressDisplay display("digested",
-                            arguments.has("quiet") || ::isatty(STDERR_FILENO) != 1 || !options.world->leads());
+    const bool is_watched = ::isatty(STDERR_FILENO) == 1 && options.world->leads();
+    ProgressDisplay display(progress_style(arguments.has("quiet") || !is_watched));
     options.progress = [&display](const Progress& progress) { display.show(progress); };
     return digest(*checkpoint, options);
 }
@@ -88,7 +88,7 @@ int digest_command(const Arguments& arguments, World& world) {
     require_known<Loaders>(arguments.options, join_lists(detail::digest_options(), ranks_options()), {loader});
     DigestList kept;
     if (arguments.has("check")) kept = read_digests(arguments.value("check"));
-    const StopOnSignal signals;
+    const StopOnSignal signals(!world.is_shared());
     options.stop = signals.token();
     DigestReport report;
     try {

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
+#include "crossdock/cli/columns.hpp"
+#include "crossdock/cli/differences.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/source_tensors.hpp"
@@ -48,22 +50,6 @@ inline Json stated_fields(const ModelHeader& header) {
 inline std::optional<std::string> iteration_text(const ModelHeader& header) {
     if (header.training.release) return "release";
     return header.training.iteration ? std::optional(std::to_string(*header.training.iteration)) : std::nullopt;
-}
-
-/// A table's lines: columns as wide as they need to be, the last one as it is.
-template <std::size_t columns>
-void print_columns(const std::vector<std::array<std::string, columns>>& lines) {
-    std::array<std::size_t, columns> widths{};
-    for (const auto& line : lines)
-        for (std::size_t i = 0; i + 1 < columns; ++i) widths[i] = std::max(widths[i], line[i].size());
-    for (const auto& line : lines) {
-        std::string out = " ";
-        for (std::size_t i = 0; i < columns; ++i) {
-            out += " " + line[i];
-            if (i + 1 < columns) out.append(widths[i] - line[i].size() + 1, ' ');
-        }
-        std::cout << one_line(out) << '\n';
-    }
 }
 
 inline void print_list(std::string_view title, const std::vector<std::string>& lines) {
@@ -140,14 +126,6 @@ inline void print_distributed(const DistributedStorage& storage) {
     for (const StoredGrid& tensor : storage.tensors)
         lines.push_back({tensor.name, to_string(tensor.shape), grid_text(tensor)});
     std::cout << "\nchunks\n";
-    print_columns(lines);
-}
-
-inline void print_source_tensors(const std::vector<SourceTensor>& tensors) {
-    std::vector<std::array<std::string, 4>> lines;
-    lines.reserve(tensors.size());
-    for (const SourceTensor& tensor : tensors) lines.push_back(use_columns(tensor));
-    std::cout << '\n' << uses_text(tensors) << '\n';
     print_columns(lines);
 }
 
@@ -235,7 +213,7 @@ int inspect_command(const Arguments& arguments, World& world) {
     require_known<Loaders>(arguments.options, detail::inspect_options(), {name});
     const Inspection found = inspect(*open_checkpoint<Loaders>(name, directory, arguments.options));
     if (arguments.has("json"))
-        std::cout << detail::json_of(found, name).dump(2, ' ', false, Json::error_handler_t::replace) << std::endl;
+        print_json(detail::json_of(found, name));
     else
         detail::print_text(found, name);
     return success;

@@ -4,16 +4,20 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
+#include "crossdock/cli/completion_command.hpp"
 #include "crossdock/cli/convert_command.hpp"
 #include "crossdock/cli/digest_command.hpp"
 #include "crossdock/cli/inspect_command.hpp"
+#include "crossdock/cli/man_page.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/open_files.hpp"
 #include "crossdock/cli/plugins_command.hpp"
@@ -28,7 +32,7 @@ namespace crossdock::cli {
 /// One of the program's commands.
 struct Command {
     Syntax syntax;
-    int (*run)(const Arguments&, World&);  ///< returns the exit code
+    std::function<int(const Arguments&, World&)> run;  ///< returns the exit code
     ExitCode on_error = failure;
 };
 
@@ -36,18 +40,31 @@ namespace detail {
 
 template <class Loaders, class Savers>
 std::vector<Command> commands() {
-    return {{convert_syntax<Loaders, Savers>(), &convert_command<Loaders, Savers>},
-            {verify_syntax<Loaders>(), &verify_command<Loaders>, trouble},
-            {digest_syntax<Loaders>(), &digest_command<Loaders>, trouble},
-            {inspect_syntax<Loaders>(), &inspect_command<Loaders>},
-            {plugins_syntax(), &plugins_command<Loaders, Savers>}};
+    std::vector<Command> all{{convert_syntax<Loaders, Savers>(), &convert_command<Loaders, Savers>},
+                             {verify_syntax<Loaders>(), &verify_command<Loaders>, trouble},
+                             {digest_syntax<Loaders>(), &digest_command<Loaders>, trouble},
+                             {inspect_syntax<Loaders>(), &inspect_command<Loaders>},
+                             {plugins_syntax(), &plugins_command<Loaders, Savers>},
+                             {completion_syntax(), nullptr},
+                             {man_syntax(), nullptr}};
+    std::vector<Syntax> described;
+    for (const Command& command : all) described.push_back(command.syntax);
+    all[all.size() - 2].run = [described](const Arguments& arguments, World&) {
+        return print_completion(arguments.positional[0], described,
+                                {Loaders::names(), Savers::names(), Loaders::model_types()});
+    };
+    all.back().run = [described](const Arguments&, World&) {
+        std::cout << man_page(program_name(), described) << std::flush;
+        return success;
+    };
+    return all;
 }
 
 inline void print_overview(const std::vector<Command>& commands) {
     std::cout << "crossdock " << library_version
               << ": converts checkpoints of large language models between formats and "
               << "parallel layouts\n\nusage: " << program_name() << " COMMAND [OPTION...]\n\n";
-    constexpr std::size_t width = 10;
+    constexpr std::size_t width = 12;
     for (const Command& command : commands)
         std::cout << "  " << command.syntax.command << std::string(width - command.syntax.command.size(), ' ')
                   << command.syntax.summary.substr(0, command.syntax.summary.find('\n')) << '\n';
@@ -62,10 +79,10 @@ inline void silence() {
     std::cerr.rdbuf(nullptr);
 }
 
-inline int run_together(int (*run)(const Arguments&, World&), const Arguments& arguments, World& world) {
+inline int run_together(const Command& command, const Arguments& arguments, World& world) {
     if (!world.leads()) silence();
     return together(world, [&] {
-        const int code = run(arguments, world);
+        const int code = command.run(arguments, world);
         if (!world.has_ended()) world.meet();  // a rank that fails is heard to the last
         return code;
     });
@@ -85,20 +102,20 @@ inline int dispatch(const std::vector<Command>& commands, const std::vector<std:
         std::cout << "crossdock " << library_version << std::endl;
         return success;
     }
-    const auto command = std::find(names.begin(), names.end(), words[0]);
-    if (command == names.end())
+    const auto found = std::find(names.begin(), names.end(), words[0]);
+    if (found == names.end())
         throw UsageError(to_text("no command is called '", words[0], "'", known_names(words[0], names)));
-    const auto& [syntax, run, code] = commands[static_cast<std::size_t>(command - names.begin())];
-    on_error = code;
-    const Arguments arguments = parse(syntax, {words.begin() + 1, words.end()});
+    const Command& command = commands[static_cast<std::size_t>(found - names.begin())];
+    on_error = command.on_error;
+    const Arguments arguments = parse(command.syntax, {words.begin() + 1, words.end()});
     if (arguments.help) {
-        std::cout << help(syntax) << std::flush;
+        std::cout << help(command.syntax) << std::flush;
         return success;
     }
     const std::unique_ptr<World> asked = world_asked(arguments);
     World& chosen = asked ? *asked : world;
     if (arguments.has("region_size")) chosen.set_region_bytes(sharded::parse_size(arguments.value("region_size")));
-    return run_together(run, arguments, chosen);
+    return run_together(command, arguments, chosen);
 }
 
 inline int explain(const std::exception& error, ExitCode code) {
@@ -124,12 +141,19 @@ int run(int argc, const char* const* argv, World& world = World::alone()) {
     try {
         if (argc > 0) detail::set_program_name(argv[0]);
         allow_many_open_files();
-        return detail::dispatch(detail::commands<Loaders, Savers>(), {argv + 1, argv + std::max(argc, 1)}, world,
-                                on_error);
+        const std::vector<std::string> words{argv + 1, argv + std::max(argc, 1)};
+        const int code = detail::dispatch(detail::commands<Loaders, Savers>(), words, world, on_error);
+        require_printed();
+        return code;
     } catch (const UsageError& error) {
         return detail::explain(error, wrong_usage);
     } catch (const std::bad_alloc&) {
         complain("out of memory");
+        return on_error;
+    } catch (const std::system_error& error) {
+        const bool is_of_thread = error.code() == std::errc::resource_unavailable_try_again;
+        complain(is_of_thread ? "the system has no more threads; give the option threads a smaller number"
+                              : error.what());
         return on_error;
     } catch (const std::exception& error) {
         return detail::explain(error, on_error);

@@ -46,7 +46,7 @@ template <class Loaders>
 VerifyReport compare_two(const Arguments& arguments, const std::vector<std::string>& loaders, VerifyOptions options) {
     const auto a = open_checkpoint<Loaders>(loaders[0], arguments.positional[0], arguments.options);
     const auto b = open_checkpoint<Loaders>(loaders[1], arguments.positional[1], arguments.options);
-    ProgressDisplay display("compared", arguments.has("quiet") || arguments.has("json") || !options.world->leads());
+    ProgressDisplay display(progress_style(arguments.has("quiet") || arguments.has("json") || !options.world->leads()));
     options.progress = [&display](const Progress& progress) { display.show(progress); };
     VerifyReport report = verify(*a, *b, options);
     if (std::any_of(report.differences.begin(), report.differences.end(),
@@ -96,7 +96,7 @@ int verify_command(const Arguments& arguments, World& world) {
                           .memory = memory_asked(arguments),
                           .world = &world,
                           .dtype = asked_dtype(arguments)};
-    const StopOnSignal signals;
+    const StopOnSignal signals(!world.is_shared());
     options.stop = signals.token();
     VerifyReport report;
     try {

@@ -24,14 +24,16 @@ public:
     /// `shortcut` sees each call, and may give what it stands for: the call is then not kept, nor its arguments.
     using Shortcut = std::function<std::optional<Tensor>(const Object&)>;
 
-    Builder(std::string where, Limits limits, Shortcut shortcut = {})
-        : Stack(std::move(where), limits),
+    Builder(std::string where, Limits limits, RecalledEntries recalled, Shortcut shortcut = {})
+        : Stack(std::move(where), limits, std::move(recalled)),
           shortcut_(std::move(shortcut)) {}
 
     // Containers.
-    void push_dict(std::vector<Value> flat);
+    void push_dict(std::vector<Entry> entries);
     void append(std::vector<Value> values);
-    void set_items(std::vector<Value> flat);
+    void set_items(std::vector<Entry> entries);
+    /// Takes the last `count` values as key, value, key, value, …
+    std::vector<Entry> pop_entries(std::size_t count);
     void add_to_set(std::vector<Value> values);
 
     // Classes and their instances.
@@ -59,24 +61,31 @@ private:
     Shortcut shortcut_;
 };
 
-/// key, value, key, value, … as entries; empty when one lacks its value.
-inline std::optional<std::vector<Entry>> pair_up(std::vector<Value> flat) {
-    if (flat.size() % 2 != 0) return std::nullopt;
-    std::vector<Entry> entries;
-    entries.reserve(flat.size() / 2);
-    for (std::size_t at = 0; at < flat.size(); at += 2)
-        entries.push_back({std::move(flat[at]), std::move(flat[at + 1])});
-    return entries;
-}
-
 template <class T>
 void append_all(std::vector<T>& to, std::vector<T> from) {
+    if (to.empty()) return to.swap(from);
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
-inline void Builder::push_dict(std::vector<Value> flat) {
+inline std::vector<Entry> Builder::pop_entries(std::size_t count) {
+    if (count % 2 != 0) fail("a key of a dict lacks its value; the file is damaged");
+    std::vector<Entry> entries;
+    entries.reserve(count / 2);
+    Value key;
+    bool is_key = true;
+    take_many(count, [&](Value&& value) {
+        if (is_key)
+            key = std::move(value);
+        else
+            entries.push_back({std::move(key), std::move(value)});
+        is_key = !is_key;
+    });
+    return entries;
+}
+
+inline void Builder::push_dict(std::vector<Entry> entries) {
     push_node(Dict{});
-    set_items(std::move(flat));
+    set_items(std::move(entries));
 }
 
 inline void Builder::append(std::vector<Value> values) {
@@ -86,12 +95,10 @@ inline void Builder::append(std::vector<Value> values) {
     fail(to_text("items are appended to ", top().describe(), ", expected a list; the file is damaged"));
 }
 
-inline void Builder::set_items(std::vector<Value> flat) {
-    charge(flat.size() * sizeof(Value));
-    auto entries = pair_up(std::move(flat));
-    if (!entries) fail("a key of a dict lacks its value; the file is damaged");
-    if (auto* dict = top().edit<Dict>()) return append_all(dict->entries, std::move(*entries));
-    if (auto* object = top().edit<Object>()) return append_all(object->entries, std::move(*entries));
+inline void Builder::set_items(std::vector<Entry> entries) {
+    charge(entries.size() * sizeof(Entry));
+    if (auto* dict = top().edit<Dict>()) return append_all(dict->entries, std::move(entries));
+    if (auto* object = top().edit<Object>()) return append_all(object->entries, std::move(entries));
     fail(to_text("entries are added to ", top().describe(), ", expected a dict; the file is damaged"));
 }
 

@@ -70,6 +70,10 @@ public:
 
     /// Passes over bytes without reading them.
     void skip(std::uint64_t bytes) {
+        if (bytes <= block_.size() - at_) {
+            at_ += static_cast<std::size_t>(bytes);
+            return;
+        }
         require(bytes <= remaining());
         next_ = offset() + bytes;
         block_.clear();

@@ -33,7 +33,7 @@ public:
     /// each call as it is read, and may give the tensor that it stands for: a checkpoint's calls take ten times the
     /// memory of its tensors.
     Reader(Cursor& cursor, std::string where, Limits limits = {}, Shortcut shortcut = {})
-        : Builder(std::move(where), limits, std::move(shortcut)),
+        : Builder(std::move(where), limits, detail::RecalledEntries(cursor), std::move(shortcut)),
           cursor_(cursor) {}
 
     /// Throws Error, with the byte offset, on anything that is not a well-formed pickle within the limits.
@@ -144,9 +144,9 @@ inline bool Reader::step_container(Opcode opcode) {
         case Opcode::tuple3: push_node(Tuple{pop_many(3)}); return true;
         case Opcode::tuple: push_node(Tuple{pop_to_mark()}); return true;
         case Opcode::empty_dict: push_node(Dict{}); return true;
-        case Opcode::dict: push_dict(pop_to_mark()); return true;
-        case Opcode::setitem: set_items(pop_many(2)); return true;
-        case Opcode::setitems: set_items(pop_to_mark()); return true;
+        case Opcode::dict: push_dict(pop_entries(close_mark())); return true;
+        case Opcode::setitem: set_items(pop_entries(2)); return true;
+        case Opcode::setitems: set_items(pop_entries(close_mark())); return true;
         case Opcode::empty_set: push_node(Set{}); return true;
         case Opcode::additems: add_to_set(pop_to_mark()); return true;
         case Opcode::frozenset: push_node(Set{pop_to_mark(), true}); return true;

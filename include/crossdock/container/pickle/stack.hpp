@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "crossdock/container/pickle/node_pool.hpp"
+#include "crossdock/container/pickle/recalled.hpp"
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
@@ -30,7 +32,11 @@ namespace detail {
 /// the instruction, on one that lacks its operands and when the values cost more than the limits allow.
 class Stack {
 public:
-    Stack(std::string where, Limits limits) : where_(std::move(where)), limits_(limits) {}
+    /// Of the memo only what will be `recalled` is kept.
+    Stack(std::string where, Limits limits, RecalledEntries recalled)
+        : where_(std::move(where)),
+          limits_(limits),
+          recalled_(std::move(recalled)) {}
 
     [[noreturn]] void fail(std::string_view what) const {
         throw Error(to_text(where_, " offset ", offset_, ": ", what));
@@ -51,11 +57,16 @@ public:
 
     void open_mark();
     std::vector<Value> pop_to_mark();
+    /// How many values stand above the last mark, which is taken away.
+    std::size_t close_mark();
+    /// Calls take(Value&&) for each of the last `count` values in their order, and takes them away.
+    template <class Take>
+    void take_many(std::size_t count, Take&& take);
     /// POP; Python lets it undo a mark as well.
     void drop();
 
     void put(std::uint64_t index);
-    void put_next() { put(memo_.size() + scattered_memo_.size()); }
+    void put_next() { put(numbered_ + scattered_.size()); }
     void get(std::uint64_t index);
 
     /// Frees what the stack and the memo do not refer to any more.
@@ -87,8 +98,10 @@ private:
     NodePool pool_;  // outlives the values below, which then fall without recursion
     std::vector<Value> values_;
     std::vector<std::size_t> marks_;
-    std::vector<Value> memo_;                                  // numbered from 0, as programs do
-    std::unordered_map<std::uint64_t, Value> scattered_memo_;  // the others
+    RecalledEntries recalled_;
+    std::unordered_map<std::uint64_t, Value> memo_;  // what of it is recalled
+    std::uint64_t numbered_ = 0;                     // entries that were put, from 0 on, as programs number them
+    std::unordered_set<std::uint64_t> scattered_;    // the others
 };
 
 inline void Stack::push(Value value) {
@@ -112,38 +125,46 @@ inline void Stack::open_mark() {
     marks_.push_back(values_.size());
 }
 
-inline std::vector<Value> Stack::pop_to_mark() {
+inline std::size_t Stack::close_mark() {
     if (marks_.empty()) fail("an instruction lacks its mark; the file is damaged");
     const std::size_t count = values_.size() - marks_.back();
-    std::vector<Value> values = pop_many(count);
     marks_.pop_back();
+    return count;
+}
+
+inline std::vector<Value> Stack::pop_to_mark() { return pop_many(close_mark()); }
+
+inline std::vector<Value> Stack::pop_many(std::size_t count) {
+    std::vector<Value> values;
+    values.reserve(std::min(count, values_.size()));
+    take_many(count, [&](Value&& value) { values.push_back(std::move(value)); });
     return values;
 }
 
-inline std::vector<Value> Stack::pop_many(std::size_t count) {
+template <class Take>
+void Stack::take_many(std::size_t count, Take&& take) {
     if (values_.size() - floor() < count) fail("an instruction lacks its operand; the file is damaged");
-    const auto first = values_.end() - static_cast<std::ptrdiff_t>(count);
-    std::vector<Value> values(std::make_move_iterator(first), std::make_move_iterator(values_.end()));
-    values_.erase(first, values_.end());
-    return values;
+    const std::size_t first = values_.size() - count;
+    for (std::size_t at = first; at < values_.size(); ++at) take(std::move(values_[at]));
+    values_.resize(first);
 }
 
 inline void Stack::put(std::uint64_t index) {
     charge(sizeof(Value) + 4 * sizeof(void*));
-    if (index < memo_.size()) {
-        memo_[index] = top();
-    } else if (index == memo_.size()) {
-        memo_.push_back(top());
-        scattered_memo_.erase(index);
+    const Value& value = top();
+    if (recalled_.contains(index)) memo_.insert_or_assign(index, value);
+    if (index < numbered_) return;
+    if (index > numbered_) {
+        scattered_.insert(index);
     } else {
-        scattered_memo_.insert_or_assign(index, top());
+        ++numbered_;
+        scattered_.erase(index);
     }
 }
 
 inline void Stack::get(std::uint64_t index) {
-    if (index < memo_.size()) return push(memo_[index]);
-    const auto found = scattered_memo_.find(index);
-    if (found == scattered_memo_.end())
+    const auto found = memo_.find(index);
+    if (found == memo_.end())
         fail(to_text("memo entry ", index, " is used but was never made; the file is damaged"));
     push(found->second);
 }
@@ -165,7 +186,6 @@ inline Value Stack::finish() {
     Value root = pop();
     if (!values_.empty() || !marks_.empty()) fail("the pickle ends with values left over; the file is damaged");
     memo_.clear();
-    scattered_memo_.clear();
     if (!pool_.release(root, limits_.depth))
         fail(to_text("the pickle nests containers more than ", limits_.depth, " deep"));
     return root;

@@ -87,8 +87,21 @@ namespace detail {
 /// Names that print as something else, or as nothing, are refused on both sides.
 inline void check_name(std::string_view name) {
     if (name.empty()) throw Error("a tensor has no name");
-    if (std::ranges::any_of(name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }))
-        throw Error("a tensor's name has control characters");
+    bool has_controls = false;  // looked at to the end, so that compilers take many characters at once
+    for (const char c : name) has_controls |= static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+    if (has_controls) throw Error("a tensor's name has control characters");
+}
+
+/// A name without control characters in quotes, as JSON has it. Throws Error where it is not UTF-8.
+inline std::string quoted(const std::string& name) {
+    bool is_plain = true;
+    for (const char c : name) is_plain &= static_cast<unsigned char>(c) < 0x80 && c != '"' && c != '\\';
+    if (is_plain) return to_text('"', name, '"');
+    try {
+        return nlohmann::ordered_json(name).dump();
+    } catch (const nlohmann::ordered_json::exception&) {
+        throw Error("a tensor's name is not UTF-8");
+    }
 }
 
 /// Builds a Header from the parser's events. The parser keeps its own stack and the grammar is three levels deep, so
@@ -362,14 +375,12 @@ inline Header parse_header(std::string_view json, std::uint64_t data_bytes) {
 /// the name is empty, not UTF-8 or has control characters.
 inline std::string entry_text(const Entry& entry) {
     detail::check_name(entry.name);
-    std::string name, extents;
-    try {
-        name = nlohmann::ordered_json(entry.name).dump();
-    } catch (const nlohmann::ordered_json::exception&) {
-        throw Error("a tensor's name is not UTF-8");
+    std::string extents;
+    for (const std::uint64_t extent : entry.shape) {
+        if (!extents.empty()) extents += ',';
+        extents += std::to_string(extent);
     }
-    for (const std::uint64_t extent : entry.shape) extents += to_text(extents.empty() ? "" : ",", extent);
-    return to_text(name, ":{\"dtype\":\"", header_name(entry.dtype), "\",\"shape\":[", extents, "],\"data_offsets\":[",
+    return to_text(detail::quoted(entry.name), ":{\"dtype\":\"", header_name(entry.dtype), "\",\"shape\":[", extents, "],\"data_offsets\":[",
                    entry.begin, ",", entry.end, "]}");
 }
 

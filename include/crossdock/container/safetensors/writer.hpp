@@ -127,7 +127,8 @@ private:
         if (needed > header_bytes_)
             throw Error(to_text("tensor '", name, "': the header grows to ", needed, " bytes, ", header_bytes_,
                                 " are reserved; reserve more"));
-        head_ += ',' + entry;
+        head_ += ',';
+        head_ += entry;
         constexpr std::size_t piece = std::size_t{1} << 18;  // of a header that may have 100 MB
         if (head_.size() >= piece) write_head();
     }
@@ -139,6 +140,7 @@ private:
     }
 
     void check_filled() {
+        if (tensors_->file->is_planned()) return;
         gather();
         for (std::size_t number = 0; number < tensors_->lines.size(); ++number) {
             const detail::PendingTensors::Line& line = tensors_->lines[number];

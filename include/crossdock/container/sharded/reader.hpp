@@ -45,7 +45,7 @@ inline std::string read_index_text(const std::filesystem::path& path) {
 /// Reads one file of a model. As for transformers, its ending says what it is, whichever index names it.
 inline TensorDict read_file(const std::filesystem::path& path) {
     if (path.extension() == safetensors_names.extension) return safetensors::read(path);
-    return torch::tensors(torch::read(path), path.string());
+    return torch::take_tensors(torch::read(path), path.string());
 }
 
 /// The files that the index names, each with its tensors.

@@ -3,11 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -35,14 +33,13 @@ public:
 
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
         const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
-        if (tensors_.find(name)) throw Error(to_text(directory_.string(), ": tensor '", name, "' is written twice"));
+        if (!tensors_.add(name).second) throw Error(to_text(directory_.string(), ": tensor '", name, "' is written twice"));
         if (shards_.empty() || is_full(shards_.back(), bytes)) start_shard();
         Shard& shard = shards_.back();
         auto slot = shard.file->add(name, dtype, shape);
         shard.bytes += bytes;
         total_bytes_ += bytes;
         total_parameters_ += shape.element_count();
-        tensors_.add(name);
         shard_of_.push_back(static_cast<std::uint32_t>(shards_.size() - 1));
         return slot;
     }
@@ -58,7 +55,7 @@ public:
 
 private:
     struct Shard {
-        std::filesystem::path provisional;
+        std::string provisional;  ///< name
         std::unique_ptr<TensorWriter> file;
         std::uint64_t bytes = 0;
     };
@@ -69,8 +66,8 @@ private:
 
     void start_shard() {
         const std::size_t number = shards_.size() + 1;
-        const OutputPath path = directory_.in_turn(number) / to_text(names_.stem, "-part", number, names_.extension);
-        shards_.push_back({path.path(), make_file_(path)});
+        const std::string name = to_text(names_.stem, "-part", number, names_.extension);
+        shards_.push_back({name, make_file_(directory_.in_turn(number) / name)});
     }
 
     std::string final_name(std::size_t shard) const {
@@ -83,14 +80,7 @@ private:
         world.meet();
         if (!world.leads()) return;
         for (std::size_t i = 0; i < shards_.size(); ++i)
-            rename(shards_[i].provisional, directory_.path() / final_name(i));
-    }
-
-    static void rename(const std::filesystem::path& from, const std::filesystem::path& to) {
-        std::error_code failure;
-        std::filesystem::rename(from, to, failure);
-        if (failure)
-            throw Error(to_text(from.string(), ": cannot be renamed to ", to.string(), ": ", failure.message()));
+            rename_file(directory_ / shards_[i].provisional, directory_ / final_name(i));
     }
 
     void write_index() const {

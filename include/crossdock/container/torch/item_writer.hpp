@@ -47,7 +47,8 @@ public:
         entry_ = std::make_unique<zip::EntryWriter>(zip_->add(to_text(detail::item_prefix, "data/0"), bytes_));
         payload_ = {entry_->file(), entry_->offset()};
         length_ = zip_->length();
-        if (bytes_ == 0) complete();
+        if (payload_.file->is_planned()) left_ = 0;
+        if (left_ == 0) complete();
     }
 
     std::uint64_t length() const noexcept { return length_; }  ///< of the zip

@@ -20,6 +20,7 @@
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/container/torch/rebuild.hpp"
+#include "crossdock/container/zip/checked_source.hpp"
 #include "crossdock/container/zip/reader.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/shared_text.hpp"
@@ -43,7 +44,9 @@ inline pickle::Limits bounded_by(std::uint64_t bytes, pickle::Limits limits) {
 /// caffe2/serialize/inline_container.cc).
 class ZipFile {
 public:
-    explicit ZipFile(std::shared_ptr<const Source> source) : source_(source), zip_(std::move(source)) {
+    explicit ZipFile(std::shared_ptr<const Source> source)
+        : source_(std::make_shared<zip::CheckedSource>(std::move(source))),
+          zip_(source_) {
         if (zip_.entries().empty()) fail("is an empty zip; it is no file of torch.save");
         // The archive's name at saving time; files are renamed later.
         const std::string& first = zip_.entries().front().name;
@@ -103,10 +106,12 @@ private:
     StoragePlace place(const StorageReference& storage) const {
         const zip::Entry* record = zip_.find(to_text(prefix_, "data/", storage.key));
         if (!record) throw Error(to_text("its storage, zip entry '", prefix_, "data/", storage.key, "', is missing"));
-        return {zip_.payload_offset(*record), record->size};
+        const std::uint64_t offset = zip_.payload_offset(*record);
+        source_->watch(*record, offset);
+        return {offset, record->size};
     }
 
-    std::shared_ptr<const Source> source_;
+    std::shared_ptr<zip::CheckedSource> source_;
     zip::Reader zip_;
     std::string prefix_;
 };
@@ -213,8 +218,27 @@ class Flatten {
 public:
     Flatten(std::string file, TensorDict& out) : file_(std::move(file)), out_(out) {}
 
+    /// As visit(), and takes the tensors out of dicts that nobody else refers to. Each of these is met once, so that
+    /// nothing is charged for it.
+    void take(const pickle::Value& value, const std::string& name) {
+        std::vector<pickle::Entry>* entries = own_entries(value);
+        if (!entries) return visit(value, name);
+        out_.reserve(out_.entries().size() + entries->size());
+        auto kept = entries->begin();
+        for (pickle::Entry& entry : *entries) {
+            pickle::Entry taken = std::exchange(entry, {});
+            const std::string path = under(name, key_text(taken.key));
+            if (const auto* tensor = taken.value.get<Tensor>()) {
+                out_.add({path, *tensor, file_});
+            } else {
+                take(taken.value, path);
+                *kept++ = std::move(taken);
+            }
+        }
+        entries->erase(kept, entries->end());
+    }
+
     void visit(const pickle::Value& value, const std::string& name) {
-        constexpr std::size_t a_step = 64, a_tensor = 512;  // what they cost in bytes and time, generously
         charge(name.size() + a_step);
         if (const auto* tensor = value.get<Tensor>()) {
             charge(a_tensor);
@@ -232,8 +256,21 @@ public:
     }
 
 private:
+    static constexpr std::size_t a_step = 64, a_tensor = 512;  // what they cost in bytes and time, generously
+
+    static std::string under(const std::string& name, const std::string& key) {
+        return name.empty() ? key : to_text(name, '.', key);
+    }
+
     void visit_under(const std::string& name, const std::string& key, const pickle::Value& value) {
-        visit(value, name.empty() ? key : to_text(name, '.', key));
+        visit(value, under(name, key));
+    }
+
+    /// Of a dict that `value` alone refers to; null for anything else.
+    static std::vector<pickle::Entry>* own_entries(const pickle::Value& value) {
+        if (value.node().use_count() != 1 || !value.entries()) return nullptr;
+        auto* dict = value.edit<pickle::Dict>();
+        return dict ? &dict->entries : &value.edit<pickle::Object>()->entries;
     }
 
     static std::string key_text(const pickle::Value& key) {
@@ -293,6 +330,14 @@ inline pickle::Value read(const std::filesystem::path& path, const pickle::Limit
 inline TensorDict tensors(const pickle::Value& root, const std::string& file) {
     TensorDict out;
     detail::Flatten(file, out).visit(root, "");
+    return out;
+}
+
+/// The same tensors, taken out of the dicts that hold them: a checkpoint may have a million, and then they are in memory
+/// once. What else the dicts hold stays there.
+inline TensorDict take_tensors(const pickle::Value& root, const std::string& file) {
+    TensorDict out;
+    detail::Flatten(file, out).take(root, "");
     return out;
 }
 

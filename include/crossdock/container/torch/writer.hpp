@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -77,11 +79,13 @@ void add_records(zip::Writer& zip, const std::string& prefix, Content&& write_co
 /// Writes a file that torch.load reads, weights_only too when it holds nothing but tensors and plain values: dicts of
 /// dicts, one storage per tensor. In the names that add() and put() take, "/" separates the levels and anything else is
 /// part of a key: "model/encoder/layers.0.weight" is {"model": {"encoder": {"layers.0.weight": …}}}. Entries keep the
-/// order in which they came. Of a tensor it keeps the name and some 140 bytes.
+/// order in which they came. Of a tensor it keeps the name and some 85 bytes.
 class Writer final : public TensorWriter {
 public:
     /// Creates the file; throws Error when that fails or it exists.
-    explicit Writer(const OutputPath& path) : zip_(path), prefix_(path.path().stem().string() + "/") {
+    explicit Writer(const OutputPath& path)
+        : prefix_(path.path().stem().string() + "/"),
+          zip_(path, prefix_ + "data/") {
         names_.add("");
         items_.push_back({.kind = Kind::level});
         levels_.emplace_back();
@@ -112,9 +116,15 @@ private:
     struct Level {
         std::uint32_t first = 0, last = 0;
     };
-    struct StoredTensor {
+    /// Few for many tensors.
+    struct TensorKind {
         DType dtype;
         Shape shape;
+
+        bool operator<(const TensorKind& other) const {
+            if (dtype != other.dtype) return dtype < other.dtype;
+            return std::lexicographical_compare(shape.begin(), shape.end(), other.shape.begin(), other.shape.end());
+        }
     };
     /// The numbers in a pickle's memo of the tensors that have several names.
     using Shared = std::unordered_map<std::uint32_t, std::optional<std::uint32_t>>;
@@ -125,12 +135,13 @@ private:
     void write_level(pickle::Writer& out, TensorPickler& tensors, Shared& shared, const Level& level) const;
     void write_item(pickle::Writer& out, TensorPickler& tensors, Shared& shared, const Item& item) const;
 
-    zip::Writer zip_;
     std::string prefix_;
+    zip::Writer zip_;
     NameTable names_;
     std::deque<Item> items_;  ///< one for each name; the first is the root
     std::deque<Level> levels_;
-    std::deque<StoredTensor> tensors_;  ///< tensor i is the record "data/i"
+    std::set<TensorKind> kinds_;
+    std::deque<const TensorKind*> tensors_;  ///< tensor i is the record "data/i"
     std::deque<pickle::Value> values_;
     Shared shared_;  ///< without numbers
 };
@@ -138,8 +149,8 @@ private:
 inline std::shared_ptr<TensorSlot> Writer::add(const std::string& name, DType dtype, const Shape& shape) {
     place(name, Kind::tensor, tensors_.size());
     const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
-    zip::EntryWriter storage = zip_.add(to_text(prefix_, "data/", tensors_.size()), bytes);
-    tensors_.push_back({dtype, shape});
+    zip::EntryWriter storage = zip_.add_numbered(bytes);
+    tensors_.push_back(&*kinds_.insert({dtype, shape}).first);
     return std::make_shared<detail::StorageSlot>(std::move(storage));
 }
 
@@ -212,7 +223,7 @@ inline void Writer::write_item(pickle::Writer& out, TensorPickler& tensors, Shar
     }
     const auto sharing = shared.find(item.index);
     if (sharing != shared.end() && sharing->second) return out.recall(*sharing->second);
-    const StoredTensor& tensor = tensors_[item.index];
+    const TensorKind& tensor = *tensors_[item.index];
     const std::uint32_t number = tensors.write(std::to_string(item.index), tensor.dtype, tensor.shape);
     if (sharing != shared.end()) sharing->second = number;
 }

@@ -68,7 +68,7 @@ private:
     // On tmpfs, 256 KiB to 4 MiB differed little; 1 MiB was never far from the best, for it stays in a core's cache.
     static constexpr std::uint64_t usual_band = std::uint64_t{1} << 20;
     static constexpr std::uint64_t smallest_band = std::uint64_t{64} << 10;
-    static constexpr std::uint64_t largest_band = std::uint64_t{16} << 20;
+    static constexpr std::uint64_t largest_band = std::uint64_t{64} << 20;
     static constexpr std::uint64_t good_call = std::uint64_t{256} << 10;  // bytes a call, on average
     static constexpr std::uint64_t most_reads = 50'000;                   // of a band, that are worth planning
     static constexpr std::size_t most_kept = 1000;                        // tensors
@@ -103,20 +103,24 @@ private:
         for (Bands& bands : rest()) ready.push_back(std::move(bands));
     }
 
-    /// What was found for the same tensors of another layer, or else is found now.
+    /// What was found for the same tensors of another layer, or else is found now. The same are those of equal shapes
+    /// that take the same to be moved in small bands: others' recipes are made in another way.
     const Cut& known_cut(const std::vector<Transfer>& group, std::uint64_t bytes) {
+        const Cut small = cut_into(group, bytes, least_);
         std::string kind;
         for (const char c : group.front().name)
             if (c < '0' || c > '9') kind += c;
+        kind += to_text(small.is_together ? " together " : " alone ", small.reads, ' ', small.writes, ' ', small.memory);
         for (const Transfer& one : group) kind += to_text(' ', dtype_name(one.tensor.dtype()), one.tensor.shape());
         const auto found = known_.find(kind);
-        return found != known_.end() ? found->second : known_.emplace(kind, best_cut(group, bytes)).first->second;
+        return found != known_.end() ? found->second
+                                     : known_.emplace(kind, best_cut(group, bytes, small)).first->second;
     }
 
     /// The smallest bands whose calls are good, or those whose calls are best.
-    Cut best_cut(const std::vector<Transfer>& group, std::uint64_t bytes) {
+    Cut best_cut(const std::vector<Transfer>& group, std::uint64_t bytes, const Cut& small) {
         std::uint64_t size = least_;
-        Cut best = cut_into(group, bytes, size);
+        Cut best = small;
         for (; best.memory > memory_.share() && size > smallest_band; best = cut_into(group, bytes, size)) size /= 2;
         in_context(to_text("tensor '", group.front().name, "'"), [&] { memory_.require(best.memory); });
         while (best.call_bytes(bytes) < good_call && best.reads / band_count(bytes, size) < most_reads &&
@@ -203,7 +207,7 @@ private:
     std::uint64_t least_;         // bytes of a band
     std::vector<Transfer> kept_;  // small ones
     std::uint64_t kept_bytes_ = 0;
-    std::map<std::string, Cut> known_;  // by names without numbers, and shapes
+    std::map<std::string, Cut> known_;  // by names without numbers, shapes, and what small bands take
     ReadPlan reads_;
     std::vector<Block> blocks_;
     std::unique_ptr<std::byte[]> never_filled_;  // where plans would read to; untouched, it costs addresses alone

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "crossdock/container/output_file.hpp"
 #include "crossdock/container/zip/crc32.hpp"
@@ -26,7 +30,8 @@ struct Received {
     bool is_whole = false;               ///< every rank receives all of it
 };
 
-/// The entries of a zip that is being written. Those that are there stay where they are when others are added.
+/// The entries of a zip that is being written. Those that are there stay where they are when others are added. Most are
+/// numbered: the storages of a checkpoint, of which there may be a million. The others have names of their own.
 struct PendingEntries {
     struct Line {
         Line(std::uint64_t offset, std::uint64_t bytes) : header_offset(offset), size(bytes) {}
@@ -34,10 +39,28 @@ struct PendingEntries {
         std::uint64_t header_offset, size;
         Received received{};
     };
+    /// A name, or a number; valid while entries are added.
+    struct Label {
+        std::optional<std::string_view> name;
+        std::uint64_t number = 0;
+    };
 
     std::shared_ptr<OutputFile> file;
-    NameTable names{};
-    std::deque<Line> lines{};  ///< one for each name
+    std::string stem{};                ///< what stands in front of numbers; never changes
+    std::deque<Line> lines{};          ///< one for each entry
+    NameTable names{};                 ///< of those that are not numbered
+    std::vector<std::size_t> named{};  ///< their lines, which rise
+
+    Label label(std::size_t line) const {
+        const auto next = std::lower_bound(named.begin(), named.end(), line);
+        const auto before = static_cast<std::size_t>(next - named.begin());
+        if (next != named.end() && *next == line) return {names[before]};
+        return {{}, line - before};
+    }
+    std::string name(const Label& label) const {
+        return label.name ? std::string(*label.name) : to_text(stem, label.number);
+    }
+    std::string name(std::size_t line) const { return name(label(line)); }
 };
 
 /// One entry being written: its bytes come in blocks, in any order and from any thread, each byte once. Copies write
@@ -47,8 +70,8 @@ public:
     /// The last entry, whose payload begins at `offset` of the file.
     EntryWriter(std::shared_ptr<PendingEntries> entries, std::uint64_t offset)
         : entries_(std::move(entries)),
-          name_(entries_->names[entries_->names.size() - 1]),
           line_(&entries_->lines.back()),
+          label_(entries_->label(entries_->lines.size() - 1)),
           offset_(offset) {}
 
     const OutputFile* file() const noexcept { return entries_->file.get(); }
@@ -82,12 +105,12 @@ private:
 
     [[noreturn, gnu::cold]] void refuse(std::string_view what) const {
         throw Error(
-            to_text(entries_->file->name(), ": zip entry '", name_, "' ", what, " its ", line_->size, " bytes"));
+            to_text(entries_->file->name(), ": zip entry '", entries_->name(label_), "' ", what, " its ", line_->size, " bytes"));
     }
 
     std::shared_ptr<PendingEntries> entries_;
-    std::string_view name_;
     PendingEntries::Line* line_;
+    PendingEntries::Label label_;
     std::uint64_t offset_;
 };
 

@@ -30,7 +30,7 @@ namespace detail {
 
 /// A stored entry as its headers describe it.
 struct Described {
-    std::string_view name;
+    std::string name;
     std::uint64_t header_offset = 0, size = 0;
     std::uint32_t crc = 0;
 };
@@ -38,22 +38,27 @@ struct Described {
 }  // namespace detail
 
 /// Writes a zip of stored entries whose sizes are known beforehand: add() hands out aligned places, finish() writes the
-/// headers, the directory, and flushes. Used from one thread; the entries are not bound to it. Of an entry it keeps the
-/// name and some 60 bytes.
+/// headers, the directory, and flushes. Used from one thread; the entries are not bound to it. Of an entry it keeps some
+/// 40 bytes, and the name unless it is numbered.
 class Writer {
 public:
-    /// Creates the file; throws Error when that fails or it exists.
-    explicit Writer(const OutputPath& path) : Writer(std::make_shared<OutputFile>(path), 0) {}
+    /// Creates the file; throws Error when that fails or it exists. `stem` stands in front of the numbers of numbered
+    /// entries.
+    explicit Writer(const OutputPath& path, std::string stem = {})
+        : Writer(std::make_shared<OutputFile>(path), 0, std::move(stem)) {}
 
     /// A zip that is a part of a file, from byte `begin` on.
-    Writer(std::shared_ptr<OutputFile> file, std::uint64_t begin)
-        : entries_(std::make_shared<PendingEntries>(PendingEntries{.file = std::move(file)})),
+    Writer(std::shared_ptr<OutputFile> file, std::uint64_t begin, std::string stem = {})
+        : entries_(std::make_shared<PendingEntries>(PendingEntries{.file = std::move(file), .stem = std::move(stem)})),
           begin_(begin) {}
 
     const std::string& name() const noexcept { return entries_->file->name(); }
 
     /// Throws Error when the name is taken or longer than a zip allows.
     EntryWriter add(std::string_view name, std::uint64_t size);
+
+    /// The next of those whose names are the stem and a number, from 0 on. No name that add() is given may be such.
+    EntryWriter add_numbered(std::uint64_t size);
 
     /// An entry whose content is at hand. close() writes it, together with the headers around it. Throws Error as add().
     void put(std::string_view name, std::string content);
@@ -71,6 +76,7 @@ public:
     }
 
 private:
+    EntryWriter append(std::string name, std::uint64_t size);
     void gather();
     void write_headers(TouchingWrites& out) const;
     void write_directory(TouchingWrites& out) const;
@@ -170,7 +176,16 @@ inline EntryWriter Writer::add(std::string_view name, std::uint64_t size) {
         throw Error(to_text(this->name(), ": a zip entry's name of ", name.size(), " bytes is too long"));
     if (!entries_->names.add(name).second)
         throw Error(to_text(this->name(), ": zip entry '", name, "' is added twice"));
-    const detail::Described entry{name, end_, size};
+    entries_->named.push_back(entries_->lines.size());
+    return append(std::string(name), size);
+}
+
+inline EntryWriter Writer::add_numbered(std::uint64_t size) {
+    return append(entries_->name(entries_->lines.size()), size);
+}
+
+inline EntryWriter Writer::append(std::string name, std::uint64_t size) {
+    const detail::Described entry{std::move(name), end_, size};
     const std::uint64_t offset = end_ + detail::local_header_bytes(entry, begin_);
     entries_->lines.emplace_back(end_, size);
     end_ = checked_add(offset, size, "zip size");
@@ -221,7 +236,7 @@ inline void Writer::close() {
 
 inline detail::Described Writer::described(std::size_t number) const {
     const PendingEntries::Line& line = entries_->lines[number];
-    return {entries_->names[number], line.header_offset, line.size, line.received.crc};
+    return {entries_->name(number), line.header_offset, line.size, line.received.crc};
 }
 
 /// And what was put between them.
@@ -229,7 +244,7 @@ inline void Writer::write_headers(TouchingWrites& out) const {
     auto content = contents_.begin();
     for (std::size_t number = 0; number < entries_->lines.size(); ++number) {
         const detail::Described entry = described(number);
-        if (entries_->lines[number].received.bytes != entry.size)
+        if (entries_->lines[number].received.bytes != entry.size && !entries_->file->is_planned())
             throw Error(
                 to_text(name(), ": zip entry '", entry.name, "' has not received all of its ", entry.size, " bytes"));
         std::string& text = out.at(begin_ + entry.header_offset);

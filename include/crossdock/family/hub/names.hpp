@@ -65,10 +65,7 @@ inline TensorDict unwrapped(TensorDict from, std::vector<std::string>& notices) 
         taken.push_back(wrapper);
     }
     notices.push_back(to_text("tensors are read without the wrappers that stand in their names: ", joined_list(taken)));
-    TensorDict dict;
-    dict.reserve(entries.size());
-    for (NamedTensor& entry : entries) dict.add(std::move(entry));
-    return dict;
+    return TensorDict(std::move(entries));
 }
 
 /// Whether names begin with the base's.

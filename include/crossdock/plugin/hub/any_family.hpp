@@ -35,7 +35,7 @@ class AnyFamilySaver {
 public:
     explicit AnyFamilySaver(HubSaverOptions options) : options_(std::move(options)) {}
 
-    static constexpr bool works_in_ranks = true;
+    static constexpr bool works_in_ranks = true, plans = true;
 
     void begin(const SaverContext& context) { context_.emplace(context); }
 

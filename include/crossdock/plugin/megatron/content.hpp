@@ -36,9 +36,9 @@ struct MegatronContent {
     std::vector<SourceTensor> beside{};               ///< in the same files, and none of the model's
 };
 
-/// Takes in what one rank holds: `root` is what states things beside the tensors, read from `file`.
-inline void add_rank(const RankCoordinates& at, const std::string& file, const pickle::Value& root,
-                     std::vector<NamedTensor> tensors, MegatronContent& content) {
+/// Takes in what one rank states beside its tensors: `root`, read from `file`.
+inline MegatronRank& add_rank(const RankCoordinates& at, const std::string& file, const pickle::Value& root,
+                              MegatronContent& content) {
     std::vector<std::string> notices;
     MegatronStatement statement = statement_of(root, file, notices);
     if (!content.args.stated && statement.args.stated) {
@@ -48,7 +48,7 @@ inline void add_rank(const RankCoordinates& at, const std::string& file, const p
     if (!content.checkpoint_version) content.checkpoint_version = statement.checkpoint_version;
     if (!content.iteration) content.iteration = statement.iteration;
     statement.args.kept = nullptr;  // that of one rank is enough
-    content.ranks.push_back({at, std::move(statement), std::move(tensors)});
+    return content.ranks.emplace_back(MegatronRank{at, std::move(statement), {}});
 }
 
 }  // namespace crossdock::detail

@@ -67,7 +67,7 @@ inline MegatronContent read_dist_files(const MegatronFiles& files) {
         if (kind_beside_model(item.name).empty()) tensors.add(item.name, reader.tensor(item));
     check_content_metadata(common, tensors);
     MegatronContent content{.chunks = {"model"}};
-    add_rank({}, common.file, common.root, std::move(tensors).take(), content);
+    add_rank({}, common.file, common.root, content).tensors = std::move(tensors).take();
     DistInventory inventory(reader.metadata());
     content.beside = inventory.beside_model();
     content.distributed = std::move(inventory).take();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -121,13 +122,14 @@ private:
 
     /// Every stacked tensor has as many layers as the others of its block: the decoder, say.
     std::uint64_t layer_count(const std::string& name, const Tensor& tensor) {
-        constexpr std::uint64_t most = 10'000;
+        constexpr std::uint64_t few = 10'000, most = 1'000'000, least_bytes = 16;  // of a layer's smallest tensor
         const auto refuse = [&](std::string_view what) {
             throw Error(to_text(file_, ": tensor '", shortened(name), "' has shape ", tensor.shape(), ", ", what));
         };
         if (tensor.shape().rank() == 0) refuse("expected an axis of layers in front");
         const std::uint64_t layers = tensor.shape()[0];
-        if (layers > most) refuse("more layers than any model has");
+        if (layers > few && layers > std::min(most, tensor.byte_count() / least_bytes))
+            refuse("more layers than any model has");
         const auto [block, is_first] = blocks_.try_emplace(name.substr(0, behind_layers(name)), Block{name, layers});
         if (!is_first && block->second.layers != layers)
             refuse(to_text("as if there were ", layers, " layers, but '", shortened(block->second.first), "' has ",

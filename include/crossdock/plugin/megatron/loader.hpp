@@ -92,13 +92,10 @@ inline void require_multi_head(const OpenCheckpoint& open, const MegatronDialect
 
 /// The tensors under the names that the dialect's tables have.
 inline TensorDict in_latest_spelling(std::vector<NamedTensor> tensors, const MegatronDialect& dialect) {
-    TensorDict dict;
-    for (NamedTensor& entry : tensors) {
+    for (NamedTensor& entry : tensors)
         for (const auto& [older, latest] : dialect.older_spellings)
             entry.name = replaced(std::move(entry.name), older, latest);
-        dict.add(std::move(entry));
-    }
-    return separated(std::move(dict), dialect.stacked);
+    return separated(TensorDict(std::move(tensors)), dialect.stacked);
 }
 
 /// Opens the stages under the names of the dialect's tables, and places their layers.
@@ -198,6 +195,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     if (options.position_embedding_type.empty())
         detail::Contradictions(content.args.values, dialect, where).check_positions(header);
     detail::Contradictions(content.args.values, dialect, where).check(header);
+    in_context(where, [&] { dialect.read_of_layers(content.args.values, header); });
     detail::apply_options(options, header);
     find_other_args(content.args.values, dialect.other_args, header);
     detail::check_megatron_type(header, options.model_type);

@@ -20,6 +20,15 @@ struct PipelineRequest {
     std::optional<std::uint64_t> layers_in_first{}, layers_in_last{};
 };
 
+/// How many layers the first stage takes where all cannot hold as many, so that the others can: the longest stage is as
+/// short as it can be, and of two such ways the first stage is the longer. Nothing where all can, or no way leads there.
+inline std::optional<std::uint64_t> uneven_first_stage(std::uint64_t layers, std::uint64_t stages) {
+    if (stages < 2 || layers < stages || layers % stages == 0) return std::nullopt;
+    const std::uint64_t fewer = layers / stages, more = fewer + 1, others = stages - 1;
+    const std::uint64_t long_first = layers - fewer * others;
+    return more < long_first && more * others < layers ? layers - more * others : long_first;
+}
+
 /// How many layers each pipeline stage holds. Throws Error where they cannot be shared as asked.
 inline std::vector<std::uint64_t> share_layers(std::uint64_t layers, const PipelineRequest& asked) {
     const std::uint64_t stages = asked.stages;

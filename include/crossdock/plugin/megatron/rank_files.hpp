@@ -76,8 +76,9 @@ inline MegatronContent read_rank_files(const MegatronFiles& files) {
         }
         const RankCoordinates at = place_in(content.grid, folder.numbers);
         places.emplace(at, file);
-        add_rank(at, file, root, model_tensors(root, content.chunks, file), content);
+        MegatronRank& rank = add_rank(at, file, root, content);
         BesideModel(file).add(root, content.chunks, content.beside);
+        rank.tensors = take_model_tensors(root, content.chunks, file);
     }
     const std::string missing =
         missing_ranks(content.grid, [&](const RankCoordinates& at) { return places.contains(at); });

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/output_path.hpp"
 #include "crossdock/container/torch/writer.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/family/megatron/mtp.hpp"
@@ -61,7 +61,7 @@ private:
     std::string last_prefix() const { return pipeline_.chunk_prefix(pipeline_.chunks() - 1); }
 
     std::unique_ptr<torch::Writer> open_rank(const OutputPath& folder) const {
-        std::filesystem::create_directories(folder.path());
+        make_folders(folder);
         auto writer = std::make_unique<torch::Writer>(folder / "model_optim_rng.pt");
         writer->put("args", common_.args);
         writer->put("checkpoint_version", common_.checkpoint_version);

@@ -57,6 +57,7 @@ protected:
         require_mtp_places(table_, header, format);
         require_expressible(dialect_->requirements, header, format);
         require_rows(table_, header, format);
+        if (dialect_->code == MegatronCode::core) even_out_pipeline();
         pipeline_ = detail::Pipeline(header.num_layers, {.stages = grid_.pipeline,
                                                          .chunks = asked_.virtual_pipeline_parallel_size.value_or(1),
                                                          .layers_in_first = asked_.layers_in_first_stage,
@@ -93,7 +94,7 @@ protected:
         else
             files_ = std::make_unique<detail::RankTarget>(*dialect_, header_, grid_, pipeline_, std::move(common));
         const OutputPath folder = directory / iteration_.directory();
-        std::filesystem::create_directories(folder.path());
+        make_folders(folder);
         return files_->open(folder);
     }
 
@@ -122,6 +123,18 @@ protected:
     bool writes_torch_dist(const ModelHeader& header) const { return detail::is_torch_dist(asked_, header); }
 
 private:
+    /// Megatron-Core's first stage may have a number of layers of its own.
+    void even_out_pipeline() {
+        const bool is_told = asked_.layers_in_first_stage || asked_.layers_in_last_stage;
+        if (is_told || asked_.virtual_pipeline_parallel_size.value_or(1) != 1) return;
+        asked_.layers_in_first_stage = detail::uneven_first_stage(header_.num_layers, grid_.pipeline);
+        if (!asked_.layers_in_first_stage) return;
+        notice(to_text("the model's ", header_.num_layers, " layers do not divide into ", grid_.pipeline,
+                       " pipeline stages; the first has ", *asked_.layers_in_first_stage,
+                       ", the others share the rest evenly: give Megatron --decoder-first-pipeline-num-layers ",
+                       *asked_.layers_in_first_stage));
+    }
+
     /// With latent attention the two kinds of layers have names of their own for norms.
     bool keeps_norms() const { return is_latent(header_.attention) || asked_.keeps_norms.value_or(false); }
 
@@ -233,10 +246,18 @@ private:
         args["num_layers_per_virtual_pipeline_stage"] = has_chunks ? Json(pipeline_.layers_per_chunk()) : Json(nullptr);
         args["decoder_first_pipeline_num_layers"] = detail::or_null(asked_.layers_in_first_stage);
         args["decoder_last_pipeline_num_layers"] = detail::or_null(asked_.layers_in_last_stage);
-        if (dialect_->code == MegatronCode::core) add_expert_args(args);
+        if (dialect_->code == MegatronCode::core) {
+            add_expert_args(args);
+            for (const char* name : {"moe_layer_freq", "window_attn_skip_freq"}) make_list(args[name]);
+        }
         args["iteration"] = iteration_value();
         if (torch_dist_) args["ckpt_format"] = "torch_dist";
         return args;
+    }
+
+    /// What Megatron takes a list for, and no tuple.
+    static void make_list(Json& value) {
+        if (value.is_object() && value.contains("tuple")) value = Json(value.at("tuple"));
     }
 
     void add_expert_args(Json& args) const {
@@ -245,11 +266,7 @@ private:
         args["expert_tensor_parallel_size"] = grid_.expert_tensor;
         args["moe_grouped_gemm"] = with_experts && dialect_->expert_layout != ExpertLayout::sequential;
         args["moe_use_legacy_grouped_gemm"] = with_experts && dialect_->expert_layout == ExpertLayout::grouped;
-        if (!with_experts) return;
-        args["sequence_parallel"] = grid_.tensor > 1;  // Megatron insists
-        Json& frequency = args["moe_layer_freq"];
-        if (frequency.is_object() && frequency.contains("tuple"))  // Megatron takes a list for it
-            frequency = Json(frequency.at("tuple"));
+        if (with_experts) args["sequence_parallel"] = grid_.tensor > 1;  // Megatron insists
     }
 
     detail::MegatronTarget asked_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -93,8 +94,8 @@ inline void refuse_foreign(const std::string& name, const std::string& file) {
                 throw Error(to_text(file, ": tensor '", shortened(name), "'", foreign.verdict));
 }
 
-/// A rank's tensors, named "model.decoder.…" by the chunk that holds them.
-inline std::vector<NamedTensor> model_tensors(const pickle::Value& root, const std::vector<std::string>& chunks,
+/// A rank's tensors, named "model.decoder.…" by the chunk that holds them, and taken out of it.
+inline std::vector<NamedTensor> take_model_tensors(const pickle::Value& root, const std::vector<std::string>& chunks,
                                               const std::string& file) {
     std::vector<NamedTensor> all;
     for (const std::string& chunk : chunks) {
@@ -103,13 +104,16 @@ inline std::vector<NamedTensor> model_tensors(const pickle::Value& root, const s
         if (!model->entries() && model->get<pickle::Object>())
             throw Error(to_text(file, ": '", chunk, "' is ", model->describe(),
                                 ", expected a dict of tensors; save the module's state_dict()"));
-        std::vector<NamedTensor> tensors = torch::tensors(*model, file).entries();
+        std::vector<NamedTensor> tensors = torch::take_tensors(*model, file).entries();
         const std::size_t wrapped = wrapper_length(tensors);
         for (NamedTensor& entry : tensors) {
             entry.name.replace(0, wrapped, chunk_prefix(chunk, '.'));
             refuse_foreign(entry.name, file);
-            all.push_back(std::move(entry));
         }
+        if (all.empty())
+            all = std::move(tensors);
+        else
+            all.insert(all.end(), std::make_move_iterator(tensors.begin()), std::make_move_iterator(tensors.end()));
     }
     return all;
 }
