@@ -38,9 +38,8 @@ inline MtpLayerName mtp_layer_name(const StageTensors& stage) {
 /// Places the MTP layers behind the decoder's, and says in the header how many there are.
 inline void place_mtp_layers(const MegatronContent& content, OpenCheckpoint& open) {
     const Row<TransformerLayer>* row = row_of(*open.table, &TransformerLayer::mtp_projection_weight);
-    if (!row) return;
-    const std::string chunk = content.chunks.back();
-    open.header.mtp_num_layers = count_layers(open.stages.back(), chunk_prefix(chunk, '.'), row->names[0]);
+    const std::string& chunk = content.chunks.back();
+    open.header.mtp_num_layers = row ? count_layers(open.stages.back(), chunk_prefix(chunk, '.'), row->names[0]) : 0;
     if (open.header.mtp_num_layers == 0) return;
     const MtpLayerName name = mtp_layer_name(open.stages.back());
     for (std::uint64_t index = 0; index < open.header.mtp_num_layers; ++index)
