@@ -123,7 +123,7 @@ TEST_CASE("inspect says what becomes of each tensor that the files hold", "[cli]
         CHECK(tensor["use"] == (tensor["name"] == buffer ? "ignored" : "used"));
     CHECK_THAT(crossdock_program({"inspect", source.string()}).out,
                ContainsSubstring("\n  ignored  " + buffer + " ") &&
-                   ContainsSubstring("model.safetensors: a buffer, which the model's code computes\n"));
+                   ContainsSubstring("extra.safetensors: a buffer, which the model's code computes\n"));
 }
 
 TEST_CASE("inspect lists what is stored beside a distributed model", "[cli]") {

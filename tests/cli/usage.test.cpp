@@ -87,10 +87,11 @@ TEST_CASE("plugins are listed with what they do and their options", "[cli]") {
 
 TEST_CASE("a command must be there and known", "[cli]") {
     CHECK(usage_error({}) ==
-          "crossdock: a command is missing, one of convert, verify, digest, inspect, plugins; see crossdock --help\n");
+          "crossdock: a command is missing, one of convert, verify, digest, inspect, plugins, completion, man; see "
+          "crossdock --help\n");
     CHECK(usage_error({"convrt"}) ==
           "crossdock: no command is called 'convrt'; did you mean 'convert'? Known: convert, "
-          "verify, digest, inspect, plugins\n");
+          "verify, digest, inspect, plugins, completion, man\n");
 }
 
 TEST_CASE("an unknown option is named with the nearest one", "[cli]") {
