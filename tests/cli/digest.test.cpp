@@ -168,7 +168,7 @@ TEST_CASE("a checkpoint that keeps no digests cannot be verified alone", "[cli][
     CHECK(none.err == "crossdock: " + hf + ": has no crossdock.json to compare with; name another checkpoint\n");
     const TemporaryDirectory directory;
     const auto target = directory / "target";
-    REQUIRE(convert(hf, target).exit_code == 0);
+    REQUIRE(convert(hf, target, {"--saver", "hf"}).exit_code == 0);
     const ProgramResult unverified = crossdock_program({"verify", target.string()});
     CHECK(unverified.exit_code == 2);
     CHECK_THAT(unverified.err, ContainsSubstring("crossdock.json: holds no digests"));

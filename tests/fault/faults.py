@@ -433,7 +433,7 @@ def try_order():
 
 
 def try_signals_in_the_loader():
-    """A request to stop is heard while a description is read."""
+    """A request to stop is heard while a description or a weight is read."""
     for case in CASES:
         for at in (1, 3, 6):
             place = Place(case, False)
@@ -443,7 +443,7 @@ def try_signals_in_the_loader():
             running.send_signal(signal.SIGTERM)
             begun = time.monotonic()
             try:
-                out, err = running.communicate(timeout=8)
+                out, err = running.communicate(timeout=20)  # 1 s where nothing is under way, 10 s otherwise
             except subprocess.TimeoutExpired:
                 running.kill()
                 fail(f"{case}, SIGTERM while read {at} hangs: is not heard")

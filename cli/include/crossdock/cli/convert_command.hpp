@@ -261,7 +261,7 @@ inline void print_report(const Report& report) {
                       {"seconds", report.seconds},
                       {"verified", report.verified},
                       {"warnings", report.warnings}}}};
-    std::cout << line.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+    print_json(line, -1);
 }
 
 inline void print_summary(const Report& report) {
@@ -329,12 +329,15 @@ int convert_command(const Arguments& given, World& world) {
         return stopped_by(signals.signal());
     }
     for (const std::string& line : report.warnings) warn(line);
-    if (options.dry_run)
-        return print_plan(report, options, arguments.value("save_dir"),
-                          detail::plugin_text(pair.loader, pair.loader_values),
-                          detail::plugin_text(pair.saver, pair.saver_values))
-                   ? success
-                   : failure;
+    if (options.dry_run) {
+        const Plan plan{.report = report,
+                        .options = options,
+                        .target = arguments.value("save_dir"),
+                        .loader = detail::plugin_text(pair.loader, pair.loader_values),
+                        .saver = detail::plugin_text(pair.saver, pair.saver_values)};
+        arguments.has("json") ? print_json(detail::json_of(plan)) : print_plan(plan);
+        return plan.has_room() ? success : failure;
+    }
     if (arguments.has("json"))
         detail::print_report(report);
     else if (!arguments.has("quiet"))

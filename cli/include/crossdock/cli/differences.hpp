@@ -19,8 +19,8 @@
 namespace crossdock::cli {
 
 /// For machines, who may be a terminal: only ASCII that it shows, the rest escaped.
-inline void print_json(const Json& json) {
-    std::string text = json.dump(2, ' ', true, Json::error_handler_t::replace);
+inline void print_json(const Json& json, int indent = 2) {
+    std::string text = json.dump(indent, ' ', true, Json::error_handler_t::replace);
     for (std::size_t at = text.find('\x7f'); at != text.npos; at = text.find('\x7f', at))
         text.replace(at, 1, "\\u007f");
     std::cout << text << std::endl;

@@ -129,14 +129,6 @@ inline void print_distributed(const DistributedStorage& storage) {
     print_columns(lines);
 }
 
-inline void print_source_tensors(const std::vector<SourceTensor>& tensors) {
-    std::vector<std::array<std::string, 4>> lines;
-    lines.reserve(tensors.size());
-    for (const SourceTensor& tensor : tensors) lines.push_back(use_columns(tensor));
-    std::cout << '\n' << uses_text(tensors) << '\n';
-    print_columns(lines);
-}
-
 inline void print_text(const Inspection& found, const std::string& loader) {
     print_identity(found, loader);
     print_header(found.header);

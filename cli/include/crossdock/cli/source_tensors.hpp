@@ -4,9 +4,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iostream>
 #include <string>
 #include <vector>
 
+#include "crossdock/cli/columns.hpp"
 #include "crossdock/cli/units.hpp"
 #include "crossdock/container/json.hpp"
 #include "crossdock/core/text.hpp"
@@ -32,6 +34,15 @@ inline std::string uses_text(const std::vector<SourceTensor>& tensors) {
 inline std::array<std::string, 4> use_columns(const SourceTensor& tensor) {
     return {std::string(enum_name(tensor.use)), tensor.name, bytes_text(tensor.bytes),
             tensor.why.empty() ? tensor.file : to_text(tensor.file, ": ", tensor.why)};
+}
+
+/// Prints what becomes of each, and how much of each there is.
+inline void print_source_tensors(const std::vector<SourceTensor>& tensors) {
+    std::vector<std::array<std::string, 4>> lines;
+    lines.reserve(tensors.size());
+    for (const SourceTensor& tensor : tensors) lines.push_back(use_columns(tensor));
+    std::cout << '\n' << uses_text(tensors) << '\n';
+    detail::print_columns(lines);
 }
 
 inline Json json_of(const SourceTensor& tensor) {

@@ -21,9 +21,9 @@ namespace crossdock::cli {
 /// closed pipe and a file that grows beyond its limit (ulimit -f) errors of their streams. Make it before any other
 /// thread: these inherit that the signals are blocked.
 ///
-/// Not all of a run looks at the request: a description of many megabytes is parsed, a file system hangs. Where no
-/// target is under way, and nobody waits for this process (`is_alone`), a run that has not ended a second later is
-/// ended: there is nothing to clean.
+/// Not all of a run looks at the request: a description of many megabytes is parsed, a file system hangs. Where nobody
+/// waits for this process (`is_alone`), a run that has not ended is ended: a second later where no target is under way,
+/// since there is nothing to clean, and ten seconds later where one is, as SIGKILL would.
 class StopOnSignal {
 public:
     explicit StopOnSignal(bool is_alone) : is_alone_(is_alone) {
@@ -80,13 +80,16 @@ private:
     }
 
     void end_what_does_not_hear() {
-        constexpr auto patience = std::chrono::seconds(1);
+        constexpr int patience = 10;
         std::unique_lock lock(mutex_);
-        while (!left_.wait_for(lock, patience, [this] { return is_leaving_.load(); }))
-            if (!StagedDirectory::is_under_way()) {
-                complain(to_text("stopped by ", signal_name(signal_)));
-                ::_exit(signal_base + signal_);
-            }
+        for (int seconds = 1; !left_.wait_for(lock, std::chrono::seconds(1), [this] { return is_leaving_.load(); });
+             ++seconds) {
+            const bool leaves_something = StagedDirectory::is_under_way();
+            if (leaves_something && seconds < patience) continue;
+            complain(to_text("stopped by ", signal_name(signal_),
+                             leaves_something ? " in the middle; the next run on this target finds what is left" : ""));
+            ::_exit(signal_base + signal_);
+        }
     }
 
     sigset_t signals_{}, mask_before_{};

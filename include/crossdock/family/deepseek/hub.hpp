@@ -141,7 +141,9 @@ CROSSDOCK_ENTRY_POINT const Family& deepseek_family() {
              .after_config = detail::read_deepseek,
              .architecture = [](const H&) { return std::string("DeepseekV3ForCausalLM"); },
              .table = detail::deepseek_table,
-             .spellings = {.base = "model.", .heads = {"lm_head."}},
+             .spellings = {.base = "model.",
+                           .heads = {"lm_head."},
+                           .stacked = detail::hub_stacked_experts("gate_proj", "up_proj", "down_proj")},
              .caveats = detail::deepseek_caveats}}};
     return family;
 }

@@ -104,7 +104,9 @@ CROSSDOCK_ENTRY_POINT const Family& glm_family() {
                      .after_config = detail::read_glm,
                      .architecture = [](const H&) { return std::string("Glm4MoeForCausalLM"); },
                      .table = detail::glm_table,
-                     .spellings = {.base = "model.", .heads = {"lm_head."}}}}};
+                     .spellings = {.base = "model.",
+                                   .heads = {"lm_head."},
+                                   .stacked = detail::hub_stacked_experts("gate_proj", "up_proj", "down_proj")}}}};
     return family;
 }
 

@@ -194,6 +194,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     if (options.position_embedding_type.empty())
         detail::Contradictions(content.args.values, dialect, where).check_positions(header);
     detail::Contradictions(content.args.values, dialect, where).check(header);
+    in_context(where, [&] { dialect.read_of_layers(content.args.values, header); });
     detail::apply_options(options, header);
     find_other_args(content.args.values, dialect.other_args, header);
     detail::check_megatron_type(header, options.model_type);
