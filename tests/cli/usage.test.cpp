@@ -47,7 +47,7 @@ TEST_CASE("help and errors call the program what it is called", "[cli]") {
     CHECK_THAT(run({"--help"}).out, ContainsSubstring("usage: heron COMMAND"));
     CHECK_THAT(run({"convert", "--help"}).out, ContainsSubstring("heron convert [SOURCE] [TARGET] [OPTION...]"));
     CHECK_THAT(run({"convert", "--help"}).out, !ContainsSubstring("crossdock"));
-    CHECK(run({"inspect"}).err == "heron: heron inspect needs DIR, see heron inspect --help\n");
+    CHECK(run({"inspect"}).err == "heron: heron inspect needs PATH, see heron inspect --help\n");
 }
 
 TEST_CASE("help lists the commands, and each command has its own", "[cli]") {
@@ -135,7 +135,7 @@ TEST_CASE("arguments are counted", "[cli]") {
           "crossdock: 'c' is one argument too many for crossdock convert [SOURCE] [TARGET]\n");
     CHECK(usage_error({"convert", "a", "--load_dir", "b", "--saver", "hf"}) ==
           "crossdock: 'a' and --load_dir b both name the source\n");
-    CHECK(usage_error({"inspect"}) == "crossdock: crossdock inspect needs DIR, see crossdock inspect --help\n");
+    CHECK(usage_error({"inspect"}) == "crossdock: crossdock inspect needs PATH, see crossdock inspect --help\n");
 }
 
 TEST_CASE("plugins are named with the nearest one", "[cli]") {
