@@ -81,6 +81,7 @@
 #include "crossdock/protocol/check_header.hpp"
 #include "crossdock/protocol/fields.hpp"
 #include "crossdock/protocol/header_fields.hpp"
+#include "crossdock/protocol/layer_windows.hpp"
 #include "crossdock/protocol/message_bytes.hpp"
 #include "crossdock/protocol/message_list.hpp"
 #include "crossdock/protocol/messages.hpp"

@@ -50,6 +50,7 @@ TEST_CASE("a dry run names the files and their sizes, and writes nothing", "[cli
         CHECK(fs::is_empty(place.path()));
         CHECK_THAT(planned.out, ContainsSubstring(" bytes free: enough\n"));
         CHECK_THAT(planned.out, ContainsSubstring("256 MiB at most"));
+        CHECK_THAT(planned.out, ContainsSubstring(" source tensors: ") && ContainsSubstring(", 0 unknown (0 B)\n"));
         CHECK_THAT(planned.out, ContainsSubstring("--load_dir " + words[0]));
         const ProgramResult real = crossdock_program(conversion(words[0], place / "out", more));
         REQUIRE(real.exit_code == 0);

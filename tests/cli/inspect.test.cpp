@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -15,6 +16,21 @@ using crossdock::test::ProgramResult;
 namespace {
 
 const std::string megatron = CROSSDOCK_TEST_DATA "/megatron-llm/llama2-gqa-tp2pp2";
+
+/// A Hugging Face folder with one tensor more, in a file of its own.
+std::filesystem::path sharded_with(const std::string& tensor, const crossdock::test::TemporaryDirectory& directory) {
+    const auto source = directory / "source";
+    std::filesystem::copy(CROSSDOCK_TEST_DATA "/hf/llama-sharded", source);
+    std::string index = crossdock::test::read_file(source / "model.safetensors.index.json");
+    const std::string beginning = "\"weight_map\": {";
+    index.insert(index.find(beginning) + beginning.size(), '"' + tensor + R"(": "extra.safetensors",)");
+    crossdock::test::write_file(source / "model.safetensors.index.json", index);
+    crossdock::test::write_file(
+        source / "extra.safetensors",
+        crossdock::test::safetensors_bytes("{\"" + tensor + R"(":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+                                           std::string(4, '\0')));
+    return source;
+}
 
 }  // namespace
 
@@ -79,28 +95,42 @@ TEST_CASE("inspect tells what a distributed checkpoint is made of", "[cli]") {
 
 TEST_CASE("tensors that no message carries are listed by inspect and refused by the others", "[cli]") {
     const crossdock::test::TemporaryDirectory directory;
-    const auto source = directory / "source", target = directory / "out";
-    std::filesystem::copy(CROSSDOCK_TEST_DATA "/hf/llama-sharded", source);
-    std::string index = crossdock::test::read_file(source / "model.safetensors.index.json");
-    const std::string beginning = "\"weight_map\": {";
-    index.insert(index.find(beginning) + beginning.size(), R"("lora.weight": "extra.safetensors",)");
-    crossdock::test::write_file(source / "model.safetensors.index.json", index);
-    crossdock::test::write_file(
-        source / "extra.safetensors",
-        crossdock::test::safetensors_bytes(R"({"lora.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
-                                           std::string(4, '\0')));
+    const auto source = sharded_with("lora.weight", directory), target = directory / "out";
     const std::string extra = "'lora.weight' (" + (source / "extra.safetensors").string() + ")";
     const ProgramResult inspected = crossdock_program({"inspect", source.string()});
     CHECK(inspected.exit_code == 0);
     CHECK_THAT(inspected.out, ContainsSubstring("\nunused tensors (1)\n  " + extra + "\n"));
+    CHECK_THAT(inspected.out, ContainsSubstring(", 0 ignored (0 B), 1 unknown (4 B)\n"));
+    CHECK_THAT(inspected.out, ContainsSubstring("\n  unknown  lora.weight "));
     const ProgramResult verified = crossdock_program({"verify", source.string(), source.string()});
     const ProgramResult converted = crossdock_program(
         {"convert", "--saver", "mcore", "--load_dir", source.string(), "--save_dir", target.string()});
-    for (const ProgramResult& result : {verified, converted}) {
-        CHECK(result.exit_code == 1);
+    CHECK(verified.exit_code == 2);
+    CHECK(converted.exit_code == 1);
+    for (const ProgramResult& result : {verified, converted})
         CHECK_THAT(result.err, ContainsSubstring("tensors have no place in this model and would be lost: " + extra));
-    }
     CHECK_FALSE(std::filesystem::exists(target));
+}
+
+TEST_CASE("inspect says what becomes of each tensor that the files hold", "[cli]") {
+    const crossdock::test::TemporaryDirectory directory;
+    const std::string buffer = "model.layers.0.self_attn.rotary_emb.inv_freq";
+    const auto source = sharded_with(buffer, directory);
+    const auto json = nlohmann::json::parse(crossdock_program({"inspect", source.string(), "--json"}).out);
+    const std::size_t count = json["source_tensors"].size();
+    CHECK(count > 20);
+    for (const auto& tensor : json["source_tensors"])
+        CHECK(tensor["use"] == (tensor["name"] == buffer ? "ignored" : "used"));
+    CHECK_THAT(crossdock_program({"inspect", source.string()}).out,
+               ContainsSubstring("\n  ignored  " + buffer + " ") &&
+                   ContainsSubstring("extra.safetensors: a buffer, which the model's code computes\n"));
+}
+
+TEST_CASE("inspect lists what is stored beside a distributed model", "[cli]") {
+    const std::string golden = CROSSDOCK_TEST_DATA "/megatron-dist/llama3.2-tied-mcore0.19-tp2";
+    const auto json = nlohmann::json::parse(crossdock_program({"inspect", golden, "--json"}).out);
+    for (const auto& tensor : json["source_tensors"]) CHECK(tensor["use"] == "used");
+    CHECK(json["source_tensors"].size() > 8);  // stacked layers count one by one
 }
 
 TEST_CASE("what cannot be inspected is one line", "[cli]") {

@@ -87,10 +87,11 @@ TEST_CASE("plugins are listed with what they do and their options", "[cli]") {
 
 TEST_CASE("a command must be there and known", "[cli]") {
     CHECK(usage_error({}) ==
-          "crossdock: a command is missing, one of convert, verify, digest, inspect, plugins; see crossdock --help\n");
+          "crossdock: a command is missing, one of convert, verify, digest, inspect, plugins, completion, man; see "
+          "crossdock --help\n");
     CHECK(usage_error({"convrt"}) ==
           "crossdock: no command is called 'convrt'; did you mean 'convert'? Known: convert, "
-          "verify, digest, inspect, plugins\n");
+          "verify, digest, inspect, plugins, completion, man\n");
 }
 
 TEST_CASE("an unknown option is named with the nearest one", "[cli]") {
@@ -166,8 +167,8 @@ TEST_CASE("values that cannot be are named", "[cli]") {
     };
     CHECK(with({"--model_type", "lama2"}) ==
           "crossdock: no model type is called 'lama2'; did you mean 'llama2'? Known: "
-          "llama2, llama, llama3, codellama, mistral, mixtral, falcon, gemma, qwen2, qwen3, qwen2_moe, qwen3_moe, "
-          "deepseek_v3, glm4_moe, GPT, BERT\n");
+          "llama2, llama, llama3, codellama, mistral, mixtral, falcon, gemma, gemma2, gemma3_text, qwen2, "
+          "qwen3, qwen2_moe, qwen3_moe, deepseek_v3, glm4_moe, GPT, BERT\n");
     CHECK_THAT(with({"--model_type", "gpt"}), ContainsSubstring("did you mean 'GPT'?"));
     CHECK(with({"--dtype", "fp16"}) ==
           "crossdock: --dtype cannot be 'fp16'; did you mean 'f16'? Known: f32, bf16, f16\n");

@@ -63,7 +63,6 @@ TEST_CASE("one bit is found and placed", "[cli]") {
     const ProgramResult result = verify(hf, changed);
     CHECK(result.exit_code == 1);
     CHECK(result.err.empty());
-    CHECK_THAT(result.out, StartsWith("compared header\n"));
     CHECK_THAT(result.out, ContainsSubstring("\n1 tensor has other elements (1 in all): final norm / weight: 1 of 64 "
                                              "elements differ, the first is [63]: "));
     CHECK_THAT(result.out, ContainsSubstring("\n1 difference: 31 tensors and "));
@@ -80,7 +79,7 @@ TEST_CASE("another element type is a difference, and values are compared in one 
     CHECK_THAT(result.out, StartsWith("31 tensors have other types: embeddings / word embeddings: is bf16 in A, f32 in "
                                       "B; transformer layer 0 / "));
     CHECK_THAT(result.out, ContainsSubstring("; and 28 more, which --json lists\n31 differences: 31 tensors and "));
-    CHECK_THAT(verify(hf, cast).out, ContainsSubstring("\nto compare values, rounded to one type, give --dtype\n"));
+    CHECK_THAT(verify(hf, cast).out, ContainsSubstring("to compare values, rounded to one type, give --dtype\n"));
     CHECK(verify(hf, cast, {"--dtype", "bf16", "--quiet"}).exit_code == 0);
     CHECK(verify(cast, hf, {"--dtype", "f32", "--quiet"}).exit_code == 0);
 }

@@ -207,6 +207,32 @@ TEST_CASE("transfer pool takes larger bands of what would be moved in small piec
     }
 }
 
+TEST_CASE("transfer pool reads a transposed matrix at once where there is memory for it", "[container][transfer]") {
+    const auto source = std::make_shared<CountingSource>(3072 * 4096 * 2);
+    const Moved moved(transpose(region(source, 0, DType::bf16, Shape{3072, 4096})));
+    {
+        TransferPool pool(2);
+        pool.submit({moved});
+        pool.wait();
+    }
+    CHECK(source->reads() == 1);
+    moved.check();
+}
+
+TEST_CASE("transfer pool chooses bands by how a tensor is made, not by its name alone", "[container][transfer]") {
+    const auto source = std::make_shared<CountingSource>(2048 * 2048 * 2);
+    const Tensor whole = region(source, 0, DType::bf16, Shape{2048, 2048});
+    const Moved plain(whole), turned(transpose(whole));
+    TransferPool pool(2);
+    pool.submit({plain});
+    pool.wait();
+    const auto reads = source->reads();
+    pool.submit({turned});
+    pool.wait();
+    CHECK(source->reads() - reads <= 4);
+    turned.check();
+}
+
 TEST_CASE("transfer pool joins the reads of small tensors", "[container][transfer]") {
     const std::uint64_t count = 3000, bytes = 50;
     const auto source = std::make_shared<CountingSource>(count * bytes);

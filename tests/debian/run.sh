@@ -10,11 +10,12 @@ suite=${1:-trixie}
 root=build/debian-$suite
 
 tools/install-dependencies.sh debootstrap
-if [[ ! -e $root/complete ]]; then
+packages=$(sed -n 's/^packages=(\(.*\) "$@")$/\1/p' tools/install-dependencies.sh | tr ' ' ','),catch2
+if [[ ! -e $root/complete || $(< "$root/complete") != "$packages" ]]; then
     rm -rf "$root"
-    debootstrap --variant=minbase --include="$(sed -n 's/^packages=(\(.*\) "$@")$/\1/p' tools/install-dependencies.sh |
-        tr ' ' ',')",catch2 "$suite" "$root" > "$root.log" 2>&1 || { tail -n 30 "$root.log"; exit 1; }
-    touch "$root/complete"
+    debootstrap --variant=minbase --include="$packages" "$suite" "$root" > "$root.log" 2>&1 ||
+        { tail -n 30 "$root.log"; exit 1; }
+    echo "$packages" > "$root/complete"
 fi
 rm -rf "$root/crossdock"
 mkdir "$root/crossdock"

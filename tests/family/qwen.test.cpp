@@ -90,7 +90,7 @@ TEST_CASE("qwen's window counts only where it is switched on, and on the layers 
                ContainsSubstring("'layer_types' says 'linear_attention'"));
 }
 
-TEST_CASE("a window on some layers goes from qwen to qwen, and nowhere else", "[family][qwen]") {
+TEST_CASE("a window on some layers goes from qwen to qwen and to Megatron-Core, and nowhere else", "[family][qwen]") {
     const TemporaryDirectory scratch;
     const auto copy = copied("hf/qwen3", scratch);
     edit_json(copy / "config.json", give_window);
@@ -102,7 +102,10 @@ TEST_CASE("a window on some layers goes from qwen to qwen, and nowhere else", "[
     CHECK(written["max_window_layers"] == 1);
     CHECK(written["layer_types"] == Json({"full_attention", "sliding_attention"}));
     CHECK(differences(*source, *load("qwen", scratch / "out")) == none);
-    CHECK_THAT(refusal([&] { save(*source, "mcore", scratch / "core"); }),
+    const auto told = save(*source, "mcore", scratch / "core");
+    CHECK_THAT(told.back(), ContainsSubstring("--window-size 15,0 --window-attn-skip-freq '[0,1]'"));
+    CHECK(differences(*source, *load("mcore", scratch / "core")) == none);
+    CHECK_THAT(refusal([&] { save(*source, "megatron", scratch / "legacy"); }),
                ContainsSubstring("layers that differ from each other"));
 }
 

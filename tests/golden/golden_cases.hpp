@@ -79,7 +79,7 @@ inline std::string golden_family(const std::string& base) {
                                                                                       {"mistral", "mistral"},
                                                                                       {"mixtral", "mistral"},
                                                                                       {"falcon", "falcon"},
-                                                                                      {"gemma-", "gemma"},
+                                                                                      {"gemma", "gemma"},
                                                                                       {"qwen", "qwen"},
                                                                                       {"deepseek", "deepseek"},
                                                                                       {"glm", "glm"},
@@ -91,11 +91,12 @@ inline std::string golden_family(const std::string& base) {
 }
 
 inline std::string golden_model_type(const std::string& base) {
+    if (base.starts_with("gemma3")) return "gemma3_text";
     if (base.starts_with("qwen") && base.ends_with("-moe")) return base.substr(0, base.size() - 4) + "_moe";
     if (base.starts_with("deepseek")) return "deepseek_v3";
     if (base.starts_with("glm")) return "glm4_moe";
     for (const char* type :
-         {"llama3", "codellama", "llama2", "falcon", "mistral", "mixtral", "gemma", "qwen2", "qwen3"})
+         {"llama3", "codellama", "llama2", "falcon", "mistral", "mixtral", "gemma2", "gemma", "qwen2", "qwen3"})
         if (base.starts_with(type)) return type;
     if (base.starts_with("gpt")) return "GPT";
     if (base.starts_with("bert")) return "BERT";

@@ -30,7 +30,7 @@ struct Column {
 const std::vector<Column> columns{
     {"megatron llm", "megatron", {{"dialect", "llm"}}, "megatron-llm"},
     {"megatron lm", "megatron", {{"dialect", "lm"}}, "megatron-lm"},
-    {"mcore torch", "mcore", {{"transformer_impl", "local"}, {"ckpt_format", "torch"}}, "megatron-core"},
+    {"mcore torch", "mcore", {{"ckpt_format", "torch"}}, "megatron-core"},
     {"mcore torch_dist", "mcore", {{"ckpt_format", "torch_dist"}}, "megatron-dist"},
     {"llama", "llama", {}, "hf"},
     {"llama original", "llama", {{"layout", "original"}}, "meta"},

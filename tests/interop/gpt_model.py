@@ -1,11 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """A GPTModel of Megatron-Core as the args in a checkpoint describe it, and what it computes."""
+import dataclasses
+import types
+
 import torch
 import torch.nn.functional as F
 from megatron.core import parallel_state
 from megatron.core.models.gpt import GPTModel
-from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
+from megatron.core.models.gpt.gpt_layer_specs import get_gpt_decoder_block_spec, get_gpt_layer_local_spec
 from megatron.core.transformer import TransformerConfig
+from megatron.core.transformer.moe import experts, moe_utils
+
+if not hasattr(moe_utils, "te_general_gemm"):  # without Transformer Engine, 0.16.1 asks for a name that it never gave
+    moe_utils.te_general_gemm = None
+
+
+def grouped_gemm(x, weights, counts, trans_b=False):
+    """What the kernel of that name computes: each expert's rows times its matrix."""
+    rows = x.split(counts.tolist())
+    return torch.cat([part @ (weight.t() if trans_b else weight) for part, weight in zip(rows, weights)])
+
+
+if hasattr(experts, "gg"):  # the kernel is for accelerators
+    experts.gg.assert_grouped_gemm_is_available = lambda: None
+    experts.gg.ops = types.SimpleNamespace(gmm=grouped_gemm)
 
 
 class ZeroCentredNorm(torch.nn.RMSNorm):
@@ -17,6 +35,15 @@ class ZeroCentredNorm(torch.nn.RMSNorm):
 
 def gelu_tanh(x):
     return F.gelu(x, approximate="tanh")
+
+
+def expert_settings(args):
+    """What args say of experts, in the words of TransformerConfig."""
+    if not getattr(args, "num_experts", None):
+        return {}
+    names = {field.name for field in dataclasses.fields(TransformerConfig) if field.name.startswith("moe_")}
+    said = {name: value for name, value in vars(args).items() if name in names}
+    return {**said, "num_moe_experts": args.num_experts, "moe_token_dispatcher_type": "allgather"}
 
 
 def make_config(args, is_gemma=False, **parallel):
@@ -31,14 +58,21 @@ def make_config(args, is_gemma=False, **parallel):
         gated_linear_unit=args.swiglu or is_gemma, bias_activation_fusion=fused_gelu, hidden_dropout=0.0,
         attention_dropout=0.0, bias_dropout_fusion=False, masked_softmax_fusion=False, persist_layer_norm=False,
         apply_rope_fusion=False, gradient_accumulation_fusion=False, use_cpu_initialization=True,
-        rotary_interleaved=args.rotary_interleaved, **parallel)
+        rotary_interleaved=args.rotary_interleaved, qk_layernorm=getattr(args, "qk_layernorm", False),
+        **expert_settings(args), **parallel)
+
+
+def layer_spec(config, args):
+    if config.num_moe_experts:
+        return get_gpt_decoder_block_spec(config, use_transformer_engine=False, normalization=args.normalization)
+    return get_gpt_layer_local_spec(qk_layernorm=config.qk_layernorm, normalization=args.normalization)
 
 
 def make_gpt(args, is_gemma=False, embedding_scale=1.0, **parallel):
     """As pretrain_gpt.py makes it, with local layers. What args cannot say of Gemma is said by the caller."""
+    config = make_config(args, is_gemma, **parallel)
     model = GPTModel(
-        make_config(args, is_gemma, **parallel), get_gpt_layer_local_spec(normalization=args.normalization),
-        vocab_size=args.padded_vocab_size, max_sequence_length=args.max_position_embeddings,
+        config, layer_spec(config, args), vocab_size=args.padded_vocab_size, max_sequence_length=args.max_position_embeddings,
         pre_process=parallel_state.is_pipeline_first_stage(), post_process=parallel_state.is_pipeline_last_stage(),
         position_embedding_type=args.position_embedding_type, rotary_percent=args.rotary_percent,
         rotary_base=args.rotary_base, rope_scaling=args.use_rope_scaling, rope_scaling_factor=args.rope_scaling_factor,

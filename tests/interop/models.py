@@ -13,6 +13,17 @@ TE = ("mcore", {"transformer_impl": "transformer_engine", "ckpt_format": "torch"
 LOCAL = ("mcore", {"transformer_impl": "local", "ckpt_format": "torch"})
 ALL = (LLM, LM, TE, LOCAL)
 CORE = (TE, LOCAL)
+DIST = ("mcore", {"ckpt_format": "torch_dist"})
+
+
+def with_experts(saver, **options):
+    """Half of the experts on each of two ranks."""
+    return saver[0], {**saver[1], "target_expert_parallel_size": "2", **options}
+
+
+# The three ways in which Megatron-Core names experts; and ranks that share experts' tensors in two ways.
+EXPERTS = (with_experts(TE), with_experts(LOCAL, target_expert_tensor_parallel_size="1"),
+           with_experts(LOCAL, expert_layout="grouped"), DIST)
 
 
 @dataclass
@@ -35,6 +46,9 @@ class Model:
             for name, parameter in model.named_parameters():
                 is_norm = parameter.dim() == 1 and name.endswith("weight")
                 parameter.normal_(1.0 if is_norm and self.family != "gemma" else 0.0, 0.2 if parameter.dim() == 1 else 0.1)
+            for name, buffer in model.named_buffers():
+                if name.endswith("e_score_correction_bias"):
+                    buffer.normal_(0.0, 0.1)
         return model.eval()
 
 
@@ -66,6 +80,10 @@ def gemma(tensor_parallel=2, **config):
 def falcon(megatron, tensor_parallel=1, **config):
     sizes = dict(hidden_size=64, num_hidden_layers=4, num_attention_heads=8, vocab_size=250, max_position_embeddings=64)
     return Model("falcon", "FalconForCausalLM", {**sizes, **config}, megatron, tensor_parallel)
+
+
+def qwen(architecture, megatron=CORE, **config):
+    return Model("qwen", architecture, {**LLAMA_SIZES, **config}, megatron)
 
 
 def bert(architecture, **config):
@@ -108,6 +126,15 @@ MODELS = {
     "falcon-rw": falcon((), multi_query=False, parallel_attn=False, new_decoder_architecture=False, bias=True, alibi=True),
     "falcon-sequential": falcon((LLM, LM, *CORE), 2, multi_query=False, parallel_attn=False,
                                 new_decoder_architecture=False, bias=True, alibi=False),
+    # Qwen
+    "qwen2": qwen("Qwen2ForCausalLM", rms_norm_eps=1e-5),
+    "qwen3": qwen("Qwen3ForCausalLM", (*CORE, DIST), head_dim=16, num_key_value_heads=2, tie_word_embeddings=True),
+    "qwen2-moe": qwen("Qwen2MoeForCausalLM", EXPERTS, num_experts=8, num_experts_per_tok=2, moe_intermediate_size=32,
+                      shared_expert_intermediate_size=48, norm_topk_prob=False, mlp_only_layers=[1]),
+    "qwen3-moe": qwen("Qwen3MoeForCausalLM", EXPERTS, head_dim=16, num_experts=8, num_experts_per_tok=3,
+                      moe_intermediate_size=32, norm_topk_prob=True),
+    "mixtral": Model("mistral", "MixtralForCausalLM", {**LLAMA_SIZES, "num_local_experts": 4, "num_experts_per_tok": 2},
+                     EXPERTS),
     # GPT-2
     "gpt2": Model("gpt2", "GPT2LMHeadModel", dict(n_embd=64, n_layer=4, n_head=8, n_positions=64, vocab_size=250),
                   (LM, *CORE)),

@@ -31,12 +31,12 @@ def megatron(tmp_path_factory):
     torch.distributed.destroy_process_group()
 
 
-def converted(spec, directory):
+def converted(spec, directory, **options):
     """The model, and the content of the file that it becomes."""
     original = spec.build()
     write(original, directory / "source")
     convert(spec.family, directory / "source", "mcore", directory / "mcore", transformer_impl="local",
-            ckpt_format="torch")
+            ckpt_format="torch", **options)
     [file] = (directory / "mcore").rglob("*.pt")
     return original, torch.load(file, weights_only=False)
 
@@ -49,7 +49,7 @@ def assert_close(got, want):
 
 DECODERS = ["llama-gqa", "llama-mha", "llama-tied", "llama-biases", "llama-head-dim", "llama-theta", "llama-linear",
             "llama-3.1", "mistral-window", "mistral-no-window", "mistral-head-dim", "gemma-mha", "gemma-mqa",
-            "falcon-sequential", "gpt2"]
+            "falcon-sequential", "qwen2", "qwen3", "qwen2-moe", "qwen3-moe", "mixtral", "gpt2"]
 
 
 @pytest.mark.parametrize("name", DECODERS)

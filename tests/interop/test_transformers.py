@@ -19,6 +19,8 @@ def settings(model):
         config["n_inner"] = config["n_inner"] or 4 * config["n_embd"]
     if config["model_type"] == "gemma":
         config["hidden_activation"] = "gelu_pytorch_tanh"  # the only one there is (modeling_gemma.py)
+    if config["model_type"] in ("qwen2", "qwen2_moe", "mixtral"):  # written if it is not what follows from the others
+        config["head_dim"] = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     if config["model_type"] == "falcon" and config["multi_query"] and not config["new_decoder_architecture"]:
         config["num_kv_heads"] = 1  # whatever is written there (modeling_falcon.py)
     return config
@@ -74,7 +76,7 @@ def test_every_file_format_that_transformers_wrote(file_format, name, tmp_path):
 
 def forgetful():
     for name in ("llama-gqa", "llama-tied", "llama-biases", "llama-head-dim", "llama-theta", "llama-linear",
-                 "mistral-window", "falcon-40b", "gpt2"):
+                 "mistral-window", "falcon-40b", "qwen2", "qwen3", "qwen2-moe", "mixtral", "gpt2"):
         for saver, options in MODELS[name].megatron:
             yield pytest.param(name, saver, options, id="-".join([name, saver, *options.values()]))
 

@@ -13,4 +13,6 @@ std::unique_ptr<AnySaver> make_saver(std::string_view saver, const OptionValues&
     return BuiltinSavers::make(saver, options);
 }
 
+std::vector<std::string> saver_names() { return BuiltinSavers::names(); }
+
 }  // namespace crossdock::test

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "crossdock/plugin/plugin_list.hpp"
 
@@ -12,5 +14,6 @@ namespace crossdock::test {
 
 std::unique_ptr<AnyLoader> make_loader(std::string_view loader, const OptionValues& options);
 std::unique_ptr<AnySaver> make_saver(std::string_view saver, const OptionValues& options);
+std::vector<std::string> saver_names();
 
 }  // namespace crossdock::test

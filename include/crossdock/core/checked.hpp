@@ -9,17 +9,27 @@
 
 namespace crossdock {
 
+namespace detail {
+
+/// Apart from the check, which is small and made everywhere.
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_overflow(std::string_view what, std::uint64_t a,
+                                                                    std::string_view sign, std::uint64_t b) {
+    throw Error(to_text(what, ": ", a, ' ', sign, ' ', b, " overflows 64 bits"));
+}
+
+}  // namespace detail
+
 /// a × b; throws Error naming `what` when 64 bits do not hold it.
 inline std::uint64_t checked_multiply(std::uint64_t a, std::uint64_t b, std::string_view what) {
     std::uint64_t result = 0;
-    if (__builtin_mul_overflow(a, b, &result)) throw Error(to_text(what, ": ", a, " × ", b, " overflows 64 bits"));
+    if (__builtin_mul_overflow(a, b, &result)) detail::refuse_overflow(what, a, "×", b);
     return result;
 }
 
 /// a + b; throws Error naming `what` when 64 bits do not hold it.
 inline std::uint64_t checked_add(std::uint64_t a, std::uint64_t b, std::string_view what) {
     std::uint64_t result = 0;
-    if (__builtin_add_overflow(a, b, &result)) throw Error(to_text(what, ": ", a, " + ", b, " overflows 64 bits"));
+    if (__builtin_add_overflow(a, b, &result)) detail::refuse_overflow(what, a, "+", b);
     return result;
 }
 

@@ -66,6 +66,12 @@ T json_as(const Json& value) {
     }
 }
 
+/// A whole number where it is one: readers take some keys as int alone.
+inline Json number(double value) {
+    if (value == std::floor(value) && std::abs(value) < 0x1p53) return static_cast<std::int64_t>(value);
+    return value;
+}
+
 template <class T>
 Json json_of(const std::optional<T>& value) {
     return value ? Json(*value) : Json(Json::value_t::discarded);

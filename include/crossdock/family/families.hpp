@@ -22,7 +22,7 @@ inline const std::vector<const Family*>& builtin_families() {
 #include "crossdock/family/bert.hpp"
 #include "crossdock/family/deepseek/hub.hpp"
 #include "crossdock/family/falcon.hpp"
-#include "crossdock/family/gemma.hpp"
+#include "crossdock/family/gemma/hub.hpp"
 #include "crossdock/family/glm/hub.hpp"
 #include "crossdock/family/gpt2.hpp"
 #include "crossdock/family/llama/hub.hpp"

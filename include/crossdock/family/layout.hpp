@@ -157,6 +157,8 @@ struct Layout {
     std::vector<std::string_view> inert{};      ///< keys beyond those that change nothing
     std::vector<LayoutSwitch> switches{};
     bool layers_may_differ = false;  ///< the description says how
+    /// The description says how scores are scaled and what is capped, and the table has norms of the blocks' outputs.
+    bool says_caps = false;
     /// What follows from several keys together; called after `config` is read. Returns what the user should know of it.
     /// Throws Error where the description asks for what the family's table lacks.
     Notices (*after_config)(ModelHeader&, const Json& description) = [](ModelHeader&, const Json&) {

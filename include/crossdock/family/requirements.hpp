@@ -9,6 +9,7 @@
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/tensor_table.hpp"
+#include "crossdock/protocol/layer_windows.hpp"
 #include "crossdock/protocol/messages.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
@@ -18,6 +19,7 @@ namespace crossdock {
 struct Requirement {
     std::string_view otherwise;  ///< what the model has if not, as a part of a sentence: "parallel attention"
     bool (*holds)(const ModelHeader&);
+    std::string_view remedy{};  ///< what the user can do then, if there is something
 };
 
 /// Throws Error naming the first property of the model that `format` cannot express: nothing is dropped in silence.
@@ -25,14 +27,15 @@ inline void require_expressible(const std::vector<Requirement>& requirements, co
                                 std::string_view format) {
     for (const Requirement& requirement : requirements)
         if (!requirement.holds(header))
-            throw Error(to_text("the model has ", requirement.otherwise, ", which ", format, " cannot express"));
+            throw Error(to_text("the model has ", requirement.otherwise, ", which ", format, " cannot express",
+                                requirement.remedy.empty() ? "" : "; ", requirement.remedy));
 }
 
 /// Throws Error where the model has layers that predict further tokens and the table has no place for them.
 inline void require_mtp_places(const TensorTable& table, const ModelHeader& header, std::string_view format) {
     if (header.mtp_num_layers > 0 && !row_of(table, &TransformerLayer::mtp_projection_weight))
-        throw Error(to_text("the model has ", header.mtp_num_layers,
-                            " layers that predict further tokens (mtp_num_layers), which ", format,
+        throw Error(to_text("the model has layers that predict further tokens (mtp_num_layers ", header.mtp_num_layers,
+                            "), which ", format,
                             " has no place for; to convert it without them, give the option drop_mtp"));
 }
 
@@ -140,6 +143,26 @@ inline constexpr Requirement softmax_router{
         return experts.score == RouterScore::softmax && !experts.router_bias && experts.num_groups == 0 &&
                experts.scaling_factor.value_or(1.0) == 1.0;
     }};
+
+inline constexpr Requirement usual_scale{
+    "scores that are scaled otherwise than by 1 / √kv_channels (query_pre_attn_scalar)", [](const ModelHeader& h) {
+        return all_attend(h, [](const Attention& attention) {
+            const auto usual = static_cast<double>(attention.kv_channels);
+            return attention.query_pre_attn_scalar.value_or(usual) == usual;
+        });
+    }};
+inline constexpr Requirement uncapped_scores{
+    "capped attention scores (logit_softcap)", [](const ModelHeader& h) {
+        return all_attend(h, [](const Attention& attention) { return attention.logit_softcap.value_or(0) == 0; });
+    }};
+inline constexpr Requirement uncapped_logits{
+    "capped logits (final_logit_softcap)", [](const ModelHeader& h) { return h.final_logit_softcap.value_or(0) == 0; }};
+inline constexpr Requirement no_output_norms{"norms of what its attention and MLP put out (block_output_norms)",
+                                             [](const ModelHeader& h) { return !h.block_output_norms; }};
+
+/// What only Gemma 2 and 3 have: asked by every dialect of Megatron, and by every layout that does not say
+/// Layout::says_caps.
+inline std::vector<Requirement> no_caps() { return {no_output_norms, uncapped_scores, uncapped_logits, usual_scale}; }
 
 /// Of decoders with RMS norms before the blocks, rotary positions and a gated MLP, whatever their attention.
 inline std::vector<Requirement> rms_blocks() {

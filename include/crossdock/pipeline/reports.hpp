@@ -57,8 +57,9 @@ struct Report {
     std::uint64_t bytes = 0;    ///< written
     double seconds = 0;
     std::vector<std::string> warnings;
-    std::vector<PlannedFile> files{};  ///< that would be written, of a dry run
-    std::uint64_t verified = 0;        ///< tensors that were read back and compared
+    std::vector<PlannedFile> files{};            ///< that would be written, of a dry run
+    std::vector<SourceTensor> source_tensors{};  ///< what would become of each, of a dry run
+    std::uint64_t verified = 0;                  ///< tensors that were read back and compared
 };
 
 struct DigestOptions {

@@ -81,7 +81,7 @@ private:
             const auto other = b.find(name);
             if (other == b.end()) continue;
             ++report_.header_fields;
-            if (value != *other)
+            if (name == "other_layers" ? layers_differ(value, *other) : value != *other)
                 differ(DifferenceKind::header, to_text("header / ", name),
                        to_text(json_shown(value), " in A, ", json_shown(*other), " in B"));
         }
@@ -89,6 +89,20 @@ private:
         if (in_a != in_b)
             differ(DifferenceKind::header, "header / other_layers",
                    to_text("layers differ from each other only in ", in_a ? "A" : "B"));
+    }
+
+    /// Whether other layers differ, or what both sides state of one.
+    static bool layers_differ(const Json& a, const Json& b) {
+        if (a.size() != b.size()) return true;
+        for (const auto& [layer, groups] : a.items()) {
+            const auto other = b.find(layer);
+            if (other == b.end() || groups.size() != other->size()) return true;
+            for (const auto& [group, fields] : groups.items())
+                for (const auto& [name, value] : fields.items())
+                    if (!other->contains(group) || (other->at(group).contains(name) && other->at(group)[name] != value))
+                        return true;
+        }
+        return false;
     }
 
     /// Rows beyond the true vocabulary, as either side states it, are padding and not compared.
@@ -186,8 +200,8 @@ private:
     /// What the comparisons found, in the order of the model, after what was seen from the headers alone.
     void collect() {
         for (const auto& found : mismatches_.all())
-            report_.differences.push_back({DifferenceKind::elements, found.second.place(), found.second.describe(),
-                                           found.second.count()});
+            report_.differences.push_back(
+                {DifferenceKind::elements, found.second.place(), found.second.describe(), found.second.count()});
     }
 
     AnyLoader &a_, &b_;

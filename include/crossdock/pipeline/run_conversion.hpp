@@ -97,6 +97,7 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
                   .warnings = loader.notices(),
                   .verified = verified.value_or(0)};
     report.files = planned.files();
+    if (options.dry_run) report.source_tensors = loader.storage().tensors;
     for (std::string& line : saver.notices()) report.warnings.push_back(std::move(line));
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return report;

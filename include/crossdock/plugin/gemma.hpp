@@ -7,12 +7,12 @@
 
 namespace crossdock {
 
-/// Gemma 1 and CodeGemma: the plugins "gemma".
+/// Gemma 1 to 3 and CodeGemma: the plugins "gemma".
 using GemmaLoader = FamilyLoader<gemma_family>;
 using GemmaSaver = FamilySaver<gemma_family>;
 
 }  // namespace crossdock
 
 #ifndef CROSSDOCK_COMPILED
-#include "crossdock/family/gemma.hpp"
+#include "crossdock/family/gemma/hub.hpp"
 #endif

@@ -201,7 +201,7 @@ private:
             if (auto& tensor = message.*field.tensor; tensor && field.vocabulary)
                 tensor = with_vocab_rows(*tensor, header_.vocab_rows);
         scatter(table_.rows<M>(), message, stages_[place.stage], place.scope, header_,
-                [&](const std::vector<StoredTensor>& group) { submit(group); });
+                [&](std::vector<StoredTensor> group) { submit(std::move(group)); });
     }
 
     void keep_journal() {
@@ -240,17 +240,18 @@ private:
         std::vector<StoredTensor> group;
         for (const RankCoordinates& at : stages_.back())
             group.push_back({at, name, Cuts(Cut::rows).take(rows, at, sizes)});
-        submit(group);
+        submit(std::move(group));
     }
 
-    void submit(const std::vector<StoredTensor>& group) {
+    void submit(std::vector<StoredTensor> group) {
         std::vector<Transfer> moved;
+        moved.reserve(group.size());
         std::uint64_t bytes = 0;
-        for (const StoredTensor& stored : group) {
+        for (StoredTensor& stored : group) {
             std::shared_ptr<TensorSlot> slot = slot_for(stored);
             if (!slot) continue;  // another rank has it for all
-            moved.push_back({stored.tensor, std::move(slot), stored.name});
             bytes += stored.tensor.byte_count();
+            moved.push_back({std::move(stored.tensor), std::move(slot), std::move(stored.name)});
         }
         if (context().planned) context().planned(bytes);
         transfers().submit(std::move(moved));

@@ -8,6 +8,7 @@
 #include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/container/json.hpp"
 #include "crossdock/core/text.hpp"
+#include "crossdock/family/hub/type.hpp"
 
 namespace crossdock {
 
@@ -16,6 +17,7 @@ namespace detail {
 /// Why no loader takes a config.json for its own; `hub_types` are those that they read.
 inline std::string unknown_config(const std::filesystem::path& file, const std::vector<std::string>& hub_types) {
     const Json config = read_json_object(file);
+    if (const std::string why = image_model(config); !why.empty()) return to_text(file.string(), ": ", why);
     const auto type = config.find("model_type");
     if (type != config.end() && type->is_string())
         return to_text(file.string(), ": model_type is '", type->get<std::string>(),

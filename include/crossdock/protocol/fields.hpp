@@ -127,6 +127,10 @@ inline constexpr std::array tensor_fields<TransformerLayer> = [] {
           [](const H& h, Index) { return when(h.post_norm, {h.hidden_size}); }},
         F{"output norm bias", &L::output_norm_bias,
           [](const H& h, Index) { return when(h.post_norm && layer_norm(h), {h.hidden_size}); }},
+        F{"attention output norm weight", &L::attention_output_norm_weight,
+          [](const H& h, Index) { return when(h.block_output_norms, {h.hidden_size}); }},
+        F{"mlp output norm weight", &L::mlp_output_norm_weight,
+          [](const H& h, Index) { return when(h.block_output_norms, {h.hidden_size}); }},
         F{"qkv weight", &L::qkv_weight,
           [](const H& h, Index i) {
               return when(!is_latent_layer(h, i), {qkv_rows(attention_of(h, i)), h.hidden_size});

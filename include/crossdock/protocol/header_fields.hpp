@@ -117,6 +117,7 @@ inline constexpr auto headless = named<&H::headless>("headless");
 inline constexpr auto parallel_attention = named<&H::parallel_attention>("parallel_attention");
 inline constexpr auto parallel_norm = named<&H::parallel_norm>("parallel_norm");
 inline constexpr auto post_norm = named<&H::post_norm>("post_norm");
+inline constexpr auto block_output_norms = named<&H::block_output_norms>("block_output_norms");
 inline constexpr auto embedding_norm = named<&H::embedding_norm>("embedding_norm");
 inline constexpr auto final_norm = named<&H::final_norm>("final_norm");
 inline constexpr auto qkv_bias = named<&H::attention, &Attention::qkv_bias>("qkv_bias");
@@ -135,6 +136,10 @@ inline constexpr auto rotary_percent = named<&H::attention, &Attention::rotary_p
 inline constexpr auto rotary_interleaved = named<&H::attention, &Attention::rotary_interleaved>("rotary_interleaved");
 inline constexpr auto rope_scaling = named<&H::attention, &Attention::rope_scaling>("rope_scaling");
 inline constexpr auto sliding_window = named<&H::attention, &Attention::sliding_window>("sliding_window");
+inline constexpr auto query_pre_attn_scalar =
+    named<&H::attention, &Attention::query_pre_attn_scalar>("query_pre_attn_scalar");
+inline constexpr auto logit_softcap = named<&H::attention, &Attention::logit_softcap>("logit_softcap");
+inline constexpr auto final_logit_softcap = named<&H::final_logit_softcap>("final_logit_softcap");
 inline constexpr auto embedding_multiplier = named<&H::embedding_multiplier>("embedding_multiplier");
 inline constexpr auto other_layers = named<&H::other_layers>("other_layers");
 inline constexpr auto seq_length = named<&H::training, &Training::seq_length>("seq_length");
@@ -195,6 +200,7 @@ inline constexpr std::tuple header_fields{field::num_layers,
                                           field::parallel_attention,
                                           field::parallel_norm,
                                           field::post_norm,
+                                          field::block_output_norms,
                                           field::embedding_norm,
                                           field::final_norm,
                                           field::qkv_bias,
@@ -213,6 +219,9 @@ inline constexpr std::tuple header_fields{field::num_layers,
                                           field::rotary_interleaved,
                                           field::rope_scaling,
                                           field::sliding_window,
+                                          field::query_pre_attn_scalar,
+                                          field::logit_softcap,
+                                          field::final_logit_softcap,
                                           field::embedding_multiplier,
                                           field::other_layers};
 

@@ -38,6 +38,7 @@ struct TransformerLayer {
     std::uint64_t index = 0;
     std::optional<Tensor> input_norm_weight, input_norm_bias, mlp_norm_weight, mlp_norm_bias;
     std::optional<Tensor> post_norm_weight, post_norm_bias, output_norm_weight, output_norm_bias;
+    std::optional<Tensor> attention_output_norm_weight, mlp_output_norm_weight;
     std::optional<Tensor> qkv_weight, qkv_bias, q_norm_weight, k_norm_weight, dense_weight, dense_bias;
     /// Of latent attention, in place of qkv: down to a latent, its norm, and up to the heads.
     std::optional<Tensor> q_weight, q_down_weight, q_latent_norm_weight, q_up_weight;

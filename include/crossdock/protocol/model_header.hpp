@@ -85,6 +85,8 @@ struct Attention {
     std::optional<bool> rotary_interleaved{};
     std::optional<RopeScaling> rope_scaling{};
     std::optional<std::uint64_t> sliding_window{};  ///< visible tokens, itself included; 0: none
+    std::optional<double> query_pre_attn_scalar{};  ///< scores are divided by its root in place of √kv_channels
+    std::optional<double> logit_softcap{};          ///< scores s become c · tanh(s / c) before the mask; 0: they do not
 
     bool operator==(const Attention&) const = default;
 };
@@ -214,11 +216,14 @@ struct ModelHeader {
     bool parallel_attention = false;  ///< attention and MLP side by side: no post-attention norm
     bool parallel_norm = false;       ///< with parallel_attention: the MLP has a norm of its own
     bool post_norm = false;           ///< norms after the blocks: an output norm instead of an input norm
+    /// What attention and MLP put out has a norm each, before it is added to the residual (Gemma 2 and 3).
+    bool block_output_norms = false;
     bool embedding_norm = false;
     bool final_norm = true;
     std::optional<double> norm_epsilon{};
     std::optional<bool> norm_zero_centered{};      ///< stored weight w stands for 1 + w (Gemma)
     std::optional<double> embedding_multiplier{};  ///< applied at run time, never to the weights (Gemma: √hidden_size)
+    std::optional<double> final_logit_softcap{};   ///< logits l become c · tanh(l / c); 0: they do not
 
     // Of the layers; tensors are to be asked for by attention_of() and mlp_of(), which know the layers that differ.
     Attention attention{};

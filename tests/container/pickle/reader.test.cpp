@@ -319,6 +319,17 @@ TEST_CASE("pickle reader lets a shortcut say what a call stands for", "[containe
     CHECK((*root.items())[1].node() == (*root.items())[0].node());
 }
 
+TEST_CASE("pickle reader numbers memo entries that nothing recalls", "[container][pickle]") {
+    const Value list = read("(X\1\0\0\0a\x94X\1\0\0\0b\x94X\1\0\0\0c\x94h\1l.");
+    REQUIRE(list.items()->size() == 4);
+    CHECK(*(*list.items())[3].as_string() == "b");
+    // An instruction's number inside a text recalls nothing; one in a line does.
+    const Value lines = read("(X\2\0\0\0h\0\x94X\1\0\0\0b\x94g1\nl.");
+    CHECK(*lines.items()->back().as_string() == "b");
+    CHECK(error_of("N\x94h\1.") ==
+          "x.pt: data.pkl offset 2: memo entry 1 is used but was never made; the file is damaged");
+}
+
 TEST_CASE("pickle reader keeps memo entries that are numbered anyhow", "[container][pickle]") {
     const Value root = read("(K\x01q\x07K\x02q\x00K\x03q\x01K\x04q\x00h\x07h\x00h\x01t.");
     std::string numbers;

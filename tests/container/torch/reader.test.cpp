@@ -297,6 +297,23 @@ TEST_CASE("torch tensors refuses tensors that are not plain ones", "[container][
                       "sparse.pt: tensor 's' (torch._utils._rebuild_sparse_tensor, pickle offset 370" + reason);
 }
 
+TEST_CASE("torch take_tensors takes tensors out of dicts, and leaves what others refer to", "[container][torch]") {
+    const Value tensor(Tensor(DType::f32, Shape{1}, nullptr)), shared(pickle::Dict{{{"w", tensor}}});
+    const Value own(pickle::Dict{{{"a", tensor}, {"text", "kept"}, {"b", tensor}}});
+    Value root(pickle::Dict{{{"own", Value(pickle::Dict{own.get<pickle::Dict>()->entries})},
+                             {"one", shared},
+                             {"other", shared},
+                             {"c", tensor}}});
+    const TensorDict found = torch::tensors(root, "x.pt"), taken = torch::take_tensors(root, "x.pt");
+    REQUIRE(found.entries().size() == 5);
+    REQUIRE(taken.entries().size() == 5);
+    for (std::size_t i = 0; i < 5; ++i) CHECK(taken.entries()[i].name == found.entries()[i].name);
+    CHECK(root.entries()->size() == 3);
+    CHECK(root.find("own")->entries()->size() == 1);
+    CHECK(*root.find("own")->find("text")->as_string() == "kept");
+    CHECK(root.find("other")->find("w") != nullptr);
+}
+
 TEST_CASE("torch tensors refuses two tensors of one joined name", "[container][torch]") {
     const Value tensor = Tensor(DType::f32, Shape{0}, nullptr);
     const Value root = pickle::Dict{{{"a.b", tensor}, {"a", pickle::Dict{{{"b", tensor}}}}}};

@@ -110,6 +110,25 @@ TEST_CASE("zip writer uses 64-bit numbers from 65535 entries on", "[container][z
     CHECK(reader_of(directory / "x").entries().size() == 65535);
 }
 
+TEST_CASE("zip writer numbers entries, whichever others come between", "[container][zip]") {
+    const TemporaryDirectory directory;
+    zip::Writer writer(directory / "x", "p/data/");
+    writer.add("p/a", 0);
+    writer.add_numbered(0);
+    writer.put("p/b", "");
+    const auto last = writer.add_numbered(4);
+    CHECK_THROWS_WITH(writer.finish(),
+                      (directory / "x").string() + ": zip entry 'p/data/1' has not received all of its 4 bytes");
+    CHECK_THROWS_WITH(put(last, "", 5),
+                      (directory / "x").string() + ": zip entry 'p/data/1' is given more than its 4 bytes");
+    put(last, "abcd");
+    writer.finish();
+    const zip::Reader reader = reader_of(directory / "x");
+    std::vector<std::string> names;
+    for (const zip::Entry& entry : reader.entries()) names.push_back(entry.name);
+    CHECK(names == std::vector<std::string>{"p/a", "p/data/0", "p/b", "p/data/1"});
+}
+
 TEST_CASE("zip writer refuses an entry that lacks bytes", "[container][zip]") {
     const TemporaryDirectory directory;
     zip::Writer writer(directory / "x");

@@ -271,3 +271,14 @@ TEST_CASE("keys that other architectures compute with are told and left alone", 
     save(*source, "llama", scratch / "out");
     CHECK(read_json(scratch / "out/config.json")["logit_scale"] == 0.5);
 }
+
+TEST_CASE("config.json as transformers 4.57 writes it says the same as that of release 5", "[plugin][hub]") {
+    for (const auto& entry : std::filesystem::directory_iterator(golden("config-4x"))) {
+        const TemporaryDirectory scratch;
+        const auto name = "hf/" + entry.path().stem().string(), copy = copied(name, scratch).string();
+        std::filesystem::copy_file(entry.path(), copy + "/config.json",
+                                   std::filesystem::copy_options::overwrite_existing);
+        INFO(name);
+        CHECK(differences(*load("hf", copy), *load("hf", golden(name))) == none);
+    }
+}

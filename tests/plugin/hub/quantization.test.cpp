@@ -8,6 +8,7 @@
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/core/float_formats.hpp"
 #include "crossdock/core/from_memory.hpp"
+#include "crossdock/core/same_bytes.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 
@@ -123,6 +124,19 @@ TEST_CASE("what FP8 becomes says nothing of it, and is cut at any place", "[plug
     save(*load("llama", folders.fp8), "mcore", folders.out,
          {{"target_tensor_parallel_size", "2"}, {"ckpt_format", "torch"}});
     CHECK(differences(*load("mcore", folders.out), *load("llama", folders.plain)) == none);
+}
+
+TEST_CASE("DeepSeek's FP8 becomes what PyTorch makes of it", "[plugin][hub]") {
+    const TemporaryDirectory scratch;
+    save(*load("hf", golden("fp8/deepseek-v3")), "hf", scratch / "out");
+    const TensorDict got = safetensors::read(scratch / "out" / "model.safetensors"),
+                     want = safetensors::read(golden("fp8/dequantized.safetensors"));
+    CHECK(got.entries().size() == want.entries().size());
+    for (const NamedTensor& entry : want.entries()) {
+        INFO(entry.name);
+        REQUIRE(got.find(entry.name));
+        CHECK(same_bytes(got.find(entry.name)->tensor, entry.tensor));
+    }
 }
 
 TEST_CASE("FP8 weights without scales that fit are refused by name", "[plugin][hub]") {

@@ -317,7 +317,6 @@ int convert_command(const Arguments& given, World& world) {
     const StopOnSignal signals(!world.is_shared());
     options.stop = signals.token();
     Report report;
-    std::vector<SourceTensor> source_tensors;
     try {
         if (!world.is_shared()) options.job = detail::job_of(arguments, pair);
         const std::unique_ptr<AnyLoader> loader = Loaders::make(pair.loader, pair.loader_values);
@@ -326,7 +325,6 @@ int convert_command(const Arguments& given, World& world) {
         ProgressDisplay display(progress_style(is_quiet, arguments.has("json")));
         options.progress = [&display](const Progress& progress) { display.show(progress); };
         report = convert(*loader, *saver, options);
-        if (options.dry_run) source_tensors = loader->storage().tensors;
     } catch (const Cancelled&) {
         return stopped_by(signals.signal());
     }
@@ -336,8 +334,7 @@ int convert_command(const Arguments& given, World& world) {
                         .options = options,
                         .target = arguments.value("save_dir"),
                         .loader = detail::plugin_text(pair.loader, pair.loader_values),
-                        .saver = detail::plugin_text(pair.saver, pair.saver_values),
-                        .source = std::move(source_tensors)};
+                        .saver = detail::plugin_text(pair.saver, pair.saver_values)};
         arguments.has("json") ? print_json(detail::json_of(plan)) : print_plan(plan);
         return plan.has_room() ? success : failure;
     }

@@ -40,8 +40,7 @@ struct Plan {
     const Report& report;
     const ConvertOptions& options;
     std::filesystem::path target;
-    std::string loader, saver;  ///< with their options
-    std::vector<SourceTensor> source{};
+    std::string loader, saver;                                     ///< with their options
     std::optional<std::uint64_t> free_bytes = free_space(target);  ///< where the target is to be
 
     std::uint64_t bytes() const {
@@ -70,7 +69,8 @@ inline Json json_of(const Plan& plan) {
     json["saver"] = plan.saver;
     json["dtype"] = plan.dtype();
     json["source_tensors"] = Json::array();
-    for (const SourceTensor& tensor : plan.source) json["source_tensors"].push_back(cli::json_of(tensor));
+    for (const SourceTensor& tensor : plan.report.source_tensors)
+        json["source_tensors"].push_back(cli::json_of(tensor));
     json["warnings"] = plan.report.warnings;
     return json;
 }
@@ -94,7 +94,7 @@ inline void print_plan(const Plan& plan) {
          {"loader", plan.loader},
          {"saver", plan.saver},
          {"dtype", plan.dtype()}});
-    if (!plan.source.empty()) print_source_tensors(plan.source);
+    if (!plan.report.source_tensors.empty()) print_source_tensors(plan.report.source_tensors);
     std::cout << std::flush;
 }
 

@@ -36,6 +36,15 @@ inline std::array<std::string, 4> use_columns(const SourceTensor& tensor) {
             tensor.why.empty() ? tensor.file : to_text(tensor.file, ": ", tensor.why)};
 }
 
+/// Prints what becomes of each, and how much of each there is.
+inline void print_source_tensors(const std::vector<SourceTensor>& tensors) {
+    std::vector<std::array<std::string, 4>> lines;
+    lines.reserve(tensors.size());
+    for (const SourceTensor& tensor : tensors) lines.push_back(use_columns(tensor));
+    std::cout << '\n' << uses_text(tensors) << '\n';
+    detail::print_columns(lines);
+}
+
 inline Json json_of(const SourceTensor& tensor) {
     Json json{{"name", tensor.name},
               {"file", tensor.file},
@@ -45,15 +54,6 @@ inline Json json_of(const SourceTensor& tensor) {
               {"use", enum_name(tensor.use)}};
     if (!tensor.why.empty()) json["why"] = tensor.why;
     return json;
-}
-
-/// What becomes of each.
-inline void print_source_tensors(const std::vector<SourceTensor>& tensors) {
-    std::vector<std::array<std::string, 4>> lines;
-    lines.reserve(tensors.size());
-    for (const SourceTensor& tensor : tensors) lines.push_back(use_columns(tensor));
-    std::cout << '\n' << uses_text(tensors) << '\n';
-    detail::print_columns(lines);
 }
 
 }  // namespace crossdock::cli

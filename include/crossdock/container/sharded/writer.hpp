@@ -33,14 +33,13 @@ public:
 
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
         const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
-        if (tensors_.find(name)) throw Error(to_text(directory_.string(), ": tensor '", name, "' is written twice"));
+        if (!tensors_.add(name).second) throw Error(to_text(directory_.string(), ": tensor '", name, "' is written twice"));
         if (shards_.empty() || is_full(shards_.back(), bytes)) start_shard();
         Shard& shard = shards_.back();
         auto slot = shard.file->add(name, dtype, shape);
         shard.bytes += bytes;
         total_bytes_ += bytes;
         total_parameters_ += shape.element_count();
-        tensors_.add(name);
         shard_of_.push_back(static_cast<std::uint32_t>(shards_.size() - 1));
         return slot;
     }

@@ -7,8 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/json_text.hpp"
 #include "crossdock/core/compiled.hpp"
+#include "crossdock/core/error.hpp"
 #include "crossdock/core/join_lists.hpp"
+#include "crossdock/core/text.hpp"
 #include "crossdock/family/defaults.hpp"
 #include "crossdock/family/entry_points.hpp"
 #include "crossdock/family/family.hpp"
@@ -141,7 +144,9 @@ CROSSDOCK_ENTRY_POINT const Family& deepseek_family() {
              .after_config = detail::read_deepseek,
              .architecture = [](const H&) { return std::string("DeepseekV3ForCausalLM"); },
              .table = detail::deepseek_table,
-             .spellings = {.base = "model.", .heads = {"lm_head."}},
+             .spellings = {.base = "model.",
+                           .heads = {"lm_head."},
+                           .stacked = detail::hub_stacked_experts("gate_proj", "up_proj", "down_proj")},
              .caveats = detail::deepseek_caveats}}};
     return family;
 }

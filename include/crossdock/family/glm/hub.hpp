@@ -59,6 +59,7 @@ inline std::vector<Requirement> glm_requirements() {
     using H = ModelHeader;
     return join_lists(
         std::vector<Requirement>{
+            require::plain_attention,
             require::decoder_only,
             require::rms_norm,
             require::rotary,
@@ -104,7 +105,9 @@ CROSSDOCK_ENTRY_POINT const Family& glm_family() {
                      .after_config = detail::read_glm,
                      .architecture = [](const H&) { return std::string("Glm4MoeForCausalLM"); },
                      .table = detail::glm_table,
-                     .spellings = {.base = "model.", .heads = {"lm_head."}}}}};
+                     .spellings = {.base = "model.",
+                                   .heads = {"lm_head."},
+                                   .stacked = detail::hub_stacked_experts("gate_proj", "up_proj", "down_proj")}}}};
     return family;
 }
 

@@ -146,6 +146,7 @@ inline Notices class_notices(const Family& family, const Layout& layout, const J
 
 /// Throws Error when config.json belongs to another family.
 inline void check_hub_type(const Family& family, const Layout& layout, const Json& config) {
+    if (const std::string why = image_model(config); !why.empty()) throw Error(why);
     const std::string type = hub_type_of(config);
     if (type.empty())
         throw Error(

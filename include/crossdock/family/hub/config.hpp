@@ -12,6 +12,7 @@
 #include "crossdock/family/description.hpp"
 #include "crossdock/family/hub/rope.hpp"
 #include "crossdock/protocol/header_fields.hpp"
+#include "crossdock/protocol/layer_windows.hpp"
 
 namespace crossdock {
 
@@ -79,7 +80,10 @@ inline ConfigTable rope_config() {
         return is_known && was_there ? Json(*header.attention.rope_scaling->original_max_position_embeddings)
                                      : left_out();
     };
-    return {{{"rope_theta"}, nullptr, nullptr, entry({}, field::rope_theta).write},
+    return {{{"rope_theta"},
+             nullptr,
+             nullptr,
+             [](const ModelHeader& header) { return detail::json_of(full_attention(header).rope_theta); }},
             {{"rope_scaling", "rope_parameters"}, nullptr, nullptr, detail::write_rope},
             written("original_max_position_embeddings", length)};
 }

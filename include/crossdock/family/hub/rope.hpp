@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "crossdock/family/config_table.hpp"
+#include "crossdock/protocol/layer_windows.hpp"
 
 namespace crossdock {
 
@@ -122,11 +123,14 @@ inline Json rope_to_json(const RopeScaling& scaling, std::string_view kind_key) 
     return out;
 }
 
-/// Linear and dynamic scaling are older than rope_type: releases before 4.43 take type and factor and nothing else.
+/// Of the layers without a window, where the two kinds differ: a key of its own says how the others turn (Gemma 3).
+/// Linear and dynamic scaling are older than rope_type: releases before 4.43 take type and factor and nothing else. Gemma 3 is younger,
+/// and its class since release 5 takes rope_type alone.
 inline Json write_rope(const ModelHeader& header) {
-    if (!header.attention.rope_scaling || header.attention.rope_scaling->type == "default") return nullptr;
-    const RopeScaling& scaling = *header.attention.rope_scaling;
-    const bool is_old = scaling.type == "linear" || scaling.type == "dynamic";
+    const Attention& attention = full_attention(header);
+    if (!attention.rope_scaling || attention.rope_scaling->type == "default") return nullptr;
+    const RopeScaling& scaling = *attention.rope_scaling;
+    const bool is_old = (scaling.type == "linear" || scaling.type == "dynamic") && !header.block_output_norms;
     return rope_to_json(scaling, is_old ? "type" : "rope_type");
 }
 

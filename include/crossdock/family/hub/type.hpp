@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "crossdock/container/json.hpp"
+#include "crossdock/core/text.hpp"
 #include "crossdock/family/layout.hpp"
 
 namespace crossdock {
@@ -22,12 +23,14 @@ inline std::string first_architecture(const Json& config) {
 }
 
 /// How the classes of each model type begin, as far as a config without model_type has to be told.
-inline constexpr std::array<std::pair<std::string_view, std::string_view>, 15> hub_classes{
+inline constexpr auto hub_classes = std::to_array<std::pair<std::string_view, std::string_view>>(
     {{"Llama", "llama"},
      {"LLaMA", "llama"},
      {"Mistral", "mistral"},
      {"Mixtral", "mixtral"},
      {"Gemma", "gemma"},
+     {"Gemma2", "gemma2"},
+     {"Gemma3", "gemma3_text"},
      {"Falcon", "falcon"},
      {"Qwen2", "qwen2"},
      {"Qwen2Moe", "qwen2_moe"},
@@ -37,7 +40,7 @@ inline constexpr std::array<std::pair<std::string_view, std::string_view>, 15> h
      {"Glm4Moe", "glm4_moe"},
      {"GPT2", "gpt2"},
      {"Bert", "bert"},
-     {"MegatronBert", "megatron-bert"}}};
+     {"MegatronBert", "megatron-bert"}});
 
 }  // namespace detail
 
@@ -53,6 +56,20 @@ inline std::string hub_type_of(const Json& config) {
             return std::string(type);
     }
     return {};
+}
+
+/// Why a config.json is not read where it is of a model of images and text, and what to do; empty where it is of none.
+inline std::string image_model(const Json& config) {
+    constexpr auto types = std::to_array<std::string_view>({"gemma3", "gemma3n", "paligemma"});
+    const std::string type = hub_type_of(config), architecture = detail::first_architecture(config);
+    const auto vision = config.find("vision_config");
+    const bool is_one = std::find(types.begin(), types.end(), type) != types.end() ||
+                        (vision != config.end() && vision->is_object()) ||
+                        (type == "gemma3_text" && architecture.ends_with("ForConditionalGeneration"));
+    if (!is_one) return {};
+    return to_text("is of a model of images and text (", architecture.empty() ? type : architecture,
+                   "), which is not read; open it with transformers, save its language model by itself "
+                   "(model.language_model.save_pretrained(…)), and convert that");
 }
 
 /// Whether a config.json is of one of the layout's model types.

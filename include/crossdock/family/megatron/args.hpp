@@ -74,12 +74,6 @@ inline std::optional<double> linear_factor(const ModelHeader& header) {
                : std::nullopt;
 }
 
-/// A whole number where it is one: Megatron's parser takes rotary_base and the interpolation factor as int.
-inline Json number(double value) {
-    if (value == std::floor(value) && std::abs(value) < 0x1p53) return static_cast<std::int64_t>(value);
-    return value;
-}
-
 inline Json or_null(const auto& value) { return value ? Json(*value) : Json(nullptr); }
 
 /// Whether Megatron's BERT code is to load the model: it has what no decoder has.

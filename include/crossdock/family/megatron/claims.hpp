@@ -77,6 +77,11 @@ bool same_of_latents(const Json& value, const Json&, const ModelHeader& h) {
     return !is_latent(h.attention) || (value.is_null() ? Json(0U) : value) == Json(h.attention.latent.*size);
 }
 
+/// Of Gemma 2 and 3, which have norms of the blocks' outputs, the third has norms of queries and keys as well.
+inline bool of_this_gemma(const Json& value, const Json&, const ModelHeader& h) {
+    return is_off(value) || (h.block_output_norms && value == Json(h.attention.qk_norm ? 3 : 2));
+}
+
 inline bool as_many_experts(const Json& value, const Json&, const ModelHeader& h) {
     return is_off(value) == !has_experts(h.mlp) && (is_off(value) || value == Json(h.mlp.experts.num_experts));
 }
@@ -150,6 +155,7 @@ inline std::vector<Claim> megatron_core_claims() {
         megatron_nvidia_claims(),
         {{"qk_layernorm", claim::qk_norms_if_true, "no norms of queries and keys"},
          {"qk_layernorm", claim::no_qk_norms_if_false, "norms of queries and keys"},
+         {"gemma_version", claim::of_this_gemma, "the norms of another model"},
          {"multi_latent_attention", claim::latent_as_said, "the other kind of attention"},
          {"q_lora_rank", claim::same_of_latents<&LatentAttention::q_lora_rank>, "another size of latents"},
          {"kv_lora_rank", claim::same_of_latents<&LatentAttention::kv_lora_rank>, "another size of latents"},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include "crossdock/family/megatron/other_args.hpp"
 #include "crossdock/family/megatron/shared.hpp"
 #include "crossdock/family/original/rotary_pairs.hpp"
+#include "crossdock/family/requirements.hpp"
 #include "crossdock/family/tensor_table.hpp"
 
 namespace crossdock {
@@ -142,6 +144,53 @@ inline TensorTable core_table(const CoreNorms& norms, ExpertLayout layout, const
             .ignored_endings = {"._extra_state", ".inv_freq"}};
 }
 
+/// The norms of what attention and MLP put out, as Megatron-Bridge names them: a part of the linear layer before it
+/// (TERowParallelLinearLayerNorm).
+inline Rows<TransformerLayer> core_output_norm_rows() {
+    using L = TransformerLayer;
+    return Rows<L>{
+        {{&L::attention_output_norm_weight}, {"decoder.layers.{}.self_attention.linear_proj.post_layernorm.weight"}},
+        {{&L::mlp_output_norm_weight}, {"decoder.layers.{}.mlp.linear_fc2.post_layernorm.weight"}}};
+}
+
+/// Whether layers differ in having experts and, but for a Gemma 3, in their window alone.
+inline bool core_layers_may_differ_so(const ModelHeader& h) {
+    return attends_in_two_ways(h) && (is_gemma_3(h) || differs_in_window_alone(h)) &&
+           std::all_of(h.other_layers.begin(), h.other_layers.end(), [&h](const auto& other) {
+               Mlp mlp = mlp_of(h, other.first);
+               if (!has_experts(mlp)) mlp.experts = h.mlp.experts;
+               return mlp == h.mlp;
+           });
+}
+
+/// Whether a Gemma 3 stretches its positions by a factor, if at all, and where it has no window alone.
+inline bool core_turns_so(const ModelHeader& h) {
+    const auto type_of = [](const Attention& attention) { return attention.rope_scaling.value_or(RopeScaling{}).type; };
+    const Attention* windowed = windowed_attention(h);
+    const std::string full = type_of(full_attention(h));
+    return !is_gemma_3(h) ||
+           ((full == "default" || full == "linear") && (!windowed || type_of(*windowed) == "default"));
+}
+
+inline std::vector<Requirement> core_requirements() {
+    using H = ModelHeader;
+    const auto of_gemma = [](const Requirement& plain, bool (*holds)(const H&)) {
+        return Requirement{plain.otherwise, holds};
+    };
+    return {of_gemma(require::uncapped_scores,
+                     [](const H& h) { return h.block_output_norms || require::uncapped_scores.holds(h); }),
+            of_gemma(require::uncapped_logits,
+                     [](const H& h) { return h.block_output_norms || require::uncapped_logits.holds(h); }),
+            of_gemma(require::usual_scale,
+                     [](const H& h) { return h.block_output_norms || require::usual_scale.holds(h); }),
+            {"norms of what experts put out (block_output_norms)",
+             [](const H& h) { return !h.block_output_norms || !has_experts(h.mlp); }},
+            {"layers that differ from each other in more than having experts or a window (other_layers)",
+             core_layers_may_differ_so},
+            {"rotary positions that are scaled otherwise than by a factor, on layers without a window (rope_scaling)",
+             core_turns_so}};
+}
+
 /// The extra states of a layer's linear modules.
 inline std::vector<LayerPlaceholder> core_placeholders(ExpertLayout layout) {
     const std::string layer = "decoder.layers.{}.", mlp = layer + "mlp.";
@@ -170,14 +219,16 @@ inline MegatronDialect core_dialect(const TensorTable& table, std::string_view t
             .args = megatron_core_args(transformer_impl),
             .other_args = megatron_other_args(),
             .claims = megatron_core_claims(),
-            .gate_switches = {"swiglu", "quick_geglu"},
+            .gate_switches = {"swiglu", "quick_geglu", "gemma_version"},
             .tokenizers = nvidia_tokenizers(),
+            .read_of_layers = read_core_layers,
             .shares_query_groups = true,
             .requirements = join_lists(megatron_requirements(), nvidia_requirements(), core_latent_requirements(),
-                                       std::vector<Requirement>{mtp_as_last_layer}),
+                                       core_requirements(), std::vector<Requirement>{mtp_as_last_layer}),
             .flags = megatron_core_flags(),
             .unsaid = {unsaid::scaling_but_llama3, unsaid::scaled_embeddings, unsaid::llama3_constants,
-                       unsaid::core_activation, unsaid::yarn_constants},
+                       unsaid::core_activation, unsaid::yarn_constants, unsaid::output_norms, unsaid::score_scale,
+                       unsaid::score_cap, unsaid::logit_cap, unsaid::local_positions},
             .limits = join_lists(bert_limits(), core_latent_limits())};
 }
 
@@ -197,6 +248,10 @@ inline MegatronDialect core_local(ExpertLayout layout) {
     MegatronDialect dialect = core_dialect(
         core_table({input_norm, input_norm, post_norm, post_norm, local_latent_norms}, layout, Cut::rows), "local");
     set_expert_layout(dialect, layout);
+    dialect.requirements.push_back(
+        {require::no_output_norms.otherwise, require::no_output_norms.holds,
+         "Megatron-Core's own (local) layers have no place for them, and their norms are never zero-centred; give the "
+         "option transformer_impl transformer_engine"});
     return dialect;
 }
 
@@ -210,6 +265,11 @@ inline MegatronDialect core_te(ExpertLayout layout) {
                      "transformer_engine");
     set_expert_layout(dialect, layout);
     dialect.layer_placeholders = core_placeholders(layout);
+    dialect.table.rows<TransformerLayer>() =
+        join_lists(std::move(dialect.table.rows<TransformerLayer>()), core_output_norm_rows());
+    dialect.older_spellings = {// of mbridge
+                               {".post_attention_layernorm.", ".self_attention.linear_proj.post_layernorm."},
+                               {".post_feedforward_layernorm.", ".mlp.linear_fc2.post_layernorm."}};
     dialect.marks.name_parts = {"linear_qkv.layer_norm_weight", "linear_kv_up_proj.layer_norm_weight"};
     return dialect;
 }

@@ -13,6 +13,7 @@
 #include "crossdock/family/megatron/args.hpp"
 #include "crossdock/family/megatron/nvidia_args.hpp"
 #include "crossdock/family/requirements.hpp"
+#include "crossdock/protocol/layer_windows.hpp"
 
 namespace crossdock {
 
@@ -56,9 +57,11 @@ inline Value unfused_gelu(const ModelHeader& h) { return switch_if(is_exact_gelu
 
 inline Value norm_epsilon(const ModelHeader& h) { return shortest(h.norm_epsilon); }
 inline Value rope_theta(const ModelHeader& h) {
-    return h.positions == PositionKind::rope ? shortest(h.attention.rope_theta) : std::nullopt;
+    return h.positions == PositionKind::rope ? shortest(full_attention(h).rope_theta) : std::nullopt;
 }
-inline Value linear_scaling(const ModelHeader& h) { return shortest(linear_factor(h)); }
+inline Value linear_scaling(const ModelHeader& h) {
+    return is_gemma_3(h) ? std::nullopt : shortest(linear_factor(h));
+}
 inline Value llama3_scaling(const ModelHeader& h) { return switch_if(has_llama3_scaling(h)); }
 inline Value llama3_factor(const ModelHeader& h) {
     return has_llama3_scaling(h) ? shortest(h.attention.rope_scaling->factor) : std::nullopt;
@@ -109,8 +112,12 @@ inline Value quick_geglu(const ModelHeader& h) {
 }
 inline Value no_binary_head(const ModelHeader& h) { return switch_if(is_bert(h) && !h.bert.binary_head); }
 inline Value window(const ModelHeader& h) {
-    const std::uint64_t window = h.attention.sliding_window.value_or(0);
+    const std::uint64_t window = window_of(h);
     return window > 0 ? std::optional(to_text(window - 1, ",0")) : std::nullopt;
+}
+inline Value window_frequency(const ModelHeader& h) {
+    const Json list = detail::window_frequency(h);
+    return list.is_null() ? std::nullopt : Value(to_text('\'', list.dump(), '\''));
 }
 inline Value any_bias(const ModelHeader& h) {
     return switch_if(h.attention.qkv_bias || h.attention.dense_bias || h.mlp.fc1_bias || h.mlp.fc2_bias);
@@ -144,6 +151,31 @@ inline What llama3_constants(const ModelHeader& h) {
                           scaling.original_max_position_embeddings == usual.original_max_position_embeddings;
     if (is_usual) return std::nullopt;
     return "the constants of its llama3 rope_scaling, which it fixes at 1, 4 and 8192";
+}
+
+inline What output_norms(const ModelHeader& h) {
+    return h.block_output_norms
+               ? What("norms of what attention and MLP put out, which Megatron-Bridge's Gemma 2 and 3 have")
+               : std::nullopt;
+}
+inline What score_scale(const ModelHeader& h) {
+    if (require::usual_scale.holds(h)) return std::nullopt;
+    return to_text("query_pre_attn_scalar ", shortest(*h.attention.query_pre_attn_scalar));
+}
+inline What score_cap(const ModelHeader& h) {
+    if (require::uncapped_scores.holds(h)) return std::nullopt;
+    return to_text("attn_logit_softcapping ", shortest(*h.attention.logit_softcap));
+}
+inline What logit_cap(const ModelHeader& h) {
+    if (require::uncapped_logits.holds(h)) return std::nullopt;
+    return to_text("final_logit_softcapping ", shortest(*h.final_logit_softcap));
+}
+/// Layers with a window that turn otherwise than those without.
+inline What local_positions(const ModelHeader& h) {
+    const Attention* windowed = windowed_attention(h);
+    if (!windowed || differs_in_window_alone(h)) return std::nullopt;
+    return to_text("other rotary positions on layers with a window (rope_theta ",
+                   shortest(windowed->rope_theta).value_or("unknown"), ")");
 }
 
 inline What yarn_constants(const ModelHeader& h) {
@@ -203,7 +235,8 @@ inline std::vector<MegatronFlag> nvidia_other_flags() {
     return {{"--squared-relu", flag::squared_relu},
             {"--quick-geglu", flag::quick_geglu},
             {"--bert-no-binary-head", flag::no_binary_head},
-            {"--window-size", flag::window}};
+            {"--window-size", flag::window},
+            {"--window-attn-skip-freq", flag::window_frequency}};
 }
 
 }  // namespace detail

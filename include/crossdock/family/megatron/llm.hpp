@@ -37,9 +37,8 @@ inline TensorTable llm_table(Arrangement qkv) {
 inline std::vector<Requirement> llm_requirements() {
     using H = ModelHeader;
     return join_lists(
-        megatron_requirements(),
-        {require::plain_attention,
-         require::plain_norm,
+        megatron_requirements(), legacy_requirements(),
+        std::vector<Requirement>{require::plain_norm,
          require::plain_embeddings,
          require::full_rotary,
          require::biases_agree,

@@ -7,8 +7,10 @@
 
 #include "crossdock/family/megatron/args.hpp"
 #include "crossdock/family/megatron/expert_args.hpp"
+#include "crossdock/family/megatron/gemma_args.hpp"
 #include "crossdock/family/megatron/latent_args.hpp"
 #include "crossdock/protocol/header_fields.hpp"
+#include "crossdock/protocol/layer_windows.hpp"
 
 namespace crossdock {
 
@@ -54,9 +56,11 @@ inline void read_normalization(const Json& value, ModelHeader& header) {
     header.norm = name == "RMSNorm" ? NormKind::rms : NormKind::layer;
 }
 
-/// (tokens to the left of the token itself, 0); (-1, -1) and (-1, 0) are no window. other_args.hpp has others.
+/// (tokens to the left of the token itself, 0); (-1, -1) and (-1, 0) are no window. other_args.hpp has others. One number
+/// is Megatron-Bridge's for Gemma 3, and counts the token itself.
 inline void read_window(const Json& value, ModelHeader& header) {
     if (value.is_null()) return void(header.attention.sliding_window = 0);
+    if (value.is_number_integer()) return void(header.attention.sliding_window = json_as<std::uint64_t>(value));
     const bool is_pair = value.is_array() && value.size() == 2 && value[0].is_number_integer();
     if (!is_pair) throw Error(to_text("is ", json_shown(value), ", expected two whole numbers or None"));
     const auto left = value[0].get<std::int64_t>();
@@ -85,7 +89,7 @@ inline ConfigTable megatron_lm_rope_args() {
         {{"rotary_base"},
          10000,
          read_positive(field::rope_theta),
-         [](const H& h) { return number(h.attention.rope_theta.value_or(10000.0)); }},
+         [](const H& h) { return number(full_attention(h).rope_theta.value_or(10000.0)); }},
         {{"rotary_percent"},
          1.0,
          read_positive(field::rotary_percent),
@@ -104,7 +108,7 @@ inline ConfigTable megatron_lm_rope_args() {
              if (!has_llama3_scaling(h)) read_linear_scaling(value, h);
          },
          [](const H& h) {
-             const auto factor = linear_factor(h);
+             const auto factor = is_gemma_3(h) ? std::nullopt : linear_factor(h);
              return factor ? number(*factor) : Json(nullptr);
          }}};
 }
@@ -176,7 +180,7 @@ inline ConfigTable megatron_lm_attention_args() {
              [](const H& h) { return Json(!h.tied_embeddings); }},
             fixed("apply_query_key_layer_scaling", false),
             {{"window_size"}, nullptr, read_window, [](const H& h) {
-                 const auto window = h.attention.sliding_window.value_or(0);
+                 const std::uint64_t window = window_of(h);
                  return window ? Json::array({window - 1, 0}) : Json(nullptr);
              }}};
 }
@@ -218,7 +222,7 @@ inline ConfigTable megatron_core_args(std::string_view transformer_impl) {
     using namespace config;
     return join_lists(
         detail::megatron_nvidia_args(transformer_impl, true), detail::megatron_expert_args(),
-        detail::megatron_latent_args(),
+        detail::megatron_latent_args(), detail::megatron_gemma_args(),
         ConfigTable{
             entry_or({"rotary_interleaved"}, field::rotary_interleaved, false),
             written("mtp_num_layers",

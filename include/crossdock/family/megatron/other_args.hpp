@@ -65,8 +65,9 @@ inline bool vanilla_softmax(const Json& value, const Json&, const ModelHeader&) 
 }
 inline bool usual_scale(const Json& value, const Json&, const ModelHeader& header) {
     if (value.is_null()) return true;
-    const auto heads = static_cast<double>(header.attention.kv_channels);
-    return value.is_number() && heads > 0 && std::abs(value.get<double>() * std::sqrt(heads) - 1.0) < 1e-6;
+    const auto divisor =
+        header.attention.query_pre_attn_scalar.value_or(static_cast<double>(header.attention.kv_channels));
+    return value.is_number() && divisor > 0 && std::abs(value.get<double>() * std::sqrt(divisor) - 1.0) < 1e-6;
 }
 inline bool causal_window(const Json& value, const Json&, const ModelHeader&) {
     if (!value.is_array() || value.size() != 2) return true;  // None; anything else does not get here
@@ -76,6 +77,14 @@ inline bool causal_window(const Json& value, const Json&, const ModelHeader&) {
 inline bool every_layer(const Json& value, const Json&, const ModelHeader& header) {
     if (value.is_null() || header.attention.sliding_window.value_or(0) == 0) return true;
     return value.is_array() && std::none_of(value.begin(), value.end(), [](const Json& item) { return is_off(item); });
+}
+/// What the header says where blocks have output norms, as Gemma 2 and 3.
+inline bool off_or_gemma(const Json& value, const Json&, const ModelHeader& header) {
+    return is_off(value) || header.block_output_norms;
+}
+inline bool usual_scalar(const Json& value, const Json&, const ModelHeader& header) {
+    return header.block_output_norms || is_off(value) ||
+           is_number(value, static_cast<double>(header.attention.kv_channels));
 }
 /// Megatron-Core's norms of queries and keys are in the header where the tensors have them.
 inline bool off_or_stored_norms(const Json& value, const Json&, const ModelHeader& header) {
@@ -134,11 +143,11 @@ inline std::vector<OtherArgument> megatron_other_args() {
             {"rotary_seq_len_interpolation_factor", "two scalings of rotary positions at once", is::one_scaling},
             // Attention.
             {"window_size", "an attention window that looks ahead", is::causal_window},
-            {"window_attn_skip_freq", "an attention window on some layers only", is::every_layer},
             {"attention_chunk_size", "attention in chunks", is::off},
             {"softmax_type", "attention with a sink", is::vanilla_softmax},
             {"softmax_scale", "scores scaled by another factor than 1 / sqrt(kv_channels)", is::usual_scale},
-            {"attn_logit_softcapping", "capped attention scores", is::off},
+            {"query_pre_attn_scalar", "scores scaled by another factor than 1 / sqrt(kv_channels)", is::usual_scalar},
+            {"attn_logit_softcapping", "capped attention scores", is::off_or_gemma},
             {"qk_layernorm", "norms of queries and keys", is::off_or_stored_norms},
             {"qk_l2_norm", "norms of queries and keys", is::off},
             {"attention_output_gate", "a gate behind the attention", is::off},
@@ -159,7 +168,7 @@ inline std::vector<OtherArgument> megatron_other_args() {
             {"use_mup", "embeddings, scores and logits scaled by muP", is::off},
             {"mup_embedding_mult", "scaled embeddings", is::without_mup},
             {"mup_output_mult", "scaled logits", is::without_mup},
-            {"final_logit_softcapping", "capped logits", is::off},
+            {"final_logit_softcapping", "capped logits", is::off_or_gemma},
             // Layers of other kinds.
             {"mtp_num_layers", "layers that predict further tokens", is::off_or_stored_mtp_layers},
             {"heterogeneous_layers_config_path", "layers of different shapes", is::off},
@@ -176,7 +185,8 @@ inline std::vector<OtherArgument> megatron_other_args() {
 inline std::vector<OtherArgument> megatron_llm_other_args() {
     namespace is = detail::neutral;
     return join_lists(megatron_other_args(),
-                      {{"apply_residual_connection_post_layernorm", "the residual taken behind the norm", is::off}});
+                      {{"window_attn_skip_freq", "an attention window on some layers only", is::every_layer},
+                       {"apply_residual_connection_post_layernorm", "the residual taken behind the norm", is::off}});
 }
 
 /// Those of Megatron-LM's own model code.
@@ -184,7 +194,8 @@ inline std::vector<OtherArgument> megatron_lm_other_args() {
     namespace is = detail::neutral;
     return join_lists(
         megatron_other_args(),
-        {{"rotary_interleaved", "rotary rows in pairs, which Megatron-LM's own model code does not have", is::off},
+        {{"window_attn_skip_freq", "an attention window on some layers only", is::every_layer},
+         {"rotary_interleaved", "rotary rows in pairs, which Megatron-LM's own model code does not have", is::off},
          {"glu_activation", "a gate of a fork", is::off},
          {"apply_residual_connection_post_layernorm", "the residual taken behind the norm", is::off}});
 }

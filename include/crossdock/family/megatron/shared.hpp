@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/family/requirements.hpp"
 
@@ -17,8 +18,12 @@ inline std::vector<Requirement> megatron_requirements() {
     return {{"ALiBi positions", [](const ModelHeader& h) { return h.positions != PositionKind::alibi; }},
             {"a norm behind its embeddings (embedding_norm)", [](const ModelHeader& h) { return !h.embedding_norm; }},
             {"no final norm", [](const ModelHeader& h) { return h.final_norm || h.post_norm; }},
-            require::head,
-            require::alike_but_for_experts};
+            require::head};
+}
+
+/// What Megatron's own model code, before Megatron-Core, expects besides.
+inline std::vector<Requirement> legacy_requirements() {
+    return join_lists(require::no_caps(), {require::plain_attention, require::equal_layers});
 }
 
 /// What NVIDIA's code expects: add_bias_linear decides over all linear layers, add_qkv_bias over q, k and v alone.

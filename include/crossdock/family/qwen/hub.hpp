@@ -23,6 +23,7 @@
 #include "crossdock/family/requirements.hpp"
 #include "crossdock/family/tensor_table.hpp"
 #include "crossdock/protocol/header_fields.hpp"
+#include "crossdock/protocol/layer_windows.hpp"
 
 namespace crossdock {
 
@@ -57,9 +58,7 @@ inline void read_qwen_biases(Attention& attention, const Json& config, std::stri
 
 /// What the model_type says and no key does. Windows come last: layers that differ have all else of the others.
 inline Notices read_qwen(ModelHeader& header, const Json& config) {
-    constexpr std::uint64_t most_layers = 1'000'000;
-    if (header.num_layers == 0 || header.num_layers > most_layers)
-        throw Error(to_text("'num_hidden_layers' is ", header.num_layers, ", expected 1 to ", most_layers));
+    require_listable_layers(header);
     const std::string type = hub_type_of(config);
     Attention& attention = header.attention;
     attention.qk_norm = type == "qwen3" || type == "qwen3_moe";
@@ -84,15 +83,14 @@ inline ConfigEntry qwen_bias_config() {
     return line;
 }
 
-/// Whether layers differ in their window and in having experts alone.
+/// Whether layers differ in one window and in having experts alone.
 inline bool is_qwen_in_all_layers(const ModelHeader& header) {
-    return std::all_of(header.other_layers.begin(), header.other_layers.end(), [&](const auto& other) {
-        Attention attention = attention_of(header, other.first);
-        attention.sliding_window = header.attention.sliding_window;
-        Mlp mlp = mlp_of(header, other.first);
-        if (!has_experts(mlp)) mlp.experts = header.mlp.experts;
-        return attention == header.attention && mlp == header.mlp;
-    });
+    return attends_in_two_ways(header) && differs_in_window_alone(header) &&
+           std::all_of(header.other_layers.begin(), header.other_layers.end(), [&](const auto& other) {
+               Mlp mlp = mlp_of(header, other.first);
+               if (!has_experts(mlp)) mlp.experts = header.mlp.experts;
+               return mlp == header.mlp;
+           });
 }
 
 }  // namespace detail
@@ -122,6 +120,11 @@ CROSSDOCK_ENTRY_POINT const Family& qwen_family() {
               }},
              {"a shared expert without a gate",
               [](const H& h) { return h.mlp.experts.shared_ffn_hidden_size == 0 || h.mlp.experts.shared_gate; }},
+             {"a window on some layers, beside experts and norms of queries and keys (other_layers)",
+              [](const H& h) {
+                  return !has_experts(h.mlp) || !h.attention.qk_norm || window_of(h) == 0 ||
+                         all_attend(h, has_window);
+              }},
              {"layers that differ in more than their window or in having experts (other_layers)",
               detail::is_qwen_in_all_layers}}),
         .layouts =

@@ -46,6 +46,7 @@ inline std::pair<TensorTable, Notices> table_to_write(const Family& family, cons
     const std::string format = for_family(layout.kind->target, family.name);
     require_mtp_places(layout.table(header), header, format);
     require_expressible(family.requirements, header, to_text("a ", family.name, " checkpoint"));
+    if (!layout.says_caps) require_expressible(require::no_caps(), header, format);
     if (!layout.layers_may_differ) require_expressible({require::equal_layers}, header, format);
     require_expressible(layout.requirements, header, format);
     auto target = layout.kind->target_table(family, layout, header);

@@ -16,6 +16,7 @@
 #include "crossdock/plugin/companions.hpp"
 #include "crossdock/plugin/family/open_family.hpp"
 #include "crossdock/protocol/header_fields.hpp"
+#include "crossdock/protocol/layer_windows.hpp"
 
 namespace crossdock {
 
@@ -54,42 +55,43 @@ public:
 
 private:
     /// What the tensors decide, and how experts are chosen.
-    static constexpr std::array<std::string_view, 32> tensor_fields_{"num_layers",
-                                                                     "hidden_size",
-                                                                     "num_attention_heads",
-                                                                     "num_query_groups",
-                                                                     "kv_channels",
-                                                                     "ffn_hidden_size",
-                                                                     "norm",
-                                                                     "positions",
-                                                                     "gated_mlp",
-                                                                     "tied_embeddings",
-                                                                     "parallel_attention",
-                                                                     "parallel_norm",
-                                                                     "post_norm",
-                                                                     "embedding_norm",
-                                                                     "final_norm",
-                                                                     "qkv_bias",
-                                                                     "dense_bias",
-                                                                     "fc1_bias",
-                                                                     "fc2_bias",
-                                                                     "qk_norm",
-                                                                     "num_experts",
-                                                                     "moe_ffn_hidden_size",
-                                                                     "moe_shared_expert_intermediate_size",
-                                                                     "moe_shared_expert_gate",
-                                                                     "moe_router_enable_expert_bias",
-                                                                     "moe_router_topk",
-                                                                     "moe_router_score_function",
-                                                                     "moe_router_pre_softmax",
-                                                                     "moe_router_topk_scaling_factor",
-                                                                     "moe_router_num_groups",
-                                                                     "moe_router_group_topk",
-                                                                     "num_token_types"};
+    static constexpr auto tensor_fields_ = std::to_array<std::string_view>({"num_layers",
+                                                                            "hidden_size",
+                                                                            "num_attention_heads",
+                                                                            "num_query_groups",
+                                                                            "kv_channels",
+                                                                            "ffn_hidden_size",
+                                                                            "norm",
+                                                                            "positions",
+                                                                            "gated_mlp",
+                                                                            "tied_embeddings",
+                                                                            "parallel_attention",
+                                                                            "parallel_norm",
+                                                                            "post_norm",
+                                                                            "block_output_norms",
+                                                                            "embedding_norm",
+                                                                            "final_norm",
+                                                                            "qkv_bias",
+                                                                            "dense_bias",
+                                                                            "fc1_bias",
+                                                                            "fc2_bias",
+                                                                            "qk_norm",
+                                                                            "num_experts",
+                                                                            "moe_ffn_hidden_size",
+                                                                            "moe_shared_expert_intermediate_size",
+                                                                            "moe_shared_expert_gate",
+                                                                            "moe_router_enable_expert_bias",
+                                                                            "moe_router_topk",
+                                                                            "moe_router_score_function",
+                                                                            "moe_router_pre_softmax",
+                                                                            "moe_router_topk_scaling_factor",
+                                                                            "moe_router_num_groups",
+                                                                            "moe_router_group_topk",
+                                                                            "num_token_types"});
     /// What a description says of the same tensors, and Megatron's args may.
-    static constexpr std::array<std::string_view, 7> meaning_fields_{
-        "norm_epsilon",   "norm_zero_centered",   "activation",        "rope_theta",
-        "rotary_percent", "embedding_multiplier", "rotary_interleaved"};
+    static constexpr auto meaning_fields_ = std::to_array<std::string_view>(
+        {"norm_epsilon", "norm_zero_centered", "activation", "rope_theta", "rotary_percent", "embedding_multiplier",
+         "rotary_interleaved", "query_pre_attn_scalar", "logit_softcap", "final_logit_softcap"});
 
     static bool is_among(const auto& names, std::string_view name) {
         return std::find(names.begin(), names.end(), name) != names.end();
@@ -142,6 +144,7 @@ private:
 
     /// Older Megatrons know no window either.
     void take_window() {
+        if (!reference_.other_layers.empty() || !header_.other_layers.empty()) return take_layers();
         const auto& other = reference_.attention.sliding_window;
         auto& own = header_.attention.sliding_window;
         if (!other || own == other || is_given("sliding_window")) return;
@@ -151,6 +154,28 @@ private:
             notices_.push_back(
                 to_text("sliding_window ", *other, " is taken from ", where_, "; the source names none"));
         own = other;
+    }
+
+    /// Layers may differ in their window and how positions turn. Where the source says nothing of windows, or has no
+    /// base for layers with one, both are the reference's.
+    void take_layers() {
+        const Attention* own = windowed_attention(header_);
+        const bool is_open = own ? !own->rope_theta.has_value() : !is_given("sliding_window");
+        const auto windows = layers_with_window(reference_);
+        if (own && (layers_with_window(header_) != windows || window_of(header_) != window_of(reference_)))
+            throw Error(to_text(where_, ": its windows, or the layers that have them, are others than the model's"));
+        if (!is_open) return;
+        const Attention* other = windowed_attention(reference_);
+        if (!other) return;
+        const auto as_there = [&](const Attention& there) {
+            Attention attention = header_.attention;
+            attention.sliding_window = there.sliding_window;
+            attention.rope_theta = there.rope_theta;
+            attention.rope_scaling = there.rope_scaling;
+            return attention;
+        };
+        give_attention(header_, windows, as_there(*other), as_there(full_attention(reference_)));
+        notices_.push_back(to_text("which layers have a window is taken from ", where_, "; the source does not say"));
     }
 
     /// Training may have been for shorter inputs than the model is for.

@@ -18,10 +18,10 @@ class BesideModel {
 public:
     explicit BesideModel(std::string file) : file_(std::move(file)) {}
 
-    /// Adds those below the file's entries other than `chunks`.
+    /// Adds those below the file's entries other than `chunks`; none where the file itself is the model.
     void add(const pickle::Value& root, const std::vector<std::string>& chunks, std::vector<SourceTensor>& tensors) {
         const auto* entries = root.entries();
-        if (!entries) return;
+        if (!entries || chunks.front().empty()) return;
         for (const pickle::Entry& entry : *entries)
             if (const std::string* key = entry.key.as_string();
                 key && std::find(chunks.begin(), chunks.end(), *key) == chunks.end())

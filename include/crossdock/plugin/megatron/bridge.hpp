@@ -22,7 +22,9 @@
 #include "crossdock/family/megatron/args.hpp"
 #include "crossdock/family/megatron/expert_args.hpp"
 #include "crossdock/family/megatron/flags.hpp"
+#include "crossdock/family/megatron/gemma_args.hpp"
 #include "crossdock/plugin/megatron/iteration.hpp"
+#include "crossdock/protocol/layer_windows.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
 namespace crossdock::detail {
@@ -75,6 +77,7 @@ inline void require_bridge(const ModelHeader& header, const Iteration& iteration
     if (is_bert(header)) refuse("the model is a BERT");
     if (is_latent(header.attention)) refuse("the model has latent attention");
     if (header.embedding_multiplier && *header.embedding_multiplier != 1) refuse("the model scales its embeddings");
+    if (header.block_output_norms) refuse("the model is a Gemma 2 or 3");
     if (header.mlp.activation && !bridge_activation(*header.mlp.activation))
         refuse(to_text("the activation is ", enum_name(*header.mlp.activation)));
     const auto& scaling = header.attention.rope_scaling;
@@ -139,8 +142,11 @@ inline void add_layers(const ModelHeader& h, YamlFields& fields) {
     if (h.mlp.activation)
         if (const auto function = bridge_activation(*h.mlp.activation))
             fields.emplace_back("activation_func", yaml_name(*function));
-    if (const std::uint64_t window = h.attention.sliding_window.value_or(0))
+    if (const std::uint64_t window = window_of(h)) {
         fields.emplace_back("window_size", to_text('[', window - 1, ", 0]"));
+        if (const Json frequency = window_frequency(h); !frequency.is_null())
+            fields.emplace_back("window_attn_skip_freq", yaml_value(frequency));
+    }
 }
 
 inline void add_experts(const ModelHeader& h, YamlFields& fields) {

@@ -43,6 +43,7 @@ public:
         header_.parallel_norm = has(&L::mlp_norm_weight);
         header_.parallel_attention = !has(&L::post_norm_weight);
         header_.post_norm = !has(&L::input_norm_weight);
+        header_.block_output_norms = has(&L::attention_output_norm_weight);
         // A latent's norm may have the same name.
         header_.attention.qk_norm = has(&L::q_norm_weight) && !is_latent(header_.attention);
         header_.final_norm = has_stored(*open_.table, open_.stages.back(), open_.last, &FinalNorm::weight);

@@ -28,8 +28,9 @@ inline void check_megatron_type(const ModelHeader& header, const std::string& ty
         if (header.mlp.gated) contradict("a gated MLP");
         return;
     }
-    constexpr std::array llamas{"llama", "llama2",    "llama3", "codellama", "mistral",     "mixtral", "gemma",
-                                "qwen2", "qwen2_moe", "qwen3",  "qwen3_moe", "deepseek_v3", "glm4_moe"};
+    constexpr auto llamas = std::to_array<std::string_view>(
+        {"llama", "llama2", "llama3", "codellama", "mistral", "mixtral", "gemma", "gemma2", "gemma3_text", "qwen2",
+         "qwen2_moe", "qwen3", "qwen3_moe", "deepseek_v3", "glm4_moe"});
     if (std::find(llamas.begin(), llamas.end(), type) == llamas.end())
         throw UsageError(
             to_text("model_type is '", type, "', expected one of GPT, BERT, falcon, ", joined_list(llamas)));
@@ -37,6 +38,12 @@ inline void check_megatron_type(const ModelHeader& header, const std::string& ty
     if (of_latents != is_latent(header.attention)) contradict(of_latents ? "no latent attention" : "latent attention");
     const bool of_experts = type == "mixtral" || of_latents || type.ends_with("_moe");
     if (of_experts != has_experts(header.mlp)) contradict(of_experts ? "no experts" : "experts");
+    const bool with_output_norms = type == "gemma2" || type == "gemma3_text";
+    if (with_output_norms != header.block_output_norms)
+        contradict(with_output_norms ? "no norms of what attention and MLP put out"
+                                     : "norms of what attention and MLP put out");
+    if (with_output_norms && (type == "gemma3_text") != header.attention.qk_norm)
+        contradict(header.attention.qk_norm ? "norms of queries and keys" : "no norms of queries and keys");
     if (header.norm != NormKind::rms) contradict("layer norms");
     if (!header.mlp.gated) contradict("an MLP without a gate");
     if (header.parallel_attention) contradict("parallel attention");

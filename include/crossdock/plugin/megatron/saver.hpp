@@ -246,10 +246,18 @@ private:
         args["num_layers_per_virtual_pipeline_stage"] = has_chunks ? Json(pipeline_.layers_per_chunk()) : Json(nullptr);
         args["decoder_first_pipeline_num_layers"] = detail::or_null(asked_.layers_in_first_stage);
         args["decoder_last_pipeline_num_layers"] = detail::or_null(asked_.layers_in_last_stage);
-        if (dialect_->code == MegatronCode::core) add_expert_args(args);
+        if (dialect_->code == MegatronCode::core) {
+            add_expert_args(args);
+            for (const char* name : {"moe_layer_freq", "window_attn_skip_freq"}) make_list(args[name]);
+        }
         args["iteration"] = iteration_value();
         if (torch_dist_) args["ckpt_format"] = "torch_dist";
         return args;
+    }
+
+    /// What Megatron takes a list for, and no tuple.
+    static void make_list(Json& value) {
+        if (value.is_object() && value.contains("tuple")) value = Json(value.at("tuple"));
     }
 
     void add_expert_args(Json& args) const {
@@ -258,11 +266,7 @@ private:
         args["expert_tensor_parallel_size"] = grid_.expert_tensor;
         args["moe_grouped_gemm"] = with_experts && dialect_->expert_layout != ExpertLayout::sequential;
         args["moe_use_legacy_grouped_gemm"] = with_experts && dialect_->expert_layout == ExpertLayout::grouped;
-        if (!with_experts) return;
-        args["sequence_parallel"] = grid_.tensor > 1;  // Megatron insists
-        Json& frequency = args["moe_layer_freq"];
-        if (frequency.is_object() && frequency.contains("tuple"))  // Megatron takes a list for it
-            frequency = Json(frequency.at("tuple"));
+        if (with_experts) args["sequence_parallel"] = grid_.tensor > 1;  // Megatron insists
     }
 
     detail::MegatronTarget asked_;

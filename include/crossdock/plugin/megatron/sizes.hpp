@@ -119,11 +119,11 @@ inline void assume_defaults(bool has_statements, std::string_view where, ModelHe
         header.origin.assumed.insert(field);
         assumed.push_back(to_text(field, " ", value, " (option ", option, ")"));
     };
-    if (!header.mlp.activation)
+    if (!header.mlp.activation && !header.block_output_norms)
         header.mlp.activation = header.mlp.gated      ? Activation::silu
                                 : header.mlp.fc1_bias ? Activation::gelu_tanh  // bias_gelu_fusion, on by default
                                                       : Activation::gelu_erf;
-    assume("activation", std::string(enum_name(*header.mlp.activation)), "activation");
+    if (header.mlp.activation) assume("activation", std::string(enum_name(*header.mlp.activation)), "activation");
     if (header.norm_epsilon) assume("norm_epsilon", Json(*header.norm_epsilon).dump(), "norm_epsilon");
     if (header.positions == PositionKind::rope) {
         assume("positions", "rope", "position_embedding_type");
