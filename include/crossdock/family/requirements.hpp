@@ -34,8 +34,8 @@ inline void require_expressible(const std::vector<Requirement>& requirements, co
 /// Throws Error where the model has layers that predict further tokens and the table has no place for them.
 inline void require_mtp_places(const TensorTable& table, const ModelHeader& header, std::string_view format) {
     if (header.mtp_num_layers > 0 && !row_of(table, &TransformerLayer::mtp_projection_weight))
-        throw Error(to_text("the model has ", header.mtp_num_layers,
-                            " layers that predict further tokens (mtp_num_layers), which ", format,
+        throw Error(to_text("the model has layers that predict further tokens (mtp_num_layers ", header.mtp_num_layers,
+                            "), which ", format,
                             " has no place for; to convert it without them, give the option drop_mtp"));
 }
 

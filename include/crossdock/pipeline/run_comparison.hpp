@@ -200,8 +200,8 @@ private:
     /// What the comparisons found, in the order of the model, after what was seen from the headers alone.
     void collect() {
         for (const auto& found : mismatches_.all())
-            report_.differences.push_back({DifferenceKind::elements, found.second.place(), found.second.describe(),
-                                           found.second.count()});
+            report_.differences.push_back(
+                {DifferenceKind::elements, found.second.place(), found.second.describe(), found.second.count()});
     }
 
     AnyLoader &a_, &b_;
