@@ -34,6 +34,12 @@ public:
     std::uint64_t offset() const noexcept { return next_ - (block_.size() - at_); }
     std::uint64_t remaining() const noexcept { return end_ - offset(); }
 
+    /// Another one at the same place, to look ahead with: what this one has read of the source already is not read again.
+    Cursor ahead() {
+        if (at_ == block_.size() && remaining() > 0) fill();
+        return *this;
+    }
+
     void take(std::span<std::byte> out) {
         while (!out.empty()) {
             if (at_ == block_.size()) fill();

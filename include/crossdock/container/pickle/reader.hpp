@@ -33,7 +33,7 @@ public:
     /// each call as it is read, and may give the tensor that it stands for: a checkpoint's calls take ten times the
     /// memory of its tensors.
     Reader(Cursor& cursor, std::string where, Limits limits = {}, Shortcut shortcut = {})
-        : Builder(std::move(where), limits, detail::RecalledEntries(cursor), std::move(shortcut)),
+        : Builder(std::move(where), limits, detail::RecalledEntries(cursor.ahead()), std::move(shortcut)),
           cursor_(cursor) {}
 
     /// Throws Error, with the byte offset, on anything that is not a well-formed pickle within the limits.
