@@ -123,7 +123,7 @@ TEST_CASE("inspect says what becomes of each tensor that the files hold", "[cli]
         CHECK(tensor["use"] == (tensor["name"] == buffer ? "ignored" : "used"));
     CHECK_THAT(crossdock_program({"inspect", source.string()}).out,
                ContainsSubstring("\n  ignored  " + buffer + " ") &&
-                   ContainsSubstring("model.safetensors: a buffer, which the model's code computes\n"));
+                   ContainsSubstring("extra.safetensors: a buffer, which the model's code computes\n"));
 }
 
 TEST_CASE("inspect lists what is stored beside a distributed model", "[cli]") {
@@ -138,4 +138,43 @@ TEST_CASE("what cannot be inspected is one line", "[cli]") {
     CHECK(result.exit_code == 1);
     CHECK(result.out.empty());
     CHECK_THAT(result.err, ContainsSubstring("is no checkpoint that a loader recognises; name one of the loaders: "));
+}
+
+TEST_CASE("inspect lists what is asked for", "[cli]") {
+    const auto lists = [](const std::vector<std::string>& more) {
+        std::vector<std::string> words{"inspect", megatron};
+        words.insert(words.end(), more.begin(), more.end());
+        return crossdock_program(words).out;
+    };
+    const std::string summary = lists({"--summary"});
+    CHECK_THAT(summary, ContainsSubstring("  size       176704 parameters in 31 tensors, 353 kB\n"));
+    CHECK_THAT(summary, !ContainsSubstring("qkv weight"));
+    const std::string chosen = lists({"--tensors", "layer [12] / qkv"});
+    CHECK_THAT(chosen, ContainsSubstring("transformer layer 1 / qkv weight"));
+    CHECK_THAT(chosen, ContainsSubstring("transformer layer 2 / qkv weight"));
+    CHECK_THAT(chosen, !ContainsSubstring("transformer layer 3"));
+    CHECK_THAT(chosen, !ContainsSubstring("dense weight"));
+    CHECK(crossdock_program({"inspect", megatron, "--tensors", "("}).err ==
+          "crossdock: --tensors '(' is not a regular expression\n");
+}
+
+TEST_CASE("inspect tells what a single file holds", "[cli]") {
+    const std::string file = CROSSDOCK_TEST_DATA "/hf/llama2-gqa/model.safetensors";
+    CHECK_THAT(crossdock_program({"inspect", file}).out, ContainsSubstring("  model.layers.0.self_attn.q_proj.weight"));
+    const auto json = nlohmann::json::parse(crossdock_program({"inspect", file, "--json", "--tensors", "norm"}).out);
+    for (const auto& tensor : json.at("tensors"))
+        CHECK_THAT(tensor.at("name").get<std::string>(), ContainsSubstring("norm"));
+    CHECK(json.at("tensors").size() == 9);
+    CHECK_THAT(crossdock_program({"inspect", CROSSDOCK_TEST_DATA "/hf/llama2-gqa/config.json"}).err,
+               ContainsSubstring("config.json"));
+}
+
+TEST_CASE("inspect calls the loader what the format is called", "[cli]") {
+    const auto loader = [](const std::string& folder) {
+        return nlohmann::json::parse(crossdock_program({"inspect", CROSSDOCK_TEST_DATA + folder, "--json"}).out)
+            .at("loader");
+    };
+    CHECK(loader("/megatron-core/llama2-gqa-te-tp1") == "mcore");
+    CHECK(loader("/megatron-dist/llama2-gqa-mcore0.19-perlayer") == "mcore");
+    CHECK(loader("/megatron-lm/llama2-gqa-tp1") == "megatron");
 }

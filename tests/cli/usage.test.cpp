@@ -47,7 +47,7 @@ TEST_CASE("help and errors call the program what it is called", "[cli]") {
     CHECK_THAT(run({"--help"}).out, ContainsSubstring("usage: heron COMMAND"));
     CHECK_THAT(run({"convert", "--help"}).out, ContainsSubstring("heron convert [SOURCE] [TARGET] [OPTION...]"));
     CHECK_THAT(run({"convert", "--help"}).out, !ContainsSubstring("crossdock"));
-    CHECK(run({"inspect"}).err == "heron: heron inspect needs DIR, see heron inspect --help\n");
+    CHECK(run({"inspect"}).err == "heron: heron inspect needs PATH, see heron inspect --help\n");
 }
 
 TEST_CASE("help lists the commands, and each command has its own", "[cli]") {
@@ -87,10 +87,11 @@ TEST_CASE("plugins are listed with what they do and their options", "[cli]") {
 
 TEST_CASE("a command must be there and known", "[cli]") {
     CHECK(usage_error({}) ==
-          "crossdock: a command is missing, one of convert, verify, digest, inspect, plugins; see crossdock --help\n");
+          "crossdock: a command is missing, one of convert, verify, digest, inspect, plugins, completion, man; see "
+          "crossdock --help\n");
     CHECK(usage_error({"convrt"}) ==
           "crossdock: no command is called 'convrt'; did you mean 'convert'? Known: convert, "
-          "verify, digest, inspect, plugins\n");
+          "verify, digest, inspect, plugins, completion, man\n");
 }
 
 TEST_CASE("an unknown option is named with the nearest one", "[cli]") {
@@ -134,7 +135,7 @@ TEST_CASE("arguments are counted", "[cli]") {
           "crossdock: 'c' is one argument too many for crossdock convert [SOURCE] [TARGET]\n");
     CHECK(usage_error({"convert", "a", "--load_dir", "b", "--saver", "hf"}) ==
           "crossdock: 'a' and --load_dir b both name the source\n");
-    CHECK(usage_error({"inspect"}) == "crossdock: crossdock inspect needs DIR, see crossdock inspect --help\n");
+    CHECK(usage_error({"inspect"}) == "crossdock: crossdock inspect needs PATH, see crossdock inspect --help\n");
 }
 
 TEST_CASE("plugins are named with the nearest one", "[cli]") {

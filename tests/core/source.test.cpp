@@ -5,10 +5,12 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <chrono>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <span>
 #include <thread>
@@ -96,7 +98,25 @@ TEST_CASE("a file that shrinks while it is read is an error", "[core][source]") 
     CHECK_THROWS_WITH(read(source, 5000, 10), file.name() +
                                                   ": ends at offset 5000, it held 10000 bytes when it was "
                                                   "opened; it shrank while it was being read");
-    CHECK(read(source, 0, 4096).size() == 4096);
+    CHECK_THROWS_WITH(read(source, 0, 4096), file.name() +
+                                                 ": was changed while it was being read; convert it again "
+                                                 "when nobody writes it");
+}
+
+TEST_CASE("a file that is changed while it is read is an error of the next read", "[core][source]") {
+    const TemporaryFile file(numbered_bytes(1000));
+    const auto long_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
+    std::filesystem::last_write_time(file.path(), long_ago);
+    const FileSource source(file.path());
+    CHECK(read(source, 0, 1000) == numbered_bytes(1000));
+    SECTION("in place") { std::fstream(file.path(), std::ios::binary | std::ios::in | std::ios::out).put('x'); }
+    SECTION("at its end") {
+        file.resize(1001);
+        std::filesystem::last_write_time(file.path(), long_ago);
+    }
+    CHECK_THROWS_WITH(read(source, 500, 10), file.name() +
+                                                 ": was changed while it was being read; convert it again "
+                                                 "when nobody writes it");
 }
 
 TEST_CASE("a file that grows keeps the size it was opened with", "[core][source]") {

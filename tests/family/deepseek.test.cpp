@@ -119,7 +119,7 @@ TEST_CASE("what deepseek's class does not compute is refused by name", "[family]
     CHECK_THAT(refused("attention_bias", true), ContainsSubstring("'attention_bias' is true"));
     CHECK_THAT(refused("num_key_value_heads", 2), ContainsSubstring("'num_key_value_heads' is 2, expected 4"));
     CHECK_THAT(refused("model_type", "deepseek_v2"), ContainsSubstring("another architecture than deepseek"));
-    CHECK_THAT(refused("v_head_dim", 24), ContainsSubstring("has shape [128, 16], expected [160, 16]"));
+    CHECK_THAT(refused("v_head_dim", 24), ContainsSubstring("o_proj.weight' has shape [32, 64], expected [32, 96]"));
     CHECK_THAT(refused("qk_rope_head_dim", 7), ContainsSubstring("qk_pos_emb_head_dim is 7, expected an even one"));
 }
 

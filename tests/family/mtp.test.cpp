@@ -190,7 +190,7 @@ TEST_CASE("no target without a place for them is written, and drop_mtp is named"
         header.mtp_num_layers = 1;
         SyntheticLoader model(header, 7);
         CHECK_THAT(refusal([&] { save(model, saver, scratch / "target"); }),
-                   ContainsSubstring("the model has 1 layers that predict further tokens (mtp_num_layers), which a ") &&
+                   ContainsSubstring("the model has layers that predict further tokens (mtp_num_layers 1), which a ") &&
                        ContainsSubstring("give the option drop_mtp"));
         CHECK_FALSE(std::filesystem::exists(scratch / "target"));
     }
@@ -209,7 +209,8 @@ TEST_CASE("drop_mtp leaves them out and says so", "[family][mtp]") {
     const auto dropped = load("hf", folder, {{"drop_mtp", ""}});
     CHECK(differences(without, *dropped) == none);
     const std::vector<std::string> notices = dropped->notices();
-    CHECK(std::find(notices.begin(), notices.end(), "drop_mtp: 2 layers that predict further tokens are left out") !=
+    CHECK(std::find(notices.begin(), notices.end(),
+                    "drop_mtp: the layers that predict further tokens (mtp_num_layers 2) are left out") !=
           notices.end());
     save(*dropped, "hf", scratch / "target");
     CHECK(read_json(scratch / "target/config.json").at("num_nextn_predict_layers") == Json(0));
@@ -233,7 +234,7 @@ TEST_CASE("the files, not config.json, tell how many there are", "[family][mtp]"
     const auto none_there = load("hf", scratch / "none");
     CHECK(differences(without, *none_there) == none);
     CHECK_THAT(none_there->notices().front(),
-               ContainsSubstring("counts 1 layers that predict further tokens (MTP), the files hold 0"));
+               ContainsSubstring("says mtp_num_layers 1, the files hold 0 layers that predict further tokens"));
     const auto folder = hub_folder(scratch);
     edit_json(folder / "config.json", [](Json& config) { config["num_nextn_predict_layers"] = 0; });
     auto model = glm_model();
@@ -259,7 +260,7 @@ TEST_CASE("what they repeat must be the same", "[family][mtp]") {
     save(model, "mcore", scratch / "core", {{"ckpt_format", "torch"}, {"target_pipeline_parallel_size", "2"}});
     edit_rank(rank_file(scratch / "core", "mp_rank_00_001"), [](RankFile& rank) {
         Tensor& word = rank.tensor("embedding.word_embeddings.weight").tensor;
-        word = repeat_last_row(slice(word, 0, 0, word.shape()[0] - 2), word.shape()[0]);
+        word = repeat_last_row(slice(word, 0, 1, word.shape()[0]), word.shape()[0]);
     });
     CHECK_THAT(refusal([&] { load("mcore", scratch / "core")->begin(); }), ContainsSubstring("which it should repeat"));
 }

@@ -135,6 +135,21 @@ MODELS = {
                       moe_intermediate_size=32, norm_topk_prob=True),
     "mixtral": Model("mistral", "MixtralForCausalLM", {**LLAMA_SIZES, "num_local_experts": 4, "num_experts_per_tok": 2},
                      EXPERTS),
+    # DeepSeek-V3 and GLM-4.5
+    "deepseek-v3": Model(
+        "deepseek", "DeepseekV3ForCausalLM",
+        dict(hidden_size=64, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=4, intermediate_size=96,
+             vocab_size=250, max_position_embeddings=64, q_lora_rank=24, kv_lora_rank=16, qk_nope_head_dim=16,
+             qk_rope_head_dim=8, v_head_dim=16, n_routed_experts=8, num_experts_per_tok=4, n_group=4, topk_group=2,
+             moe_intermediate_size=32, n_shared_experts=1, first_k_dense_replace=1, routed_scaling_factor=2.5,
+             num_nextn_predict_layers=0, rope_parameters=dict(rope_type="yarn", rope_theta=1e4, factor=4.0, mscale=1.0,
+             mscale_all_dim=1.0, beta_fast=32.0, beta_slow=1.0, original_max_position_embeddings=16)), EXPERTS),
+    "glm4-moe": Model(
+        "glm", "Glm4MoeForCausalLM",
+        {**LLAMA_SIZES, "head_dim": 16, "n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32,
+         "n_shared_experts": 1, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1, "use_qk_norm": True,
+         "attention_bias": True, "routed_scaling_factor": 1.5, "num_nextn_predict_layers": 0,
+         "rope_parameters": dict(rope_type="default", rope_theta=1e6, partial_rotary_factor=0.5)}, EXPERTS),
     # GPT-2
     "gpt2": Model("gpt2", "GPT2LMHeadModel", dict(n_embd=64, n_layer=4, n_head=8, n_positions=64, vocab_size=250),
                   (LM, *CORE)),

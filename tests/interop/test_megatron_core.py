@@ -35,8 +35,8 @@ def converted(spec, directory, **options):
     """The model, and the content of the file that it becomes."""
     original = spec.build()
     write(original, directory / "source")
-    convert(spec.family, directory / "source", "mcore", directory / "mcore", transformer_impl="local",
-            ckpt_format="torch", **options)
+    convert(spec.family, directory / "source", "mcore", directory / "mcore", ckpt_format="torch",
+            **{"transformer_impl": "local", **options})
     [file] = (directory / "mcore").rglob("*.pt")
     return original, torch.load(file, weights_only=False)
 
@@ -49,12 +49,13 @@ def assert_close(got, want):
 
 DECODERS = ["llama-gqa", "llama-mha", "llama-tied", "llama-biases", "llama-head-dim", "llama-theta", "llama-linear",
             "llama-3.1", "mistral-window", "mistral-no-window", "mistral-head-dim", "gemma-mha", "gemma-mqa",
-            "falcon-sequential", "qwen2", "qwen3", "qwen2-moe", "qwen3-moe", "mixtral", "gpt2"]
+            "falcon-sequential", "qwen2", "qwen3", "qwen2-moe", "qwen3-moe", "mixtral", "deepseek-v3",
+            "glm4-moe", "gpt2"]
 
 
-@pytest.mark.parametrize("name", DECODERS)
-def test_megatron_core_computes_the_same_logits(name, megatron, tmp_path):
-    original, content = converted(MODELS[name], tmp_path)
+@pytest.mark.parametrize("name, options", [*((name, {}) for name in DECODERS), ("mixtral", {"expert_layout": "grouped"})])
+def test_megatron_core_computes_the_same_logits(name, options, megatron, tmp_path):
+    original, content = converted(MODELS[name], tmp_path, **options)
     is_gemma = MODELS[name].family == "gemma"
     model = make_gpt(content["args"], is_gemma, original.config.hidden_size**0.5 if is_gemma else 1.0)
     model.load_state_dict(content["model"], strict=True)

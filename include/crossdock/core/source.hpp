@@ -115,7 +115,8 @@ private:
         struct stat status {};
         if (::fstat(file_, &status) != 0)
             throw Error(to_text(name_, ": cannot be looked at any more: ", std::strerror(errno)));
-        if (status.st_mtim.tv_sec != changed_.tv_sec || status.st_mtim.tv_nsec != changed_.tv_nsec)
+        if (static_cast<std::uint64_t>(status.st_size) != size_ || status.st_mtim.tv_sec != changed_.tv_sec ||
+            status.st_mtim.tv_nsec != changed_.tv_nsec)
             throw Error(
                 to_text(name_, ": was changed while it was being read; convert it again when nobody writes it"));
     }

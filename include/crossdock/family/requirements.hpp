@@ -34,8 +34,8 @@ inline void require_expressible(const std::vector<Requirement>& requirements, co
 /// Throws Error where the model has layers that predict further tokens and the table has no place for them.
 inline void require_mtp_places(const TensorTable& table, const ModelHeader& header, std::string_view format) {
     if (header.mtp_num_layers > 0 && !row_of(table, &TransformerLayer::mtp_projection_weight))
-        throw Error(to_text("the model has ", header.mtp_num_layers,
-                            " layers that predict further tokens (mtp_num_layers), which ", format,
+        throw Error(to_text("the model has layers that predict further tokens (mtp_num_layers ", header.mtp_num_layers,
+                            "), which ", format,
                             " has no place for; to convert it without them, give the option drop_mtp"));
 }
 
@@ -153,14 +153,12 @@ inline constexpr Requirement usual_scale{
     }};
 inline constexpr Requirement uncapped_scores{
     "capped attention scores (logit_softcap)", [](const ModelHeader& h) {
-        return all_attend(
-            h, [](const Attention& attention) { return attention.logit_softcap.value_or(0) == 0; });
+        return all_attend(h, [](const Attention& attention) { return attention.logit_softcap.value_or(0) == 0; });
     }};
 inline constexpr Requirement uncapped_logits{
     "capped logits (final_logit_softcap)", [](const ModelHeader& h) { return h.final_logit_softcap.value_or(0) == 0; }};
-inline constexpr Requirement no_output_norms{
-    "norms of what its attention and MLP put out (block_output_norms)",
-    [](const ModelHeader& h) { return !h.block_output_norms; }};
+inline constexpr Requirement no_output_norms{"norms of what its attention and MLP put out (block_output_norms)",
+                                             [](const ModelHeader& h) { return !h.block_output_norms; }};
 
 /// What only Gemma 2 and 3 have: asked by every dialect of Megatron, and by every layout that does not say
 /// Layout::says_caps.

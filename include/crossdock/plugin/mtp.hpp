@@ -42,9 +42,8 @@ inline void drop_mtp_layers(OpenCheckpoint& open) {
         const NameScope& scope = open.layers[layer].scope;
         open.left_out.push_back(replaced(scope.name(beginning), "/", "."));  // nested dictionaries are read flat
     }
-    open.notices.push_back(to_text("drop_mtp: ", header.mtp_num_layers,
-                                   header.mtp_num_layers == 1 ? " layer that predicts" : " layers that predict",
-                                   " further tokens ", header.mtp_num_layers == 1 ? "is" : "are", " left out"));
+    open.notices.push_back(to_text("drop_mtp: the layers that predict further tokens (mtp_num_layers ",
+                                   header.mtp_num_layers, ") are left out"));
     open.layers.resize(header.num_layers);
     header.other_layers.erase(header.other_layers.lower_bound(header.num_layers), header.other_layers.end());
     header.origin.mtp_layer_name.reset();

@@ -173,8 +173,7 @@ TEST_CASE("an argument that changes the model and that no field says is refused 
                               {"use_mup", true},
                               {"spec", list({"my.layers", "spec"})},
                               {"hybrid_override_pattern", "M-M*"},
-                              {"experimental_attention_variant", "dsa"},
-                              {"mtp_num_layers", 1}};
+                              {"experimental_attention_variant", "dsa"}};
     for (const pickle::Entry& entry : changing) {
         const std::string name = *entry.key.as_string();
         INFO(name);

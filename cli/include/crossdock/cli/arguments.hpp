@@ -5,6 +5,9 @@
 #include "crossdock/cli/last_words.hpp"  // before cxxopts, which makes regular expressions before main()
 // clang-format on
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -37,6 +40,7 @@ struct Syntax {
     std::string summary;
     std::string arguments;  ///< "A [B]": as many words as it takes arguments that are no options, some if they like
     std::vector<OptionGroup> groups;
+    std::vector<std::string> examples{};  ///< what follows the command's name
 
     const OptionInfo* find(std::string_view name) const {
         for (const OptionGroup& group : groups)
@@ -90,6 +94,13 @@ inline std::string nearest_option(std::string_view asked, const std::vector<std:
 
 namespace detail {
 
+/// As wide as the terminal that it goes to; 100 columns where it goes elsewhere.
+inline std::size_t help_width() {
+    winsize size{};
+    const bool is_known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return is_known ? std::clamp<std::size_t>(size.ws_col, 60, 160) : 100;
+}
+
 inline cxxopts::Options make_parser(const Syntax& syntax) {
     cxxopts::Options parser(to_text(program_name(), " ", syntax.command), syntax.summary);
     parser.custom_help(syntax.arguments.empty() ? "[OPTION...]" : syntax.arguments + " [OPTION...]");
@@ -100,7 +111,7 @@ inline cxxopts::Options make_parser(const Syntax& syntax) {
             parser.add_options(group.name)(option.name, option.help, value, option.value);
         }
     parser.add_options("general")("h,help", "show this help");
-    parser.set_width(100);
+    parser.set_width(help_width());
     parser.allow_unrecognised_options();  // these are the positional ones: options are known by then
     return parser;
 }
@@ -210,7 +221,11 @@ inline std::string help(const Syntax& syntax) {
     std::vector<std::string> groups;
     for (const OptionGroup& group : syntax.groups) groups.push_back(group.name);
     if (std::find(groups.begin(), groups.end(), "general") == groups.end()) groups.push_back("general");
-    return detail::make_parser(syntax).help(groups);
+    std::string text = detail::make_parser(syntax).help(groups);
+    if (!syntax.examples.empty()) text += "\n examples:\n";
+    for (const std::string& example : syntax.examples)
+        text += to_text("  ", program_name(), ' ', syntax.command, ' ', example, '\n');
+    return text;
 }
 
 }  // namespace crossdock::cli

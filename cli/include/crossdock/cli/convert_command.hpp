@@ -288,7 +288,10 @@ Syntax convert_syntax() {
                        {"several processes", ranks_options()},
                        {"loader", of_loaders},
                        {"saver", of_savers},
-                       {"the reference's and NVIDIA's own", detail::other_options(elsewhere)}}};
+                       {"the reference's and NVIDIA's own", detail::other_options(elsewhere)}},
+            .examples = {"--saver mcore Llama-3.1-8B start",
+                         "--saver mcore Llama-3.1-8B ranks --target_tensor_parallel_size 8",
+                         "--saver hf checkpoints published --config Llama-3.1-8B"}};
 }
 
 template <class Loaders, class Savers>

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -15,9 +16,11 @@
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/columns.hpp"
 #include "crossdock/cli/differences.hpp"
+#include "crossdock/cli/inspect_file.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/source_tensors.hpp"
+#include "crossdock/cli/tensor_choice.hpp"
 #include "crossdock/cli/units.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/family/header_json.hpp"
@@ -31,6 +34,8 @@ namespace detail {
 inline std::vector<OptionInfo> inspect_options() {
     return {
         {"loader", "NAME", to_text("reads the checkpoint; recognised unless given (see ", program_name(), " plugins)")},
+        {"summary", "", "leaves the lists of tensors out"},
+        {"tensors", "REGEX", "lists the tensors whose names it is found in"},
         {"json", "", "prints JSON for machines"}};
 }
 
@@ -122,6 +127,7 @@ inline void print_distributed(const DistributedStorage& storage) {
                          bytes_text(stored.bytes)});
     std::cout << "\nstored in " << storage.files << " .distcp files\n";
     print_columns(lines);
+    if (storage.tensors.empty()) return;
     lines.clear();
     for (const StoredGrid& tensor : storage.tensors)
         lines.push_back({tensor.name, to_string(tensor.shape), grid_text(tensor)});
@@ -129,13 +135,28 @@ inline void print_distributed(const DistributedStorage& storage) {
     print_columns(lines);
 }
 
-inline void print_text(const Inspection& found, const std::string& loader) {
+/// All that is found but the tensors, and those tensors that are chosen; "transformer layer 3 / qkv weight" is a name.
+inline std::vector<InspectedTensor> chosen_of(const std::vector<InspectedTensor>& tensors, const TensorChoice& choice) {
+    std::vector<InspectedTensor> chosen;
+    for (const InspectedTensor& tensor : tensors)
+        if (choice.has(to_text(tensor.message, " / ", tensor.name))) chosen.push_back(tensor);
+    return chosen;
+}
+inline Storage chosen_of(Storage storage, const TensorChoice& choice) {
+    std::erase_if(storage.tensors, [&](const SourceTensor& tensor) { return !choice.has(tensor.name); });
+    if (storage.distributed)
+        std::erase_if(storage.distributed->tensors, [&](const StoredGrid& tensor) { return !choice.has(tensor.name); });
+    return storage;
+}
+
+inline void print_text(const Inspection& found, const std::string& loader, const TensorChoice& choice) {
     print_identity(found, loader);
     print_header(found.header);
-    print_tensors(found.tensors);
+    if (const auto tensors = chosen_of(found.tensors, choice); !tensors.empty()) print_tensors(tensors);
     if (!found.storage.ranks.empty()) print_ranks(found.storage.ranks);
-    if (found.storage.distributed) print_distributed(*found.storage.distributed);
-    if (!found.storage.tensors.empty()) print_source_tensors(found.storage.tensors);
+    const Storage chosen = chosen_of(found.storage, choice);
+    if (chosen.distributed) print_distributed(*chosen.distributed);
+    if (!chosen.tensors.empty()) print_source_tensors(chosen.tensors);
     print_list("unused tensors", found.storage.unused);
     print_list("notices", found.notices);
     std::cout << std::flush;
@@ -162,7 +183,7 @@ inline Json json_of(const DistributedStorage& storage) {
     return json;
 }
 
-inline Json json_of(const Inspection& found, const std::string& loader) {
+inline Json json_of(const Inspection& found, const std::string& loader, const TensorChoice& choice) {
     const ModelHeader& header = found.header;
     Json json{{"format", header.origin.format},
               {"loader", loader},
@@ -180,16 +201,22 @@ inline Json json_of(const Inspection& found, const std::string& loader) {
         json["dtypes"][std::string(dtype_name(dtype))] = {{"tensors", share.tensors}, {"bytes", share.bytes}};
     json["header"] = stated_fields(header);
     json["tensors"] = Json::array();
-    for (const InspectedTensor& tensor : found.tensors) json["tensors"].push_back(json_of(tensor));
+    for (const InspectedTensor& tensor : chosen_of(found.tensors, choice)) json["tensors"].push_back(json_of(tensor));
     json["ranks"] = Json::array();
     for (const auto& [rank, stage, tensors, bytes] : found.storage.ranks)
         json["ranks"].push_back({{"rank", rank}, {"stage", stage}, {"tensors", tensors}, {"bytes", bytes}});
-    if (found.storage.distributed) json["distributed"] = json_of(*found.storage.distributed);
+    const Storage chosen = chosen_of(found.storage, choice);
+    if (chosen.distributed) json["distributed"] = json_of(*chosen.distributed);
     json["source_tensors"] = Json::array();
-    for (const SourceTensor& tensor : found.storage.tensors) json["source_tensors"].push_back(cli::json_of(tensor));
+    for (const SourceTensor& tensor : chosen.tensors) json["source_tensors"].push_back(cli::json_of(tensor));
     json["unused"] = found.storage.unused;
     json["notices"] = found.notices;
     return json;
+}
+
+/// Both of Megatron's loaders read what either does; the one that is called what the format is.
+inline std::string loader_of_format(const std::string& loader, const ModelHeader& header) {
+    return loader == "megatron" && header.origin.megatron == MegatronCode::core ? "mcore" : loader;
 }
 
 }  // namespace detail
@@ -200,22 +227,30 @@ Syntax inspect_syntax() {
     elsewhere.push_back({"load_dir", "", ""});  // it is the argument
     return {
         .command = "inspect",
-        .summary = "Tells what a checkpoint is: format, sizes, tensors, and what is stored where. Reads no weights.",
-        .arguments = "DIR",
-        .groups = {{"general", detail::inspect_options()}, {"loader", plugin_options<Loaders>(elsewhere)}}};
+        .summary =
+            "Tells what a checkpoint is: format, sizes, tensors, and what is stored where; or which tensors a "
+            "file holds. Reads no weights.",
+        .arguments = "PATH",
+        .groups = {{"general", detail::inspect_options()}, {"loader", plugin_options<Loaders>(elsewhere)}},
+        .examples = {"checkpoints --summary", "Llama-3.1-8B --tensors 'layer 3 / qkv'", "model.safetensors --json"}};
 }
 
 template <class Loaders>
 int inspect_command(const Arguments& arguments, World& world) {
     if (!world.leads()) return success;
     const std::string& directory = arguments.positional[0];
+    const TensorChoice choice(arguments);
+    if (std::filesystem::is_regular_file(directory)) {
+        inspect_file(directory, choice, arguments.has("json"));
+        return success;
+    }
     const std::string name = choose_loader<Loaders>(arguments.value("loader"), directory);
     require_known<Loaders>(arguments.options, detail::inspect_options(), {name});
     const Inspection found = inspect(*open_checkpoint<Loaders>(name, directory, arguments.options));
     if (arguments.has("json"))
-        print_json(detail::json_of(found, name));
+        print_json(detail::json_of(found, detail::loader_of_format(name, found.header), choice));
     else
-        detail::print_text(found, name);
+        detail::print_text(found, detail::loader_of_format(name, found.header), choice);
     return success;
 }
 

@@ -86,8 +86,10 @@ Syntax verify_syntax() {
             "Exits with 0 if all tensors, header fields and tokenizer files are equal, with 1 if not, with 2 if that "
             "cannot be told.",
         .arguments = "A [B]",
-        .groups = {
-            {"general", own}, {"several processes", ranks_options()}, {"loader", plugin_options<Loaders>(elsewhere)}}};
+        .groups = {{"general", own},
+                   {"several processes", ranks_options()},
+                   {"loader", plugin_options<Loaders>(elsewhere)}},
+        .examples = {"Llama-3.1-8B megatron", "Llama-3.1-8B megatron --json", "megatron"}};
 }
 
 template <class Loaders>

@@ -42,11 +42,15 @@ inline std::string read_index_text(const std::filesystem::path& path) {
     return json;
 }
 
+}  // namespace detail
+
 /// Reads one file of a model. As for transformers, its ending says what it is, whichever index names it.
 inline TensorDict read_file(const std::filesystem::path& path) {
     if (path.extension() == safetensors_names.extension) return safetensors::read(path);
     return torch::take_tensors(torch::read(path), path.string());
 }
+
+namespace detail {
 
 /// The files that the index names, each with its tensors.
 inline std::map<std::string, std::vector<std::string>> tensors_by_file(const Index& index) {
@@ -100,7 +104,7 @@ inline Contents read_index(const std::filesystem::path& path) {
         if (!std::filesystem::exists(shard_path))
             throw Error(to_text(shard_path.string(), ": is missing; ", path.filename().string(), " places ",
                                 tensors.size(), " tensors there"));
-        const TensorDict shard = detail::read_file(shard_path);
+        const TensorDict shard = read_file(shard_path);
         detail::check_complete(shard, shard_path, tensors, path);
         detail::add_mapped(shard, file, index, shard_path, contents);
     }
@@ -162,7 +166,7 @@ inline Contents read_directory(const std::filesystem::path& directory) {
     const std::vector<std::string> found = detail::present(directory, detail::candidates());
     if (found.empty()) detail::refuse_directory(directory);
     const std::filesystem::path first = directory / found.front();
-    Contents contents = detail::is_index(first) ? read_index(first) : Contents{detail::read_file(first), {}};
+    Contents contents = detail::is_index(first) ? read_index(first) : Contents{read_file(first), {}};
     std::set<std::string> read{first.string()};
     for (const NamedTensor& entry : contents.tensors.entries()) read.insert(entry.file);
     std::vector<std::string> others = found;

@@ -7,8 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/json_text.hpp"
 #include "crossdock/core/compiled.hpp"
+#include "crossdock/core/error.hpp"
 #include "crossdock/core/join_lists.hpp"
+#include "crossdock/core/text.hpp"
 #include "crossdock/family/defaults.hpp"
 #include "crossdock/family/entry_points.hpp"
 #include "crossdock/family/family.hpp"

@@ -59,6 +59,7 @@ inline std::vector<Requirement> glm_requirements() {
     using H = ModelHeader;
     return join_lists(
         std::vector<Requirement>{
+            require::plain_attention,
             require::decoder_only,
             require::rms_norm,
             require::rotary,

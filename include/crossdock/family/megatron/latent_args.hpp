@@ -8,6 +8,7 @@
 
 #include "crossdock/container/json_text.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/config_table.hpp"
 #include "crossdock/family/megatron/args.hpp"

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "crossdock/core/text.hpp"
+#include "crossdock/family/arrangement.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/family/megatron/latent_args.hpp"
 #include "crossdock/family/requirements.hpp"

@@ -70,9 +70,9 @@ inline OpenCheckpoint single_stage(ModelHeader header, const TensorTable& table,
     open.description = where;
     open.stages.push_back(std::move(stage));
     if (said != open.header.mtp_num_layers)
-        open.notices.push_back(to_text(where, ": counts ", said,
-                                       " layers that predict further tokens (MTP), the files hold ",
-                                       open.header.mtp_num_layers, ", which the model is converted with",
+        open.notices.push_back(to_text(where, ": says mtp_num_layers ", said, ", the files hold ",
+                                       open.header.mtp_num_layers,
+                                       " layers that predict further tokens, with which the model is converted",
                                        open.header.mtp_num_layers == 0 ? "; transformers does not save them" : ""));
     take_mtp_twins(open);
     return open;

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 
 #include "crossdock/core/checked.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
+#include "crossdock/family/apply_table.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/plugin/placement.hpp"
 #include "crossdock/plugin/table_loader.hpp"

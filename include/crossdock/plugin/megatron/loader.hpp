@@ -169,6 +169,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     const MegatronDialect& dialect = detail::choose_dialect(options.source_dialect, content, files.directory);
     detail::require_agreement(content, with_other_args(dialect.args, dialect.other_args));
     std::vector<std::string> ignored = detail::ignore_arguments(options.ignore, dialect, content);
+    if (options.drop_mtp) detail::drop_mtp_arguments(content);
     const double version = detail::qkv_version(options.sizes, content);
     OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files),
                         .table = &table_of_version(dialect, version),
@@ -182,7 +183,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::place_mtp_layers(content, open);
     detail::LatentSizes(open, files.directory).apply(dialect);
     detail::TensorEvidence(open).apply(files.directory);
-    if (options.drop_mtp) detail::drop_mtp_layers(content, open);
+    if (options.drop_mtp) detail::drop_mtp_layers(open);
     detail::note_given(options, header);
     detail::assume_defaults(content.args.stated || std::filesystem::exists(files.root / sidecar_name), where, header,
                             open.notices);

@@ -38,9 +38,8 @@ inline MtpLayerName mtp_layer_name(const StageTensors& stage) {
 /// Places the MTP layers behind the decoder's, and says in the header how many there are.
 inline void place_mtp_layers(const MegatronContent& content, OpenCheckpoint& open) {
     const Row<TransformerLayer>* row = row_of(*open.table, &TransformerLayer::mtp_projection_weight);
-    if (!row) return;
-    const std::string chunk = content.chunks.back();
-    open.header.mtp_num_layers = count_layers(open.stages.back(), chunk_prefix(chunk, '.'), row->names[0]);
+    const std::string& chunk = content.chunks.back();
+    open.header.mtp_num_layers = row ? count_layers(open.stages.back(), chunk_prefix(chunk, '.'), row->names[0]) : 0;
     if (open.header.mtp_num_layers == 0) return;
     const MtpLayerName name = mtp_layer_name(open.stages.back());
     for (std::uint64_t index = 0; index < open.header.mtp_num_layers; ++index)
@@ -49,11 +48,10 @@ inline void place_mtp_layers(const MegatronContent& content, OpenCheckpoint& ope
     take_last_embeddings(open);
 }
 
-/// Leaves the MTP layers out, and what the args say of them.
-inline void drop_mtp_layers(MegatronContent& content, OpenCheckpoint& open) {
-    drop_mtp_layers(open);
-    content.args.values.erase("mtp_num_layers");
-    content.args.kept.erase("mtp_num_layers");
+/// Takes out of the args what they say of MTP layers.
+inline void drop_mtp_arguments(MegatronContent& content) {
+    for (Json* args : {&content.args.values, &content.args.kept})
+        if (args->is_object()) args->erase("mtp_num_layers");
 }
 
 }  // namespace crossdock::detail
