@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "crossdock/core/dtype.hpp"
+#include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/shape.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
@@ -43,7 +44,8 @@ inline constexpr std::array<std::string_view, 3> enum_names<TensorUse>{"used", "
 
 /// One tensor as a checkpoint stores it: of one rank, or where it is distributed, of all.
 struct SourceTensor {
-    std::string name, file;
+    std::string name;
+    SharedText file{};
     std::optional<DType> dtype{};  ///< none: of a type that nothing here knows
     Shape shape{};
     std::uint64_t bytes = 0;

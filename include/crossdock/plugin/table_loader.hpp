@@ -158,7 +158,7 @@ private:
             stage.for_each([&](const NamedTensor& entry, bool is_used) {
                 const TensorUse use = use_of(entry, is_used);
                 all.push_back({.name = entry.name,
-                               .file = entry.file.str(),
+                               .file = entry.file,
                                .dtype = entry.tensor.dtype(),
                                .shape = entry.tensor.shape(),
                                .bytes = entry.tensor.byte_count(),

@@ -33,7 +33,7 @@ inline std::string uses_text(const std::vector<SourceTensor>& tensors) {
 /// A tensor's line, as columns: what becomes of it, its name, its size, its file and why it is ignored.
 inline std::array<std::string, 4> use_columns(const SourceTensor& tensor) {
     return {std::string(enum_name(tensor.use)), tensor.name, bytes_text(tensor.bytes),
-            tensor.why.empty() ? tensor.file : to_text(tensor.file, ": ", tensor.why)};
+            tensor.why.empty() ? tensor.file.str() : to_text(tensor.file, ": ", tensor.why)};
 }
 
 /// Prints what becomes of each, and how much of each there is.
@@ -47,7 +47,7 @@ inline void print_source_tensors(const std::vector<SourceTensor>& tensors) {
 
 inline Json json_of(const SourceTensor& tensor) {
     Json json{{"name", tensor.name},
-              {"file", tensor.file},
+              {"file", tensor.file.str()},
               {"dtype", tensor.dtype ? Json(dtype_name(*tensor.dtype)) : Json(nullptr)},
               {"shape", std::vector<std::uint64_t>(tensor.shape.begin(), tensor.shape.end())},
               {"bytes", tensor.bytes},
