@@ -91,7 +91,6 @@ struct SigmoidExpertDefaults {
 
 /// What config.json says of experts. Throws Error where it asks for another router than transformers has.
 inline void read_sigmoid_experts(ModelHeader& header, const Json& config, const SigmoidExpertDefaults& absent) {
-    using Index = std::uint64_t;
     const auto require = [&](const char* key, const Json& only) {
         if (const auto found = config.find(key); found != config.end() && !found->is_null() && *found != only)
             throw Error(to_text("'", key, "' is ", json_shown(*found), ", expected ", json_shown(only),
