@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "crossdock/family/gemma/hub.hpp"
-
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -8,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/family/gemma/hub.hpp"
 #include "crossdock/protocol/layer_windows.hpp"
-
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 #include "support/megatron_rank_file.hpp"
@@ -99,8 +97,9 @@ TEST_CASE("gemma's relatives and models of images are refused by name", "[family
     const std::string config = (copy / "config.json").string();
     edit_json(config, [&](Json& json) { json["model_type"] = "recurrent_gemma"; });
     CHECK(refusal([&] { load("gemma", copy); }) ==
-          config + ": model_type is 'recurrent_gemma', another architecture than gemma; the loader 'gemma' reads gemma, "
-                   "gemma2, gemma3_text");
+          config +
+              ": model_type is 'recurrent_gemma', another architecture than gemma; the loader 'gemma' reads gemma, "
+              "gemma2, gemma3_text");
     const auto check_images = [&](const char* loader) {
         const std::string told = refusal([&] { load(loader, copy); });
         CHECK_THAT(told, ContainsSubstring("is of a model of images and text"));
@@ -152,7 +151,8 @@ TEST_CASE("the norm that Llama calls post_attention_layernorm is another one in 
     CHECK_THAT(with_other_size("0.pre_feedforward_layernorm.weight"), ContainsSubstring("is missing"));
     const TemporaryDirectory scratch;
     save(*load("hf", golden("hf/gemma2-layers4")), "mcore", scratch / "core", {{"target_tensor_parallel_size", "1"}});
-    const auto there = torch::tensors(*torch::read(rank_file(scratch / "core", "mp_rank_00")).find("model"), "").entries();
+    const auto there =
+        torch::tensors(*torch::read(rank_file(scratch / "core", "mp_rank_00")).find("model"), "").entries();
     const auto here = sharded::read_directory(golden("hf/gemma2-layers4")).tensors;
     const auto bytes_there = [&](std::string_view name) {
         for (const NamedTensor& entry : there)
@@ -200,7 +200,8 @@ TEST_CASE("gemma's windows follow layer_types, else the pattern of the model typ
     CHECK(without_types("hf/gemma2-layers4", nullptr) == Windows{6, 0, 6, 0});
     CHECK(without_types("hf/gemma3-layers6", nullptr) == Windows{6, 6, 6, 6, 6, 0});
     CHECK(without_types("hf/gemma3-layers6", 2) == Windows{6, 0, 6, 0, 6, 0});
-    CHECK_THAT(refusal([&] { without_types("hf/gemma3-layers6", 0); }), ContainsSubstring("'sliding_window_pattern' is 0"));
+    CHECK_THAT(refusal([&] { without_types("hf/gemma3-layers6", 0); }),
+               ContainsSubstring("'sliding_window_pattern' is 0"));
     CHECK_THAT(refusal([&] { changed("hf/gemma2-layers4", [](Json& config) { config["sliding_window"] = nullptr; }); }),
                ContainsSubstring("'sliding_window' states no window"));
 }
@@ -228,8 +229,9 @@ TEST_CASE("gemma that looks ahead goes nowhere but to Hugging Face", "[family][g
     const auto copy = copied("hf/gemma3-layers6", scratch);
     edit_json(copy / "config.json", [](Json& config) { config["use_bidirectional_attention"] = true; });
     const auto source = load("gemma", copy);
-    CHECK_THAT(refusal([&] { save(*source, "mcore", scratch / "core"); }),
-               ContainsSubstring("the source states use_bidirectional_attention true, which the target cannot express"));
+    CHECK_THAT(
+        refusal([&] { save(*source, "mcore", scratch / "core"); }),
+        ContainsSubstring("the source states use_bidirectional_attention true, which the target cannot express"));
     save(*source, "gemma", scratch / "out");
     CHECK(read_json(scratch / "out/config.json")["use_bidirectional_attention"] == true);
 }
@@ -254,36 +256,36 @@ TEST_CASE("gemma 2 and 3 have Transformer Engine's names alone in Megatron-Core"
     const TemporaryDirectory scratch;
     CHECK(refusal([&] {
               save(*load("hf", golden("hf/gemma2-layers4")), "mcore", scratch / "out", {{"transformer_impl", "local"}});
-          }) == "the model has norms of what its attention and MLP put out (block_output_norms), which a Megatron "
-                "(mcore) checkpoint cannot express; Megatron-Core's own (local) layers have no place for them, and "
-                "their norms are never zero-centred; give the option transformer_impl transformer_engine");
+          }) ==
+          "the model has norms of what its attention and MLP put out (block_output_norms), which a Megatron "
+          "(mcore) checkpoint cannot express; Megatron-Core's own (local) layers have no place for them, and "
+          "their norms are never zero-centred; give the option transformer_impl transformer_engine");
 }
 
 TEST_CASE("mbridge's names of gemma's norms are read as Megatron-Bridge's", "[family][gemma]") {
     const TemporaryDirectory scratch;
-    const auto copy = changed_core("megatron-core/gemma3-layers6-te-pp2", {"mp_rank_00_000", "mp_rank_00_001"}, scratch,
-                                   [](RankFile& rank) {
-                                       for (NamedTensor& entry : rank.tensors) {
-                                           entry.name = replaced(entry.name, ".self_attention.linear_proj.post_layernorm.",
-                                                                 ".post_attention_layernorm.");
-                                           entry.name = replaced(entry.name, ".mlp.linear_fc2.post_layernorm.",
-                                                                 ".post_feedforward_layernorm.");
-                                       }
-                                   });
+    const auto copy = changed_core(
+        "megatron-core/gemma3-layers6-te-pp2", {"mp_rank_00_000", "mp_rank_00_001"}, scratch, [](RankFile& rank) {
+            for (NamedTensor& entry : rank.tensors) {
+                entry.name =
+                    replaced(entry.name, ".self_attention.linear_proj.post_layernorm.", ".post_attention_layernorm.");
+                entry.name = replaced(entry.name, ".mlp.linear_fc2.post_layernorm.", ".post_feedforward_layernorm.");
+            }
+        });
     CHECK(differences(*load("hf", golden("hf/gemma3-layers6")), *load("mcore", copy)) == none);
 }
 
 TEST_CASE("what a Megatron checkpoint of gemma does not state is asked for, and taken from its Hugging Face folder",
           "[family][gemma]") {
     const TemporaryDirectory scratch;
-    const auto copy = changed_core("megatron-core/gemma2-layers4-te-tp2", {"mp_rank_00", "mp_rank_01"}, scratch,
-                                   [](RankFile& rank) {
-                                       auto& args = rank.args.edit<pickle::Object>()->state.edit<pickle::Dict>()->entries;
-                                       std::erase_if(args, [](const pickle::Entry& entry) {
-                                           const std::string& name = *entry.key.as_string();
-                                           return name == "query_pre_attn_scalar" || name.ends_with("_softcapping");
-                                       });
-                                   });
+    const auto copy =
+        changed_core("megatron-core/gemma2-layers4-te-tp2", {"mp_rank_00", "mp_rank_01"}, scratch, [](RankFile& rank) {
+            auto& args = rank.args.edit<pickle::Object>()->state.edit<pickle::Dict>()->entries;
+            std::erase_if(args, [](const pickle::Entry& entry) {
+                const std::string& name = *entry.key.as_string();
+                return name == "query_pre_attn_scalar" || name.ends_with("_softcapping");
+            });
+        });
     CHECK_THAT(refusal([&] { save(*load("mcore", copy), "hf", scratch / "out"); }),
                ContainsSubstring("scores whose scale its source does not state (query_pre_attn_scalar)") &&
                    ContainsSubstring("give the option config"));
@@ -300,7 +302,8 @@ TEST_CASE("args that contradict gemma's tensors are refused", "[family][gemma]")
         return refusal([&] { load("mcore", copy); });
     };
     CHECK_THAT(with("gemma_version", std::int64_t{3}), ContainsSubstring("the norms of another model"));
-    CHECK_THAT(with("window_attn_skip_freq", pickle::List{{std::int64_t{1}}}), ContainsSubstring("expected a list of 4"));
+    CHECK_THAT(with("window_attn_skip_freq", pickle::List{{std::int64_t{1}}}),
+               ContainsSubstring("expected a list of 4"));
     CHECK(with("window_attn_skip_freq", std::int64_t{2}).empty());
     CHECK_THAT(with("attn_logit_softcapping", -1.0), ContainsSubstring("expected a number above 0"));
     CHECK_THAT(refusal([&] {

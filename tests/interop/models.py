@@ -77,6 +77,12 @@ def gemma(tensor_parallel=2, **config):
     return Model("gemma", "GemmaForCausalLM", sizes, CORE, tensor_parallel)
 
 
+def gemma2(architecture, **config):
+    """The second and third have windows in some layers, and names for Transformer Engine's layers alone."""
+    sizes = {**LLAMA_SIZES, "head_dim": 16, "query_pre_attn_scalar": 24, "sliding_window": 8, **config}
+    return Model("gemma", architecture, sizes, (TE, DIST))
+
+
 def falcon(megatron, tensor_parallel=1, **config):
     sizes = dict(hidden_size=64, num_hidden_layers=4, num_attention_heads=8, vocab_size=250, max_position_embeddings=64)
     return Model("falcon", "FalconForCausalLM", {**sizes, **config}, megatron, tensor_parallel)
@@ -118,6 +124,10 @@ MODELS = {
     # Gemma
     "gemma-mha": gemma(num_key_value_heads=8),
     "gemma-mqa": gemma(num_key_value_heads=1, tensor_parallel=1),
+    "gemma2": gemma2("Gemma2ForCausalLM", attn_logit_softcapping=5.0, final_logit_softcapping=3.0),
+    "gemma3": gemma2("Gemma3ForCausalLM", num_hidden_layers=6, sliding_window_pattern=3, rope_parameters={
+        "full_attention": dict(rope_type="linear", rope_theta=1e6, factor=8.0),
+        "sliding_attention": dict(rope_type="default", rope_theta=1e4)}),
     # Falcon
     "falcon-7b": falcon((LLM,), multi_query=True, parallel_attn=True, new_decoder_architecture=False, bias=False),
     "falcon-40b": falcon((LLM,), 2, num_kv_heads=2, new_decoder_architecture=True, bias=False),

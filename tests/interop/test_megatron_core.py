@@ -5,6 +5,7 @@ import contextlib
 import pytest
 import torch
 from conftest import convert
+from gemma_gpt import in_local_names, make_gemma, soft_cap
 from gpt_model import logits, make_config, make_gpt
 from megatron.core import parallel_state
 from megatron.core.models.bert.bert_layer_specs import bert_layer_local_spec
@@ -63,6 +64,18 @@ def test_megatron_core_computes_the_same_logits(name, options, megatron, tmp_pat
     with torch.no_grad():
         want = original(ids).logits
     assert_close(logits(model, ids, content["args"].window_size)[..., :250], want)
+
+
+@pytest.mark.parametrize("name", ["gemma2", "gemma3"])
+def test_megatron_bridges_gemma_computes_the_same_logits(name, megatron, tmp_path):
+    original, content = converted(MODELS[name], tmp_path, transformer_impl="transformer_engine")
+    args = content["args"]
+    model = make_gemma(args)
+    model.load_state_dict(in_local_names(content["model"]), strict=True)
+    ids = torch.randint(0, 250, (2, 24), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        want = original(ids).logits
+    assert_close(soft_cap(logits(model, ids, None), args.final_logit_softcapping)[..., :250], want)
 
 
 def test_megatron_core_computes_the_same_bert(megatron, tmp_path):

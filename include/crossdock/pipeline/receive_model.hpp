@@ -59,8 +59,8 @@ private:
             auto& tensor = message.*field.tensor;
             if (!tensor) continue;
             ++tensors_;
-            const std::optional<DType> wanted = field.always_f32 ? DType::f32 : dtype_;
-            if (wanted && is_castable(tensor->dtype())) tensor = cast(*tensor, *wanted);
+            const std::optional<DType> type = type_of_field(field, dtype_);
+            if (type && is_castable(tensor->dtype())) tensor = cast(*tensor, *type);
         }
         saver_.write(std::as_const(message));
         reporter_.took(message);

@@ -139,9 +139,11 @@ private:
         for (const auto& field : tensor_fields<M>) {
             const std::optional<Tensor>&left = a.*field.tensor, &right = b.*field.tensor;
             const std::string place = to_text(message_name(a), " / ", field.name);
+            const std::optional<DType> type = type_of_field(field, how_.dtype);
             if (left && right)
-                compare(place, field.vocabulary ? without_padding(*left, rows_a_) : *left,
-                        field.vocabulary ? without_padding(*right, rows_b_) : *right, field.vocabulary);
+                compare(place, as_compared(field.vocabulary ? without_padding(*left, rows_a_) : *left, type),
+                        as_compared(field.vocabulary ? without_padding(*right, rows_b_) : *right, type),
+                        field.vocabulary);
             else if (left || right)
                 differ(DifferenceKind::missing, place,
                        to_text("is missing in ", left ? "B" : "A", "; it has shape ", (left ? left : right)->shape(),
@@ -150,12 +152,11 @@ private:
         reporter_.took(a);
     }
 
-    Tensor as_compared(const Tensor& tensor) const {
-        return how_.dtype && is_castable(tensor.dtype()) ? cast(tensor, *how_.dtype) : tensor;
+    static Tensor as_compared(const Tensor& tensor, std::optional<DType> type) {
+        return type && is_castable(tensor.dtype()) ? cast(tensor, *type) : tensor;
     }
 
-    void compare(const std::string& place, const Tensor& stored_a, const Tensor& stored_b, bool is_vocabulary) {
-        const Tensor a = as_compared(stored_a), b = as_compared(stored_b);
+    void compare(const std::string& place, const Tensor& a, const Tensor& b, bool is_vocabulary) {
         ++report_.tensors;
         if (a.shape() != b.shape()) {
             const bool may_be_padded = is_vocabulary && !header_a_.true_vocab_size && !header_b_.true_vocab_size;

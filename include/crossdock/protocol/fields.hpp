@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
 #include "crossdock/core/tensor.hpp"
 #include "crossdock/protocol/messages.hpp"
@@ -25,6 +26,12 @@ struct TensorField {
     bool vocabulary = false;  ///< its rows are the vocabulary's
     bool always_f32 = false;  ///< whatever the model's type: in fewer bits its values would choose otherwise
 };
+
+/// What a field's floating tensors become where the model is to be of the type `asked`; none: they keep their own.
+template <class Message>
+std::optional<DType> type_of_field(const TensorField<Message>& field, std::optional<DType> asked) {
+    return field.always_f32 ? DType::f32 : asked;
+}
 
 namespace detail {
 

@@ -86,7 +86,7 @@ struct Attention {
     std::optional<RopeScaling> rope_scaling{};
     std::optional<std::uint64_t> sliding_window{};  ///< visible tokens, itself included; 0: none
     std::optional<double> query_pre_attn_scalar{};  ///< scores are divided by its root in place of √kv_channels
-    std::optional<double> logit_softcap{};          ///< scores s become c · tanh(s / c) before the mask; 0: they do not
+    std::optional<double> logit_softcap{};  ///< scores s become c · tanh(s / c) before the mask; 0: they do not
 
     bool operator==(const Attention&) const = default;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -97,10 +98,10 @@ inline void read_gemma_since_2(ModelHeader& header, const Json& config, bool is_
     if (!config.contains("max_position_embeddings") && is_third) header.max_position_embeddings = 131072;
     const bool is_stated = !config.contains("hidden_activation") || !config.at("hidden_activation").is_null();
     if (!is_stated) throw Error("'hidden_activation' is null, expected the name of a function");
-    header.mlp.activation = config.contains("hidden_activation") ? in_context("'hidden_activation'", [&] {
-        return hub_activation(config.at("hidden_activation"));
-    })
-                                                                 : Activation::gelu_tanh;
+    header.mlp.activation =
+        config.contains("hidden_activation")
+            ? in_context("'hidden_activation'", [&] { return hub_activation(config.at("hidden_activation")); })
+            : Activation::gelu_tanh;
     attention.query_pre_attn_scalar = gemma_number(config, "query_pre_attn_scalar", std::nullopt, 256);
     attention.logit_softcap = gemma_number(config, "attn_logit_softcapping", 0, is_third ? 0 : 50);
     header.final_logit_softcap = gemma_number(config, "final_logit_softcapping", 0, is_third ? 0 : 30);
@@ -127,9 +128,11 @@ inline Notices read_gemma(ModelHeader& header, const Json& config) {
     return notices;
 }
 
-/// A key of Gemma 2 and 3.
+/// A key of Gemma 2 and 3; in Gemma 1, where it counts for nothing, it stays as it is.
 inline ConfigEntry gemma_2_entry(std::string_view key, Json (*value)(const ModelHeader&)) {
-    return config::written(key, [value](const ModelHeader& h) { return h.block_output_norms ? value(h) : config::left_out(); });
+    return config::written(key, [key, value](const ModelHeader& h) {
+        return h.block_output_norms ? value(h) : gemma_carried(h, std::string(key));
+    });
 }
 inline Json gemma_cap(const std::optional<double>& cap) { return cap.value_or(0) > 0 ? Json(*cap) : Json(nullptr); }
 
@@ -148,7 +151,8 @@ inline ConfigTable gemma_config() {
             stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
             stated(entry({"tie_word_embeddings"}, field::tied_embeddings, true)),
             bias_config("attention_bias", field::qkv_bias, field::dense_bias),
-            gemma_2_entry("query_pre_attn_scalar", [](const H& h) { return number(h.attention.query_pre_attn_scalar.value_or(0)); }),
+            gemma_2_entry("query_pre_attn_scalar",
+                          [](const H& h) { return number(h.attention.query_pre_attn_scalar.value_or(0)); }),
             gemma_2_entry("attn_logit_softcapping", [](const H& h) { return gemma_cap(h.attention.logit_softcap); }),
             gemma_2_entry("final_logit_softcapping", [](const H& h) { return gemma_cap(h.final_logit_softcap); })};
 }
@@ -156,9 +160,9 @@ inline ConfigTable gemma_config() {
 /// Whether layers differ as this Gemma's may: the first's do not, the second's in a window, the third's in how positions
 /// turn besides.
 inline bool is_gemma_in_all_layers(const ModelHeader& h) {
-    const bool attends_so = !h.block_output_norms ? h.other_layers.empty()
-                                                  : attends_in_two_ways(h) &&
-                                                        (h.attention.qk_norm || differs_in_window_alone(h));
+    const bool attends_so = !h.block_output_norms
+                                ? h.other_layers.empty()
+                                : attends_in_two_ways(h) && (h.attention.qk_norm || differs_in_window_alone(h));
     return attends_so && std::none_of(h.other_layers.begin(), h.other_layers.end(),
                                       [](const auto& other) { return other.second.mlp.has_value(); });
 }
@@ -167,47 +171,45 @@ inline bool is_gemma_in_all_layers(const ModelHeader& h) {
 inline std::vector<Requirement> gemma_requirements() {
     using H = ModelHeader;
     constexpr std::string_view remedy = "give the option config: the Hugging Face folder that the model comes from";
-    return {require::zero_centered_norm,
-            require::attention_biases_agree,
-            {"biases in its MLP", [](const H& h) { return !h.mlp.fc1_bias && !h.mlp.fc2_bias; }},
-            {"embeddings that are not scaled by √hidden_size (embedding_multiplier)",
-             [](const H& h) {
-                 const double wanted = gemma_multiplier(h);
-                 return std::abs(h.embedding_multiplier.value_or(wanted) - wanted) < 1e-6 * wanted;
-             }},
-            {require::no_window.otherwise,
-             [](const H& h) { return h.block_output_norms || require::no_window.holds(h); }},
-            {"norms of queries and keys, but none of what attention and MLP put out",
-             [](const H& h) { return h.block_output_norms || !h.attention.qk_norm; }},
-            {require::uncapped_scores.otherwise,
-             [](const H& h) { return h.block_output_norms || require::uncapped_scores.holds(h); }},
-            {require::uncapped_logits.otherwise,
-             [](const H& h) { return h.block_output_norms || require::uncapped_logits.holds(h); }},
-            {require::usual_scale.otherwise,
-             [](const H& h) { return h.block_output_norms || require::usual_scale.holds(h); }},
-            {"scores whose scale its source does not state (query_pre_attn_scalar)",
-             [](const H& h) { return !h.block_output_norms || h.attention.query_pre_attn_scalar.has_value(); }, remedy},
-            {"scores or logits of which its source does not state whether they are capped (logit_softcap, "
-             "final_logit_softcap)",
-             [](const H& h) {
-                 return !h.block_output_norms || (h.attention.logit_softcap && h.final_logit_softcap);
-             },
-             remedy},
-            {"layers of which its source does not state whether they have a window (sliding_window)",
-             [](const H& h) { return !h.block_output_norms || h.attention.sliding_window.has_value(); }, remedy},
-            {"layers with a window whose rotary base its source does not state (rope_theta)",
-             [](const H& h) {
-                 const Attention* windowed = windowed_attention(h);
-                 return !h.block_output_norms || !windowed || windowed->rope_theta;
-             },
-             remedy},
-            {"scaled rotary positions on layers with a window (rope_scaling)",
-             [](const H& h) {
-                 const Attention* windowed = windowed_attention(h);
-                 return !h.block_output_norms || !h.attention.qk_norm || !windowed ||
-                        windowed->rope_scaling.value_or(RopeScaling{}).type == "default";
-             }},
-            {"layers that differ otherwise than those of a Gemma (other_layers)", is_gemma_in_all_layers}};
+    return {
+        require::zero_centered_norm,
+        require::attention_biases_agree,
+        {"biases in its MLP", [](const H& h) { return !h.mlp.fc1_bias && !h.mlp.fc2_bias; }},
+        {"embeddings that are not scaled by √hidden_size (embedding_multiplier)",
+         [](const H& h) {
+             const double wanted = gemma_multiplier(h);
+             return std::abs(h.embedding_multiplier.value_or(wanted) - wanted) < 1e-6 * wanted;
+         }},
+        {require::no_window.otherwise, [](const H& h) { return h.block_output_norms || require::no_window.holds(h); }},
+        {"norms of queries and keys, but none of what attention and MLP put out",
+         [](const H& h) { return h.block_output_norms || !h.attention.qk_norm; }},
+        {require::uncapped_scores.otherwise,
+         [](const H& h) { return h.block_output_norms || require::uncapped_scores.holds(h); }},
+        {require::uncapped_logits.otherwise,
+         [](const H& h) { return h.block_output_norms || require::uncapped_logits.holds(h); }},
+        {require::usual_scale.otherwise,
+         [](const H& h) { return h.block_output_norms || require::usual_scale.holds(h); }},
+        {"scores whose scale its source does not state (query_pre_attn_scalar)",
+         [](const H& h) { return !h.block_output_norms || h.attention.query_pre_attn_scalar.has_value(); }, remedy},
+        {"scores or logits of which its source does not state whether they are capped (logit_softcap, "
+         "final_logit_softcap)",
+         [](const H& h) { return !h.block_output_norms || (h.attention.logit_softcap && h.final_logit_softcap); },
+         remedy},
+        {"layers of which its source does not state whether they have a window (sliding_window)",
+         [](const H& h) { return !h.block_output_norms || h.attention.sliding_window.has_value(); }, remedy},
+        {"layers with a window whose rotary base its source does not state (rope_theta)",
+         [](const H& h) {
+             const Attention* windowed = windowed_attention(h);
+             return !h.block_output_norms || !windowed || windowed->rope_theta;
+         },
+         remedy},
+        {"scaled rotary positions on layers with a window (rope_scaling)",
+         [](const H& h) {
+             const Attention* windowed = windowed_attention(h);
+             return !h.block_output_norms || !h.attention.qk_norm || !windowed ||
+                    windowed->rope_scaling.value_or(RopeScaling{}).type == "default";
+         }},
+        {"layers that differ otherwise than those of a Gemma (other_layers)", is_gemma_in_all_layers}};
 }
 
 }  // namespace detail
@@ -221,10 +223,10 @@ CROSSDOCK_ENTRY_POINT const Family& gemma_family() {
         .requirements = join_lists(require::rms_decoder(), detail::gemma_requirements()),
         .layouts = {{.kind = &hugging_face,
                      .types = {"gemma", "gemma2", "gemma3_text"},
-                     .relatives = {"recurrent_gemma", "t5gemma", "t5gemma2"},
-                     .config = join_lists(
-                         detail::llama_sizes({.key_value_heads = 16, .head_size = 256, .positions = 8192}),
-                         rope_config(), detail::gemma_config(), detail::gemma_layers_config()),
+                     .relatives = {"recurrent_gemma", "gemma3n_text", "t5gemma"},
+                     .config =
+                         join_lists(detail::llama_sizes({.key_value_heads = 16, .head_size = 256, .positions = 8192}),
+                                    rope_config(), detail::gemma_config(), detail::gemma_layers_config()),
                      .switches = {{"use_bidirectional_attention", false}},
                      .layers_may_differ = true,
                      .says_caps = true,
@@ -232,7 +234,9 @@ CROSSDOCK_ENTRY_POINT const Family& gemma_family() {
                      .type = detail::gemma_type,
                      .architecture =
                          [](const ModelHeader& h) {
-                             const std::string generation = !h.block_output_norms ? "" : h.attention.qk_norm ? "3" : "2";
+                             const std::string generation = !h.block_output_norms ? ""
+                                                            : h.attention.qk_norm ? "3"
+                                                                                  : "2";
                              return to_text("Gemma", generation, "ForCausalLM");
                          },
                      .table = detail::gemma_table,

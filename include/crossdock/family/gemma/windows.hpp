@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "crossdock/family/config_table.hpp"
@@ -65,8 +67,8 @@ inline Json rope_of_kind(const Json& config, const GemmaRope& rope) {
                                 ", expected an object with full_attention and sliding_attention"));
         if (const auto own = nested->find(rope.kind); own != nested->end() && !own->is_null()) {
             if (!own->is_object())
-                throw Error(to_text("'rope_parameters': '", rope.kind, "' is ", json_shown(*own),
-                                    ", expected an object"));
+                throw Error(
+                    to_text("'rope_parameters': '", rope.kind, "' is ", json_shown(*own), ", expected an object"));
             parameters = *own;
         }
     }
@@ -93,8 +95,8 @@ inline Attention attention_of_kind(const ModelHeader& header, const Json& config
 inline void read_gemma_layers(ModelHeader& header, const Json& config, Notices& notices) {
     Attention windowed, full;
     if (header.attention.qk_norm) {
-        windowed = attention_of_kind(
-            header, config, {"sliding_attention", "rope_local_base_freq", 10000, false}, notices);
+        windowed =
+            attention_of_kind(header, config, {"sliding_attention", "rope_local_base_freq", 10000, false}, notices);
         full = attention_of_kind(header, config, {"full_attention", "rope_theta", 1'000'000, true}, notices);
     } else {
         read_hub_rope(header, config, notices);
@@ -114,7 +116,9 @@ inline ConfigTable gemma_layers_config() {
     using namespace config;
     using H = ModelHeader;
     const auto since_2 = [](std::string_view key, Json (*value)(const H&)) {
-        return written(key, [value](const H& h) { return h.block_output_norms ? value(h) : left_out(); });
+        return written(key, [key, value](const H& h) {
+            return h.block_output_norms ? value(h) : gemma_carried(h, std::string(key));
+        });
     };
     // Spellings of a pattern that layer_types says as well stay as they are.
     const auto pattern = [](const std::string& key, Json (*value)(const H&)) {
@@ -138,8 +142,7 @@ inline ConfigTable gemma_layers_config() {
                                                           const auto found = gemma_pattern(h);
                                                           return found ? Json(*found) : left_out();
                                                       })),
-            written("_sliding_window_pattern",
-                    pattern("_sliding_window_pattern", [](const H&) { return left_out(); })),
+            written("_sliding_window_pattern", pattern("_sliding_window_pattern", [](const H&) { return left_out(); })),
             since_2("rope_local_base_freq", [](const H& h) {
                 const Attention* windowed = windowed_attention(h);
                 return h.attention.qk_norm && windowed ? json_of(windowed->rope_theta) : left_out();

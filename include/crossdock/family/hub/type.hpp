@@ -23,24 +23,24 @@ inline std::string first_architecture(const Json& config) {
 }
 
 /// How the classes of each model type begin, as far as a config without model_type has to be told.
-inline constexpr auto hub_classes = std::to_array<std::pair<std::string_view, std::string_view>>(
-    {{"Llama", "llama"},
-     {"LLaMA", "llama"},
-     {"Mistral", "mistral"},
-     {"Mixtral", "mixtral"},
-     {"Gemma", "gemma"},
-     {"Gemma2", "gemma2"},
-     {"Gemma3", "gemma3_text"},
-     {"Falcon", "falcon"},
-     {"Qwen2", "qwen2"},
-     {"Qwen2Moe", "qwen2_moe"},
-     {"Qwen3", "qwen3"},
-     {"Qwen3Moe", "qwen3_moe"},
-     {"DeepseekV3", "deepseek_v3"},
-     {"Glm4Moe", "glm4_moe"},
-     {"GPT2", "gpt2"},
-     {"Bert", "bert"},
-     {"MegatronBert", "megatron-bert"}});
+inline constexpr auto hub_classes =
+    std::to_array<std::pair<std::string_view, std::string_view>>({{"Llama", "llama"},
+                                                                  {"LLaMA", "llama"},
+                                                                  {"Mistral", "mistral"},
+                                                                  {"Mixtral", "mixtral"},
+                                                                  {"Gemma", "gemma"},
+                                                                  {"Gemma2", "gemma2"},
+                                                                  {"Gemma3", "gemma3_text"},
+                                                                  {"Falcon", "falcon"},
+                                                                  {"Qwen2", "qwen2"},
+                                                                  {"Qwen2Moe", "qwen2_moe"},
+                                                                  {"Qwen3", "qwen3"},
+                                                                  {"Qwen3Moe", "qwen3_moe"},
+                                                                  {"DeepseekV3", "deepseek_v3"},
+                                                                  {"Glm4Moe", "glm4_moe"},
+                                                                  {"GPT2", "gpt2"},
+                                                                  {"Bert", "bert"},
+                                                                  {"MegatronBert", "megatron-bert"}});
 
 }  // namespace detail
 

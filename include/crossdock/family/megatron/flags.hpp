@@ -59,9 +59,7 @@ inline Value norm_epsilon(const ModelHeader& h) { return shortest(h.norm_epsilon
 inline Value rope_theta(const ModelHeader& h) {
     return h.positions == PositionKind::rope ? shortest(full_attention(h).rope_theta) : std::nullopt;
 }
-inline Value linear_scaling(const ModelHeader& h) {
-    return is_gemma_3(h) ? std::nullopt : shortest(linear_factor(h));
-}
+inline Value linear_scaling(const ModelHeader& h) { return is_gemma_3(h) ? std::nullopt : shortest(linear_factor(h)); }
 inline Value llama3_scaling(const ModelHeader& h) { return switch_if(has_llama3_scaling(h)); }
 inline Value llama3_factor(const ModelHeader& h) {
     return has_llama3_scaling(h) ? shortest(h.attention.rope_scaling->factor) : std::nullopt;

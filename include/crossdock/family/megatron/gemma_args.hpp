@@ -59,7 +59,7 @@ inline void read_gemma_args(const Json& args, ModelHeader& header) {
     if (argument(args, "gemma_version").is_null()) return;
     if (header.family.empty()) header.family = "gemma";
     header.mlp.activation = Activation::gelu_tanh;
-    header.embedding_multiplier = std::sqrt(static_cast<double>(header.hidden_size));
+    if (!header.embedding_multiplier) header.embedding_multiplier = std::sqrt(static_cast<double>(header.hidden_size));
 }
 
 /// A Gemma 3 turns by a base of its own where it has a window, and stretches its positions where it has none.
@@ -117,7 +117,10 @@ ConfigEntry gemma_3_arg(std::string_view name) {
 }
 
 namespace gemma_value {
-inline Json version(const ModelHeader& h) { return is_gemma_3(h) ? 3 : 2; }
+inline Json version(const ModelHeader& h) {
+    if (!h.mlp.gated || h.mlp.activation != Activation::gelu_tanh) return config::left_out();  // no Gemma that is known
+    return is_gemma_3(h) ? 3 : 2;
+}
 inline Json scale(const ModelHeader& h) {
     return h.attention.query_pre_attn_scalar ? number(*h.attention.query_pre_attn_scalar) : Json(nullptr);
 }

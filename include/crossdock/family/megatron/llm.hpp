@@ -38,13 +38,14 @@ inline std::vector<Requirement> llm_requirements() {
     using H = ModelHeader;
     return join_lists(
         megatron_requirements(), legacy_requirements(),
-        std::vector<Requirement>{require::plain_norm,
-         require::plain_embeddings,
-         require::full_rotary,
-         require::biases_agree,
-         {"no positions at all",
-          [](const H& h) { return h.positions == PositionKind::rope || h.positions == PositionKind::learned; }},
-         {"an activation that Megatron-LLM has no name for", megatron_llm_knows_activation}});
+        std::vector<Requirement>{
+            require::plain_norm,
+            require::plain_embeddings,
+            require::full_rotary,
+            require::biases_agree,
+            {"no positions at all",
+             [](const H& h) { return h.positions == PositionKind::rope || h.positions == PositionKind::learned; }},
+            {"an activation that Megatron-LLM has no name for", megatron_llm_knows_activation}});
 }
 
 inline std::vector<Requirement> llm_limits() {

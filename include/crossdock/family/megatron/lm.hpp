@@ -27,12 +27,12 @@ inline TensorTable lm_table(Arrangement qkv) {
 }
 
 inline std::vector<Requirement> lm_requirements() {
-    return join_lists(megatron_requirements(), legacy_requirements(), nvidia_requirements(),
-                      std::vector<Requirement>{require::plain_norm,
-                                               require::plain_embeddings,
-                                               {"no positions at all", [](const ModelHeader& h) {
-                                                    return h.positions != PositionKind::none;
-                                                }}});
+    return join_lists(
+        megatron_requirements(), legacy_requirements(), nvidia_requirements(),
+        std::vector<Requirement>{
+            require::plain_norm, require::plain_embeddings, {"no positions at all", [](const ModelHeader& h) {
+                                                                 return h.positions != PositionKind::none;
+                                                             }}});
 }
 
 }  // namespace detail

@@ -122,8 +122,7 @@ CROSSDOCK_ENTRY_POINT const Family& qwen_family() {
               [](const H& h) { return h.mlp.experts.shared_ffn_hidden_size == 0 || h.mlp.experts.shared_gate; }},
              {"a window on some layers, beside experts and norms of queries and keys (other_layers)",
               [](const H& h) {
-                  return !has_experts(h.mlp) || !h.attention.qk_norm || window_of(h) == 0 ||
-                         all_attend(h, has_window);
+                  return !has_experts(h.mlp) || !h.attention.qk_norm || window_of(h) == 0 || all_attend(h, has_window);
               }},
              {"layers that differ in more than their window or in having experts (other_layers)",
               detail::is_qwen_in_all_layers}}),

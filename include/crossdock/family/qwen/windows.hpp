@@ -60,9 +60,8 @@ inline ConfigTable qwen_window_config() {
     using namespace config;
     using H = ModelHeader;
     const auto with_window = [](std::string_view key, Json (*value)(const H&)) {
-        return written(key, [key, value](const H& h) {
-            return window_of(h) > 0 ? value(h) : carried_value(h, std::string(key));
-        });
+        return written(
+            key, [key, value](const H& h) { return window_of(h) > 0 ? value(h) : carried_value(h, std::string(key)); });
     };
     return {written("use_sliding_window", [](const H& h) { return Json(window_of(h) > 0); }),
             with_window("sliding_window", [](const H& h) { return Json(window_of(h)); }),
