@@ -222,7 +222,8 @@ int main(int argc, char** argv) {
         std::printf("| %s |", each.name.c_str());
         for (const auto& [what, values] : each.results) {
             const int digits = what == 4 ? 2 : 0;
-            std::printf(" %.*f, %.*f |", digits, median(values), digits, *std::min_element(values.begin(), values.end()));
+            std::printf(" %.*f, %.*f |", digits, median(values), digits,
+                        *std::min_element(values.begin(), values.end()));
         }
         std::puts("");
     }

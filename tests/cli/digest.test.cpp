@@ -161,6 +161,20 @@ TEST_CASE("a target that is verified keeps what it takes to check it later", "[c
     CHECK_THAT(changed.out, StartsWith("1 thing beside the weights differs: beside / tokenizer.json: differs\n"));
 }
 
+TEST_CASE("a target that --config describes anew is compared by its tensors", "[cli][digest]") {
+    const TemporaryDirectory directory;
+    const auto source = directory / "source", other = directory / "other", target = directory / "target";
+    for (const auto& folder : {source, other}) std::filesystem::copy(hf, folder);
+    write_file(source / "tokenizer.json", "{}");
+    write_file(other / "tokenizer.json", "[]");
+    const ProgramResult made =
+        convert(source, target, {"--saver", "hf", "--config", other.string(), "--verify", "--threads", "1"});
+    INFO(made.err);
+    REQUIRE(made.exit_code == 0);
+    CHECK(read_file(target / "tokenizer.json") == "[]");
+    CHECK(crossdock_program({"verify", target.string(), "--quiet"}).exit_code == 0);
+}
+
 TEST_CASE("a checkpoint that keeps no digests cannot be verified alone", "[cli][digest]") {
     const ProgramResult none = crossdock_program({"verify", hf});
     CHECK(none.exit_code == 2);

@@ -87,8 +87,8 @@ TEST_CASE("an output that cannot be written is an error of every command", "[cli
     const TemporaryDirectory place;
     const std::string program = std::string("'") + CROSSDOCK_CLI + "' ", model = "'" + data + "/hf/llama2-gqa' ";
     for (const std::string& command :
-         {"inspect " + model, "inspect --json " + model, "verify " + model + model, std::string("plugins "),
-          std::string("--help "), std::string("--version "), std::string("convert --help "),
+         {"inspect " + model, "inspect --json " + model, "verify " + model + model, "digest " + model,
+          std::string("plugins "), std::string("--help "), std::string("--version "), std::string("convert --help "),
           "convert --saver megatron --load_dir " + model + "--save_dir '" + (place / "out").string() + "' "})
         for (const char* where : {"> /dev/full", ">&-"}) {
             const ProgramResult result = in_shell(program + command + where);

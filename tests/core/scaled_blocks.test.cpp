@@ -27,7 +27,9 @@ Floats floats(const Tensor& tensor) {
 
 /// A matrix of f8_e4m3 without NaNs, its scales, and what the two make.
 struct Blocks {
-    Blocks(std::uint64_t rows, std::uint64_t columns, BlockSize block) : rows(rows), columns(columns) {
+    Blocks(std::uint64_t row_count, std::uint64_t column_count, BlockSize block)
+        : rows(row_count),
+          columns(column_count) {
         const std::uint64_t down = (rows + block.rows - 1) / block.rows,
                             across = (columns + block.columns - 1) / block.columns;
         std::vector<std::uint8_t> bits(rows * columns);

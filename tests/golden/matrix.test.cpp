@@ -27,22 +27,21 @@ struct Column {
     std::string loader() const { return saver; }
 };
 
-const std::vector<Column> columns{
-    {"megatron llm", "megatron", {{"dialect", "llm"}}, "megatron-llm"},
-    {"megatron lm", "megatron", {{"dialect", "lm"}}, "megatron-lm"},
-    {"mcore torch", "mcore", {{"ckpt_format", "torch"}}, "megatron-core"},
-    {"mcore torch_dist", "mcore", {{"ckpt_format", "torch_dist"}}, "megatron-dist"},
-    {"llama", "llama", {}, "hf"},
-    {"llama original", "llama", {{"layout", "original"}}, "meta"},
-    {"mistral", "mistral", {}, "hf"},
-    {"mistral original", "mistral", {{"layout", "original"}}, "meta"},
-    {"gemma", "gemma", {}, "hf"},
-    {"qwen", "qwen", {}, "hf"},
-    {"deepseek", "deepseek", {}, "hf"},
-    {"glm", "glm", {}, "hf"},
-    {"falcon", "falcon", {}, "hf"},
-    {"gpt2", "gpt2", {}, "hf"},
-    {"bert", "bert", {}, "hf"}};
+const std::vector<Column> columns{{"megatron llm", "megatron", {{"dialect", "llm"}}, "megatron-llm"},
+                                  {"megatron lm", "megatron", {{"dialect", "lm"}}, "megatron-lm"},
+                                  {"mcore torch", "mcore", {{"ckpt_format", "torch"}}, "megatron-core"},
+                                  {"mcore torch_dist", "mcore", {{"ckpt_format", "torch_dist"}}, "megatron-dist"},
+                                  {"llama", "llama", {}, "hf"},
+                                  {"llama original", "llama", {{"layout", "original"}}, "meta"},
+                                  {"mistral", "mistral", {}, "hf"},
+                                  {"mistral original", "mistral", {{"layout", "original"}}, "meta"},
+                                  {"gemma", "gemma", {}, "hf"},
+                                  {"qwen", "qwen", {}, "hf"},
+                                  {"deepseek", "deepseek", {}, "hf"},
+                                  {"glm", "glm", {}, "hf"},
+                                  {"falcon", "falcon", {}, "hf"},
+                                  {"gpt2", "gpt2", {}, "hf"},
+                                  {"bert", "bert", {}, "hf"}};
 
 /// A row: golden weights, and how they are read.
 struct Source {

@@ -123,7 +123,8 @@ TEST_CASE("formats whose layers are alike refuse others by name", "[plugin][othe
     CHECK_THAT(error_of(source, LlamaSaver({.save_dir = directory / "llama"})), ContainsSubstring(text));
     CHECK_THAT(error_of(source, LlamaSaver({.save_dir = directory / "meta", .layout = "original"})),
                ContainsSubstring(text));
-    CHECK_THAT(error_of(source, MegatronCoreSaver({.save_dir = directory / "mcore"})),
-               ContainsSubstring("layers that differ from each other in more than having experts or a window (other_layers)"));
+    CHECK_THAT(
+        error_of(source, MegatronCoreSaver({.save_dir = directory / "mcore"})),
+        ContainsSubstring("layers that differ from each other in more than having experts or a window (other_layers)"));
     CHECK_FALSE(std::filesystem::exists(directory / "llama"));
 }

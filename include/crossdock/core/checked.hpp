@@ -13,7 +13,7 @@ namespace detail {
 
 /// Apart from the check, which is small and made everywhere.
 [[noreturn, gnu::cold, gnu::noinline]] inline void refuse_overflow(std::string_view what, std::uint64_t a,
-                                                                    std::string_view sign, std::uint64_t b) {
+                                                                   std::string_view sign, std::uint64_t b) {
     throw Error(to_text(what, ": ", a, ' ', sign, ' ', b, " overflows 64 bits"));
 }
 

@@ -44,7 +44,10 @@ struct ConvertOptions {
     /// Error, and there is no target.
     std::function<std::unique_ptr<AnyLoader>(const std::filesystem::path&)> read_back{};
     std::map<std::string, std::string> options_to_keep{};  ///< with it: what the user asked for
-    bool dry_run = false;                                  ///< finds out what would be written, and writes nothing
+    /// With it: the saver was told to describe the model as somebody else does (its option config), so that only tensors
+    /// are compared.
+    bool is_described_anew = false;
+    bool dry_run = false;  ///< finds out what would be written, and writes nothing
     /// What tells this conversion from any that would write something else: its options, and source_identity() of all
     /// that it reads. What was written is then noted beside it, so that another one can go on when this one is killed.
     std::string job{};

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "crossdock/core/dtype.hpp"
-#include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/shape.hpp"
+#include "crossdock/core/shared_text.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
 namespace crossdock {

@@ -24,7 +24,7 @@ public:
 
 private:
     static constexpr std::uint32_t tried_every = 64;
-    static constexpr int pauses = 10;          // some 0.2 to 0.4 microseconds
+    static constexpr int pauses = 10;           // some 0.2 to 0.4 microseconds
     static constexpr std::uint64_t enough = 4;  // to have been worth it
 
     std::uint32_t waits_ = 0;

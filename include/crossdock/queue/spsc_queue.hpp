@@ -127,8 +127,7 @@ void SpscQueue<T>::advance(Side& side, Said& said) noexcept {
 template <class T>
 bool SpscQueue<T>::wait_for_room() noexcept {
     const auto look = [&] { return producer_.other_count = popped_.count.load(std::memory_order_acquire); };
-    room_.wait_until(
-        [&] { return producer_.count - look() < capacity_ || closed_.load(std::memory_order_relaxed); });
+    room_.wait_until([&] { return producer_.count - look() < capacity_ || closed_.load(std::memory_order_relaxed); });
     producer_.patience.wait(look);
     return !closed_.load(std::memory_order_relaxed);
 }

@@ -314,6 +314,7 @@ int convert_command(const Arguments& given, World& world) {
         options.read_back = [&](const std::filesystem::path& directory) {
             return detail::open_target<Loaders>(pair.saver, directory);
         };
+        options.is_described_anew = arguments.has("config");
         options.options_to_keep = detail::options_to_keep(arguments.options, pair);
     }
 

@@ -133,7 +133,7 @@ inline int explain(const std::exception& error, ExitCode code) {
 ///
 ///     run<BuiltinLoaders::with<MyLoader>, BuiltinSavers>(argc, argv)
 ///
-/// The ranks of a world convert and verify together.
+/// The ranks of a world convert, verify and digest together.
 template <class Loaders, class Savers>
 int run(int argc, const char* const* argv, World& world = World::alone()) {
     if (!world.leads()) detail::silence();

@@ -164,8 +164,7 @@ inline void Stack::put(std::uint64_t index) {
 
 inline void Stack::get(std::uint64_t index) {
     const auto found = memo_.find(index);
-    if (found == memo_.end())
-        fail(to_text("memo entry ", index, " is used but was never made; the file is damaged"));
+    if (found == memo_.end()) fail(to_text("memo entry ", index, " is used but was never made; the file is damaged"));
     push(found->second);
 }
 

@@ -380,8 +380,8 @@ inline std::string entry_text(const Entry& entry) {
         if (!extents.empty()) extents += ',';
         extents += std::to_string(extent);
     }
-    return to_text(detail::quoted(entry.name), ":{\"dtype\":\"", header_name(entry.dtype), "\",\"shape\":[", extents, "],\"data_offsets\":[",
-                   entry.begin, ",", entry.end, "]}");
+    return to_text(detail::quoted(entry.name), ":{\"dtype\":\"", header_name(entry.dtype), "\",\"shape\":[", extents,
+                   "],\"data_offsets\":[", entry.begin, ",", entry.end, "]}");
 }
 
 /// A header that surely has room for `tensors` entries of up to `rank` axes, whose names have `name_bytes` in all

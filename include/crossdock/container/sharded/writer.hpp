@@ -33,7 +33,8 @@ public:
 
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
         const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
-        if (!tensors_.add(name).second) throw Error(to_text(directory_.string(), ": tensor '", name, "' is written twice"));
+        if (!tensors_.add(name).second)
+            throw Error(to_text(directory_.string(), ": tensor '", name, "' is written twice"));
         if (shards_.empty() || is_full(shards_.back(), bytes)) start_shard();
         Shard& shard = shards_.back();
         auto slot = shard.file->add(name, dtype, shape);

@@ -110,7 +110,8 @@ private:
         std::string kind;
         for (const char c : group.front().name)
             if (c < '0' || c > '9') kind += c;
-        kind += to_text(small.is_together ? " together " : " alone ", small.reads, ' ', small.writes, ' ', small.memory);
+        kind +=
+            to_text(small.is_together ? " together " : " alone ", small.reads, ' ', small.writes, ' ', small.memory);
         for (const Transfer& one : group) kind += to_text(' ', dtype_name(one.tensor.dtype()), one.tensor.shape());
         const auto found = known_.find(kind);
         return found != known_.end() ? found->second

@@ -104,8 +104,8 @@ private:
     }
 
     [[noreturn, gnu::cold]] void refuse(std::string_view what) const {
-        throw Error(
-            to_text(entries_->file->name(), ": zip entry '", entries_->name(label_), "' ", what, " its ", line_->size, " bytes"));
+        throw Error(to_text(entries_->file->name(), ": zip entry '", entries_->name(label_), "' ", what, " its ",
+                            line_->size, " bytes"));
     }
 
     std::shared_ptr<PendingEntries> entries_;

@@ -100,27 +100,28 @@ inline void read_sigmoid_experts(ModelHeader& header, const Json& config, const 
     require("topk_method", "noaux_tc");
     require("moe_layer_freq", 1);
     Experts& experts = header.mlp.experts = {};
-    experts.num_experts = value_or<Index>(config, {"n_routed_experts", "num_local_experts"}, absent.num_experts);
-    experts.router_topk = value_or<Index>(config, {"num_experts_per_tok"}, 8);
-    experts.ffn_hidden_size = value_or<Index>(config, {"moe_intermediate_size"}, absent.expert_ffn);
-    experts.shared_ffn_hidden_size = checked_multiply(value_or<Index>(config, {"n_shared_experts"}, 1),
+    experts.num_experts =
+        value_or<std::uint64_t>(config, {"n_routed_experts", "num_local_experts"}, absent.num_experts);
+    experts.router_topk = value_or<std::uint64_t>(config, {"num_experts_per_tok"}, 8);
+    experts.ffn_hidden_size = value_or<std::uint64_t>(config, {"moe_intermediate_size"}, absent.expert_ffn);
+    experts.shared_ffn_hidden_size = checked_multiply(value_or<std::uint64_t>(config, {"n_shared_experts"}, 1),
                                                       experts.ffn_hidden_size, "rows of shared experts");
     experts.router_bias = true;
     experts.score = RouterScore::sigmoid;
     experts.pre_softmax = !value_or(config, {"norm_topk_prob"}, true);
     experts.scaling_factor = value_or(config, {"routed_scaling_factor"}, absent.scaling_factor);
-    const auto groups = value_or<Index>(config, {"n_group"}, absent.num_groups);
+    const auto groups = value_or<std::uint64_t>(config, {"n_group"}, absent.num_groups);
     if (groups > 1) {
         experts.num_groups = groups;
-        experts.group_topk = value_or<Index>(config, {"topk_group"}, absent.group_topk);
+        experts.group_topk = value_or<std::uint64_t>(config, {"topk_group"}, absent.group_topk);
     }
-    constexpr Index most_layers = 1'000'000;
+    constexpr std::uint64_t most_layers = 1'000'000;
     if (header.num_layers == 0 || header.num_layers > most_layers)
         throw Error(to_text("'num_hidden_layers' is ", header.num_layers, ", expected 1 to ", most_layers));
     header.other_layers.clear();
-    std::vector<Index> dense(
-        std::min(header.num_layers, value_or<Index>(config, {"first_k_dense_replace"}, absent.dense_layers)));
-    std::iota(dense.begin(), dense.end(), Index{0});
+    std::vector<std::uint64_t> dense(
+        std::min(header.num_layers, value_or<std::uint64_t>(config, {"first_k_dense_replace"}, absent.dense_layers)));
+    std::iota(dense.begin(), dense.end(), std::uint64_t{0});
     make_dense(header, dense);
 }
 

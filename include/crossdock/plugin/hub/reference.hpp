@@ -119,8 +119,20 @@ private:
         if (!other || own == other || is_given(field.name)) return;
         if (own && !is_assumed(field.name))
             contradict(field.name, own, other, to_text("; say which is right: give the option ", field.name));
+        if (field.group == FieldGroup::attention) take_in_other_layers(field, own, other);
         own = other;
         header_.origin.assumed.erase(std::string(field.name));
+    }
+    /// The layers that differ have of a field what all have, unless it is in this that they do.
+    template <class T>
+    void take_in_other_layers(const HeaderField<T>& field, const T& own, const T& other) {
+        for (auto& [layer, kind] : header_.other_layers) {
+            if (!kind.attention) continue;
+            ModelHeader one;
+            one.attention = *kind.attention;
+            if (field(one) == own) field(one) = other;
+            kind.attention = one.attention;
+        }
     }
     template <class T>
     void require_or_take(const HeaderField<T>&) {}  // what is always there decides over tensors

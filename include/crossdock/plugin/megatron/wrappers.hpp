@@ -96,7 +96,7 @@ inline void refuse_foreign(const std::string& name, const std::string& file) {
 
 /// A rank's tensors, named "model.decoder.…" by the chunk that holds them, and taken out of it.
 inline std::vector<NamedTensor> take_model_tensors(const pickle::Value& root, const std::vector<std::string>& chunks,
-                                              const std::string& file) {
+                                                   const std::string& file) {
     std::vector<NamedTensor> all;
     for (const std::string& chunk : chunks) {
         const pickle::Value* model = chunk_of(root, chunk);
