@@ -156,7 +156,8 @@ TEST_CASE("hf writes the family of model_type whatever the source says", "[plugi
                }),
                ContainsSubstring("no family can express the model: "));
     CHECK(refusal_by_saver(nameless(), {{"model_type", "heron"}}) ==
-          "model_type is 'heron', of none of the families llama, mistral, gemma, qwen, falcon, gpt2, bert");
+          "model_type is 'heron', of none of the families llama, mistral, gemma, qwen, deepseek, glm, falcon, gpt2, "
+          "bert");
 }
 
 TEST_CASE("hf refuses a model of no family and says why each cannot express it", "[plugin][hf]") {
@@ -169,7 +170,8 @@ TEST_CASE("hf refuses a model of no family and says why each cannot express it",
           "RMS norms, which a gpt2 checkpoint cannot", "RMS norms, which a bert checkpoint cannot"})
         CHECK_THAT(why, ContainsSubstring(reason));
     CHECK(refusal_by_saver(nameless([](ModelHeader& header) { header.family = "heron"; })) ==
-          "the source's family is 'heron', expected one of llama, mistral, gemma, qwen, falcon, gpt2, bert; the option "
+          "the source's family is 'heron', expected one of llama, mistral, gemma, qwen, deepseek, glm, falcon, gpt2, "
+          "bert; the option "
           "model_type names another");
 }
 

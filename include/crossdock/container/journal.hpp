@@ -82,7 +82,7 @@ public:
         lines_ += to_text(to_string(block.digest), ' ', offset, ' ', block.bytes, ' ', file, '\n');
         unflushed_bytes_ += block.bytes;
         constexpr std::size_t long_text = 4096;
-        constexpr std::uint64_t much = std::uint64_t{1} << 20;  // that would have to be written again
+        constexpr std::uint64_t much = std::uint64_t{1} << 22;  // that would have to be written again
         if (lines_.size() >= long_text || unflushed_bytes_ >= much) flush();
     }
 

@@ -102,8 +102,7 @@ TEST_CASE("safetensors reader's tensors find a file that was cut since", "[conta
     const auto file = file_of(safetensors_bytes(two_tensors, "abcdefg"));
     const TensorDict tensors = safetensors::read(file.path());
     file.resize(safetensors_bytes(two_tensors).size() + 5);
-    CHECK(bytes_of(tensors, "early") == "abcd");
-    CHECK_THROWS_AS(bytes_of(tensors, "late"), Error);
+    for (const std::string name : {"early", "late"}) CHECK_THROWS_AS(bytes_of(tensors, name), Error);
 }
 
 TEST_CASE("safetensors reader reads what save_pretrained wrote", "[container][safetensors]") {

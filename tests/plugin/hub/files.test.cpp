@@ -125,7 +125,7 @@ TEST_CASE("what config.json says twice is read as transformers reads it, with a 
         config["max_position_embeddings"] = 96;
     });
     CHECK(length.attention.rope_scaling->original_max_position_embeddings == 96U);
-    CHECK(length.attention.rope_scaling->others == std::map<std::string, std::string>{{"beta_fast", "16"}});
+    CHECK(length.attention.rope_scaling->others == std::map<std::string, std::string>{{"beta_fast", "16.0"}});
     CHECK(length_told == none);
 }
 

@@ -168,7 +168,6 @@ TEST_CASE("an argument that changes the model and that no field says is refused 
                               {"softmax_scale", 0.1},
                               {"qk_l2_norm", true},
                               {"attention_output_gate", true},
-                              {"multi_latent_attention", true},
                               {"window_size", tuple({4, 4})},
                               {"use_mup", true},
                               {"spec", list({"my.layers", "spec"})},
@@ -194,9 +193,10 @@ TEST_CASE("an argument that changes the model and that no field says is refused 
     }
 }
 
-TEST_CASE("a window on some layers only is refused, one on all is not", "[plugin][megatron][args]") {
+TEST_CASE("a window may be on some layers or on all", "[plugin][megatron][args]") {
     CHECK_THAT(why_not_llama({{"window_size", tuple({7, 0})}, {"window_attn_skip_freq", 2}}),
-               StartsWith("the source states window_attn_skip_freq 2"));
+               StartsWith("the model has a sliding attention window (sliding_window)"));
+    CHECK_THAT(why_not_llama({{"window_size", 4096}}), StartsWith("the source states window_size 4096 "));
     const TemporaryDirectory scratch;
     write_trained(scratch / "in", "mcore", header_of_128_words(),
                   {{"window_size", tuple({7, 0})}, {"window_attn_skip_freq", list({1, 1})}}, local);
@@ -286,6 +286,8 @@ TEST_CASE("statements that the tensors contradict are refused", "[plugin][megatr
                StartsWith("'untie_embeddings_and_output_weights' is false, but the tensors have a head of their own"));
     CHECK_THAT(why(plain, "megatron", {{"tie_embed_logits", true}}),
                StartsWith("'tie_embed_logits' is true, but the tensors have a head of their own"));
+    CHECK_THAT(why(plain, "mcore", {{"multi_latent_attention", true}}),
+               StartsWith("'multi_latent_attention' is true, but the tensors have the other kind of attention"));
     CHECK_THAT(why(plain, "mcore", {{"normalization", "LayerNorm"}}), StartsWith("'normalization' is \"LayerNorm\""));
     CHECK_THAT(why(plain, "mcore", {{"squared_relu", true}}),
                StartsWith("both 'swiglu' and 'squared_relu'") || ContainsSubstring("both 'swiglu'"));
@@ -315,7 +317,7 @@ TEST_CASE("a value of the wrong kind is an error that names the file and the arg
     wrong("use_rope_scaling", "yes");
     wrong("rotary_interleaved", 1);
     wrong("rotary_percent", 0);
-    wrong("window_size", 4096);
+    wrong("window_size", "4096");
     wrong("swiglu", "yes");
     wrong("normalization", "L2Norm");
     wrong("squared_relu", 1);

@@ -69,8 +69,9 @@ inline bool usual_scale(const Json& value, const Json&, const ModelHeader& heade
         header.attention.query_pre_attn_scalar.value_or(static_cast<double>(header.attention.kv_channels));
     return value.is_number() && divisor > 0 && std::abs(value.get<double>() * std::sqrt(divisor) - 1.0) < 1e-6;
 }
-inline bool causal_window(const Json& value, const Json&, const ModelHeader&) {
-    if (!value.is_array() || value.size() != 2) return true;  // None; anything else does not get here
+/// One number is Megatron-Bridge's for Gemma 3, None no window; anything else that is no pair does not get here.
+inline bool causal_window(const Json& value, const Json&, const ModelHeader& header) {
+    if (!value.is_array() || value.size() != 2) return value.is_null() || header.block_output_norms;
     return is_number(value[1], 0) || (is_number(value[0], -1) && is_number(value[1], -1));
 }
 /// A window on every layer: none is skipped.
@@ -142,7 +143,7 @@ inline std::vector<OtherArgument> megatron_other_args() {
             {"nope_layer_interval", "layers without rotary positions", is::off_or_not_rotary},
             {"rotary_seq_len_interpolation_factor", "two scalings of rotary positions at once", is::one_scaling},
             // Attention.
-            {"window_size", "an attention window that looks ahead", is::causal_window},
+            {"window_size", "an attention window that looks ahead, or is no pair of numbers", is::causal_window},
             {"attention_chunk_size", "attention in chunks", is::off},
             {"softmax_type", "attention with a sink", is::vanilla_softmax},
             {"softmax_scale", "scores scaled by another factor than 1 / sqrt(kv_channels)", is::usual_scale},
