@@ -26,7 +26,7 @@ inline void append_identity(const std::filesystem::path& path, const std::string
         return;
     }
     if (!seen.emplace(status.st_dev, status.st_ino).second) return;  // links may lead in a circle
-    for (const std::string& inner : names_in(path)) append_identity(path / inner, name + '/' + inner, seen, out);
+    for (const std::string& inner : names_in(path)) append_identity(path / inner, to_text(name, '/', inner), seen, out);
 }
 
 }  // namespace detail

@@ -48,6 +48,7 @@ std::vector<Command> commands() {
                              {completion_syntax(), nullptr},
                              {man_syntax(), nullptr}};
     std::vector<Syntax> described;
+    described.reserve(all.size());
     for (const Command& command : all) described.push_back(command.syntax);
     all[all.size() - 2].run = [described](const Arguments& arguments, World&) {
         return print_completion(arguments.positional[0], described,

@@ -37,6 +37,7 @@ inline std::vector<OptionInfo> verify_options() {
 template <class Loaders>
 std::vector<std::string> loaders_of(const std::vector<std::string>& directories) {
     std::vector<std::string> loaders;
+    loaders.reserve(directories.size());
     for (const std::string& directory : directories) loaders.push_back(choose_loader<Loaders>("", directory));
     return loaders;
 }

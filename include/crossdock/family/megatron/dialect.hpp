@@ -47,6 +47,9 @@ struct MegatronDialect {
     std::string_view name;  ///< for reports and the options "dialect" and "source_dialect"
     MegatronCode code;
     MegatronLine line;
+    /// It cuts the rows of q, k and v into equal parts where there are several ranks for a key/value head, too.
+    bool shares_query_groups = false;
+    ExpertLayout expert_layout = ExpertLayout::sequential;
 
     // What the files hold. Names stand below `model` (or `model0`, `model1` … with a virtual pipeline); layers are
     // counted from 0 on every stage.
@@ -60,7 +63,6 @@ struct MegatronDialect {
         stacked{};  ///< what is read in one tensor, too, and has one for each element in the tables
     /// Transformer Engine's modules load strictly and add these only themselves.
     std::vector<LayerPlaceholder> layer_placeholders{};
-    ExpertLayout expert_layout = ExpertLayout::sequential;
     std::string_view root{};  ///< a part of the names of all layers
     MegatronMarks marks{};
     bool writes_release = false;  ///< an unstated iteration is "release", otherwise 1
@@ -79,8 +81,6 @@ struct MegatronDialect {
     void (*read_of_layers)(const Json& args, ModelHeader&) = [](const Json&, ModelHeader&) {};
 
     // What the code can do with a model.
-    /// It cuts the rows of q, k and v into equal parts where there are several ranks for a key/value head, too.
-    bool shares_query_groups = false;
     std::vector<Requirement> requirements{};  ///< without which the files cannot hold it
     std::vector<MegatronFlag> flags{};
     std::vector<Unsaid> unsaid{};
