@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossdock/container/staged_directory.hpp"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <new>
 #include <optional>
 #include <set>
 #include <string>
@@ -271,4 +273,33 @@ TEST_CASE("source and target are required to be separate", "[container][staged_d
         (place / "a").string() + ": holds the source " + (place / "link/model").string() + "; choose another target");
     CHECK_THROWS_WITH(require_separate(place / "absent", place / "a"),
                       (place / "absent").string() + ": does not exist");
+}
+
+TEST_CASE("what cannot be removed of a failed run is told", "[container][staged_directory]") {
+    const TemporaryDirectory place;
+    std::vector<std::string> told;
+    std::optional<StagedDirectory> directory;
+    directory.emplace(place / "out", false, World::alone(),
+                      Staging{.left_behind = [&](const std::string& leftover) { told.push_back(leftover); }});
+    write_file(directory->path() / "half", "half");
+    struct rlimit before {};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const struct rlimit none { 0, before.rlim_max };  // no directory can be listed
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    directory.reset();
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(told == std::vector{(place / ".out.crossdock-staging").string() +
+                              ": could not be removed; remove it: Too many open files"});
+    CHECK(fs::exists(place / ".out.crossdock-staging/files/half"));
+    CHECK_FALSE(fs::exists(place / "out"));
+    StagedDirectory(place / "out", false).commit();
+    CHECK(names(place.path()) == std::set<std::string>{"out"});
+}
+
+TEST_CASE("an error after a target is in its place says so", "[container][staged_directory]") {
+    CHECK_THROWS_WITH(when_in_place("a power cut may undo that", [] { throw Error("/a: cannot be flushed"); }),
+                      "the target is complete and in its place, but a power cut may undo that: /a: cannot be flushed");
+    CHECK_THROWS_WITH(when_in_place("nobody hears of it", [] { throw std::bad_alloc(); }),
+                      "the target is complete and in its place, but nobody hears of it: out of memory");
+    CHECK(when_in_place("nobody hears of it", [] { return 3; }) == 3);
 }

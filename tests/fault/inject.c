@@ -176,6 +176,10 @@ int unlink(const char* path) {
     note("unlink", path, NULL);
     return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
 }
+int unlinkat(int folder, const char* path, int flags) {
+    note((flags & AT_REMOVEDIR) != 0 ? "rmdir" : "unlink", path, NULL);
+    return (int)syscall(SYS_unlinkat, folder, path, flags);
+}
 int rmdir(const char* path) {
     note("rmdir", path, NULL);
     return (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);

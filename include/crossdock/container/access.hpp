@@ -5,7 +5,8 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <system_error>
+
+#include "crossdock/container/directory_tree.hpp"
 
 namespace crossdock {
 
@@ -16,15 +17,14 @@ inline mode_t access_of(const std::filesystem::path& directory) {
     struct stat status {};
     if (directory.empty() || ::stat(directory.c_str(), &status) != 0) return 0777;
     mode_t access = status.st_mode & 0777;
-    std::error_code failure;
-    std::filesystem::recursive_directory_iterator entry(directory, failure);
-    for (std::size_t looked_at = 0; !failure && looked_at < 1000 && entry != decltype(entry)(); ++looked_at) {
-        if (::stat(entry->path().c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
-            if ((status.st_mode & S_IRGRP) == 0) access &= ~static_cast<mode_t>(S_IRWXG);
-            if ((status.st_mode & S_IROTH) == 0) access &= ~static_cast<mode_t>(S_IRWXO);
+    std::size_t looked_at = 0;
+    detail::walk(directory, [&](const std::filesystem::path& path, struct stat file) {
+        if (::stat(path.c_str(), &file) == 0 && S_ISREG(file.st_mode)) {
+            if ((file.st_mode & S_IRGRP) == 0) access &= ~static_cast<mode_t>(S_IRWXG);
+            if ((file.st_mode & S_IROTH) == 0) access &= ~static_cast<mode_t>(S_IRWXO);
         }
-        entry.increment(failure);
-    }
+        return ++looked_at < 1000;
+    });
     return access;
 }
 

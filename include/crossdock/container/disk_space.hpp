@@ -9,6 +9,7 @@
 #include <optional>
 #include <system_error>
 
+#include "crossdock/container/directory_tree.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -28,13 +29,11 @@ inline std::optional<std::uint64_t> free_space(std::filesystem::path path) {
 /// What the files in a directory take of its disk.
 inline std::uint64_t space_taken(const std::filesystem::path& directory) {
     std::uint64_t bytes = 0;
-    std::error_code failure;
-    for (std::filesystem::recursive_directory_iterator entry(directory, failure), end; !failure && entry != end;
-         entry.increment(failure)) {
-        struct stat status {};
+    detail::walk(directory, [&](const std::filesystem::path&, const struct stat& status) {
         constexpr std::uint64_t block = 512;  // what st_blocks counts in, whatever the file system's blocks are
-        if (::lstat(entry->path().c_str(), &status) == 0) bytes += static_cast<std::uint64_t>(status.st_blocks) * block;
-    }
+        bytes += static_cast<std::uint64_t>(status.st_blocks) * block;
+        return true;
+    });
     return bytes;
 }
 

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -26,94 +27,20 @@
 #include <vector>
 
 #include "crossdock/container/descriptor.hpp"
+#include "crossdock/container/directory_tree.hpp"
 #include "crossdock/container/disk_space.hpp"
 #include "crossdock/container/journal.hpp"
 #include "crossdock/container/output_path.hpp"
 #include "crossdock/container/planned_files.hpp"
 #include "crossdock/container/require_usable.hpp"
+#include "crossdock/container/target_path.hpp"
+#include "crossdock/container/when_in_place.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/core/world.hpp"
 
 namespace crossdock {
-
-namespace detail {
-
-/// Returns when a file, or a directory's list of names, is on the disk. File systems that cannot flush directories say
-/// EINVAL; they keep names safe in their own way or not at all.
-inline void flush(const std::filesystem::path& path) {
-    const Descriptor file(uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
-    if (file.get() < 0) throw file_error(path, "cannot be opened to be flushed", errno);
-    if (uninterrupted([&] { return ::fsync(file.get()); }) != 0 && errno != EINVAL && errno != EROFS)
-        throw file_error(path, "cannot be flushed", errno);
-}
-
-inline void flush_tree(const std::filesystem::path& directory, const std::stop_token& stop) {
-    try {
-        for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
-            if (stop.stop_requested()) throw Cancelled();
-            if (entry.is_directory() || entry.is_regular_file()) flush(entry.path());
-        }
-    } catch (const std::filesystem::filesystem_error& error) {
-        throw Error(to_text(directory.string(), ": cannot be listed to be flushed: ", error.code().message()));
-    }
-    flush(directory);
-}
-
-inline bool is_empty_directory(const std::filesystem::path& path) {
-    std::error_code ignored;
-    return std::filesystem::is_directory(path, ignored) && std::filesystem::is_empty(path, ignored);
-}
-
-/// Whether `inner` is `outer` or lies in it, through whatever links and mounts; `outer` exists.
-inline bool lies_in(std::filesystem::path inner, const std::filesystem::path& outer) {
-    for (;; inner = inner.parent_path()) {
-        std::error_code ignored;
-        if (std::filesystem::equivalent(inner, outer, ignored)) return true;
-        if (inner == inner.parent_path()) return false;
-    }
-}
-
-/// Whether all in a directory, itself included, are files and folders of this user that nobody else may write and that
-/// have no other name.
-inline bool is_all_own(const std::filesystem::path& directory) {
-    const auto is_own = [](const std::filesystem::path& path) {
-        struct stat status {};
-        if (::lstat(path.c_str(), &status) != 0 || status.st_uid != ::geteuid()) return false;
-        if ((status.st_mode & S_IWOTH) != 0) return false;
-        return S_ISDIR(status.st_mode) || (S_ISREG(status.st_mode) && status.st_nlink == 1);
-    };
-    if (!is_own(directory)) return false;
-    std::error_code failure;
-    for (std::filesystem::recursive_directory_iterator entry(directory, failure), end; !failure && entry != end;
-         entry.increment(failure))
-        if (!is_own(entry->path())) return false;
-    return !failure;
-}
-
-/// Absolute, without links, dots and a slash at the end; parts that do not exist yet stay as they are.
-inline std::filesystem::path resolved(const std::filesystem::path& path) {
-    std::error_code failure;
-    const auto out = std::filesystem::weakly_canonical(std::filesystem::absolute(path), failure);
-    if (failure) throw Error(to_text(path.string(), ": cannot be resolved: ", failure.message()));
-    return out.has_filename() ? out : out.parent_path();
-}
-
-}  // namespace detail
-
-/// Throws Error when the target of a conversion is its source, lies in it or holds it, whatever links hide that.
-inline void require_separate(const std::filesystem::path& source, const std::filesystem::path& target) {
-    if (!std::filesystem::exists(source)) throw Error(to_text(source.string(), ": does not exist"));
-    const auto from = detail::resolved(source), to = detail::resolved(target);
-    const bool exists = std::filesystem::exists(to);
-    if (exists && std::filesystem::equivalent(from, to))
-        throw Error(to_text(target.string(), ": is the source itself; choose another target"));
-    if (detail::lies_in(to, from))
-        throw Error(to_text(target.string(), ": lies in the source ", source.string(), "; choose another target"));
-    if (exists && detail::lies_in(from, to))
-        throw Error(to_text(target.string(), ": holds the source ", source.string(), "; choose another target"));
-}
 
 /// What else is wanted of a staging directory.
 struct Staging {
@@ -123,6 +50,8 @@ struct Staging {
     std::string job{};
     /// Takes over what a run of the same job left, and leaves what it has itself when it fails.
     bool resume = false;
+    /// Told, by a destructor at times, of what a run that failed could not remove: its path and why. May be null.
+    std::function<void(const std::string& leftover)> left_behind{};
     mode_t access = 0777;  ///< who may read and write it, before the umask (container/access.hpp)
 };
 
@@ -152,7 +81,7 @@ public:
             if (world.leads()) make(target);
             if (world.is_shared()) find();
         } catch (...) {
-            remove();
+            give_up();
             --under_way_;
             throw;
         }
@@ -165,7 +94,7 @@ public:
     }
 
     /// Where to write.
-    std::filesystem::path path() const { return staging_ / "files"; }
+    const std::filesystem::path& path() const noexcept { return at_.files; }
     /// The same place, for files that the ranks write together.
     OutputPath output() const {
         const OutputPath output = OutputPath(path(), world_).with_access(asked_.access);
@@ -199,19 +128,18 @@ public:
 
 private:
     void make(const std::filesystem::path& target) {
-        target_ = checked_target(target, overwrite_);
-        staging_ = target_.parent_path() / to_text('.', target_.filename().string(), ".crossdock-staging");
+        target_ = detail::checked_target(target, overwrite_);
+        at_ = {.staging = target_.parent_path() / to_text('.', target_.filename().string(), ".crossdock-staging")};
         if (asked_.planned) return;
         make_parents();
         lock();
         put_back();
         is_continued_ = asked_.resume && can_be_continued();
         if (is_continued_)
-            notices_.push_back(to_text(staging_.string(), ": continued what a run that did not end left there"));
+            notices_.push_back(to_text(at_.staging.string(), ": continued what a run that did not end left there"));
         else
             begin_anew();
-        if (!asked_.job.empty() && !world_.is_shared())
-            journal_ = std::make_unique<Journal>(journal_path(), asked_.job);
+        if (!asked_.job.empty() && !world_.is_shared()) journal_ = std::make_unique<Journal>(at_.journal, asked_.job);
     }
 
     void begin_anew() {
@@ -222,15 +150,15 @@ private:
 
     /// Whether a run of the same job left files, and nobody else could have written them.
     bool can_be_continued() const {
-        return !asked_.job.empty() && !world_.is_shared() && Journal::is_of(journal_path(), asked_.job) &&
-               std::filesystem::is_directory(path()) && detail::is_all_own(staging_);
+        return !asked_.job.empty() && !world_.is_shared() && Journal::is_of(at_.journal, asked_.job) &&
+               std::filesystem::is_directory(path()) && detail::is_all_own(at_.staging);
     }
 
     /// Ranks that do not share the target's file system would each write a part of it somewhere else.
     void find() {
-        staging_ = world_.from_leader(staging_.string());
+        at_ = {.staging = world_.from_leader(at_.staging.string())};
         const std::string mark = world_.from_leader(world_.leads() ? mark_lock() : std::string());
-        std::ifstream file(lock_path());
+        std::ifstream file(at_.lock);
         std::string found;
         std::getline(file, found);
         if (found != mark || !std::filesystem::is_directory(path()))
@@ -246,7 +174,7 @@ private:
         if (::ftruncate(lock_.get(), 0) != 0 ||
             ::pwrite(lock_.get(), mark.data(), mark.size(), 0) != static_cast<ssize_t>(mark.size()) ||
             detail::uninterrupted([&] { return ::fsync(lock_.get()); }) != 0)
-            throw detail::file_error(lock_path(), "cannot be written", errno);
+            throw detail::file_error(at_.lock, "cannot be written", errno);
         return mark;
     }
 
@@ -256,39 +184,12 @@ private:
         replace_target();
         is_in_place_ = true;
         const std::vector<std::filesystem::path> made = std::exchange(made_parents_, {});
-        in_context("the new target is complete and in its place, but a power cut may undo that", [&] {
+        when_in_place("a power cut may undo that", [&] {
             for (const auto& parent : made) detail::flush(parent.parent_path());
             detail::flush(target_.parent_path());
         });
-        remove();
-        if (std::error_code ignored; std::filesystem::exists(staging_, ignored))
-            notices_.push_back(to_text(staging_.string(), ": the replaced content could not be removed; remove it"));
-    }
-
-    static std::filesystem::path checked_target(const std::filesystem::path& target, bool overwrite) {
-        auto path = detail::resolved(target);
-        if (!path.has_filename()) throw Error(to_text(target.string(), ": is no name for a new directory"));
-        const auto status = std::filesystem::symlink_status(path);
-        if (!std::filesystem::exists(status)) return path;
-        if (std::filesystem::is_symlink(status))
-            throw Error(to_text(path.string(), ": is a link to nothing; remove it or choose another target"));
-        if (!std::filesystem::is_directory(status))
-            throw Error(to_text(path.string(), ": is there and is no directory; choose another target"));
-        if (is_mount_point(path))
-            throw Error(to_text(path.string(), ": is a mount point, which cannot be replaced; name a directory in it"));
-        if (detail::is_empty_directory(path)) return path;
-        if (!overwrite)
-            throw Error(to_text(path.string(), ": exists already; choose another target or give the option overwrite"));
-        if (detail::lies_in(std::filesystem::current_path(), path))
-            throw Error(to_text(path.string(), ": is not overwritten while it is or holds the current directory"));
-        return path;
-    }
-
-    static bool is_mount_point(const std::filesystem::path& path) {
-        struct stat own {
-        }, parent{};
-        return ::stat(path.c_str(), &own) == 0 && ::stat(path.parent_path().c_str(), &parent) == 0 &&
-               own.st_dev != parent.st_dev;
+        if (const int reason = remove(); reason != 0)
+            when_in_place("not all else was removed", [&] { notices_.push_back(leftover_text(reason)); });
     }
 
     /// Returns false when it exists.
@@ -310,19 +211,19 @@ private:
     /// then; the next try makes a new one.
     void lock() {
         for (;;) {
-            const bool is_new = make_directory(staging_);
-            if (!std::filesystem::is_directory(std::filesystem::symlink_status(staging_)))
-                throw Error(to_text(staging_.string(), ": is not a directory; remove it"));
+            const bool is_new = make_directory(at_.staging);
+            if (!std::filesystem::is_directory(std::filesystem::symlink_status(at_.staging)))
+                throw Error(to_text(at_.staging.string(), ": is not a directory; remove it"));
             detail::Descriptor file(detail::uninterrupted(
-                [&] { return ::open(lock_path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666); }));
+                [&] { return ::open(at_.lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666); }));
             if (file.get() < 0 && errno == ENOENT) continue;
             if (file.get() < 0) {
                 const int reason = errno;
-                if (is_new) ::rmdir(staging_.c_str());
-                throw detail::file_error(lock_path(), "cannot be created", reason);
+                if (is_new) ::rmdir(at_.staging.c_str());
+                throw detail::file_error(at_.lock, "cannot be created", reason);
             }
             take(file, is_new);
-            if (!is_at(file, lock_path())) continue;
+            if (!is_at(file, at_.lock)) continue;
             lock_ = std::move(file);
             return;
         }
@@ -332,10 +233,10 @@ private:
     void take(const detail::Descriptor& file, bool is_new) const {
         if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return;
         if (errno == EWOULDBLOCK)
-            throw Error(to_text(target_.string(), ": another run is writing it (", staging_.string(),
+            throw Error(to_text(target_.string(), ": another run is writing it (", at_.staging.string(),
                                 " is locked); wait for it or choose another target"));
         if (!is_new)
-            throw Error(to_text(staging_.string(), ": is there already and cannot be locked: ",
+            throw Error(to_text(at_.staging.string(), ": is there already and cannot be locked: ",
                                 std::string_view(std::strerror(errno)), "; remove it if no other run is under way"));
     }
 
@@ -348,20 +249,23 @@ private:
 
     /// A run that was killed while it replaced the target may have left the only copy of the old content.
     void put_back() {
-        if (!std::filesystem::exists(replaced_path()) || std::filesystem::exists(target_)) return;
-        std::filesystem::rename(replaced_path(), target_);
+        if (!std::filesystem::exists(at_.replaced) || std::filesystem::exists(target_)) return;
+        std::filesystem::rename(at_.replaced, target_);
         notices_.push_back(to_text(target_.string(), ": put back as it was before a run that did not end"));
-        checked_target(target_, overwrite_);
+        detail::checked_target(target_, overwrite_);
     }
 
     void clean() {
-        const bool has_rests = std::filesystem::exists(path()) || std::filesystem::exists(replaced_path());
+        const bool has_rests = std::filesystem::exists(path()) || std::filesystem::exists(at_.replaced);
         const std::string_view advice = asked_.resume        ? ", which was of other options or another source"
                                         : can_be_continued() ? "; the option resume continues it instead"
                                                              : "";
-        for (const auto& rest : {path(), replaced_path(), journal_path()}) std::filesystem::remove_all(rest);
+        for (const auto& rest : {path(), at_.replaced, at_.journal})
+            if (const int reason = detail::remove_tree(rest); reason != 0)
+                throw detail::file_error(rest, "cannot be removed", reason);
         if (has_rests)
-            notices_.push_back(to_text(staging_.string(), ": removed what a run that did not end left there", advice));
+            notices_.push_back(
+                to_text(at_.staging.string(), ": removed what a run that did not end left there", advice));
     }
 
     void replace_target() {
@@ -374,14 +278,14 @@ private:
     }
 
     void move_aside() {
-        if (::rename(target_.c_str(), replaced_path().c_str()) != 0)
+        if (::rename(target_.c_str(), at_.replaced.c_str()) != 0)
             throw detail::file_error(target_, "cannot be moved aside", errno);
         if (::rename(path().c_str(), target_.c_str()) == 0) return;
         const int reason = errno;
-        if (::rename(replaced_path().c_str(), target_.c_str()) != 0)
+        if (::rename(at_.replaced.c_str(), target_.c_str()) != 0)
             throw Error(to_text(target_.string(),
                                 ": could be neither replaced nor put back; the next run puts it back from ",
-                                replaced_path().string()));
+                                at_.replaced.string()));
         throw detail::file_error(target_, "cannot be put in place", reason);
     }
 
@@ -390,38 +294,60 @@ private:
         if (asked_.resume && !is_in_place_ && journal_ && journal_->has_blocks())
             journal_.reset();
         else
-            remove();
+            give_up();
+    }
+
+    /// Removes everything, and tells of what is left all the same.
+    void give_up() noexcept {
+        const int reason = remove();
+        if (reason == 0 || !asked_.left_behind) return;
+        try {
+            asked_.left_behind(leftover_text(reason));
+        } catch (...) {  // the next run tells of it
+        }
+    }
+
+    std::string leftover_text(int reason) const {
+        return to_text(at_.staging.string(),
+                       ": could not be removed; remove it: ", std::string_view(std::strerror(reason)));
     }
 
     /// Removes the staging directory, if it is ours, and the parents that were made for it and hold nothing else.
-    void remove() noexcept {
-        try {
-            std::error_code ignored;
-            if (lock_.get() >= 0) remove_staging();
-            for (auto parent = made_parents_.rbegin(); parent != made_parents_.rend(); ++parent)
-                std::filesystem::remove(*parent, ignored);
-        } catch (...) {  // no memory for a path; the next run cleans
-        }
+    /// Returns 0, or the errno of what could not be removed of the former.
+    int remove() noexcept {
+        std::error_code ignored;
+        const int reason = lock_.get() >= 0 ? remove_staging() : 0;
+        for (auto parent = made_parents_.rbegin(); parent != made_parents_.rend(); ++parent)
+            std::filesystem::remove(*parent, ignored);
         made_parents_.clear();
+        return reason;
     }
 
-    void remove_staging() {
+    /// The lock goes last: whoever finds none makes one, and then its own files.
+    int remove_staging() noexcept {
         std::error_code ignored;
         journal_.reset();
-        for (int attempt = 0; attempt < 2 && std::filesystem::exists(path(), ignored); ++attempt)
-            std::filesystem::remove_all(path(), ignored);  // which a signal may interrupt
-        std::filesystem::remove(journal_path(), ignored);
-        if (std::filesystem::exists(target_, ignored)) std::filesystem::remove_all(replaced_path(), ignored);
-        if (!std::filesystem::exists(replaced_path(), ignored)) {
-            std::filesystem::remove(lock_path(), ignored);
-            std::filesystem::remove(staging_, ignored);
+        int reason = detail::remove_tree(at_.files);
+        const auto remove_too = [&](const std::filesystem::path& rest) {
+            if (const int failure = detail::remove_tree(rest); reason == 0) reason = failure;
+        };
+        remove_too(at_.journal);
+        const bool has_target = std::filesystem::exists(target_, ignored);
+        if (has_target) remove_too(at_.replaced);
+        if (has_target || !std::filesystem::exists(at_.replaced, ignored)) {
+            remove_too(at_.lock);
+            ::rmdir(at_.staging.c_str());  // unless somebody else has put something there
         }
         lock_ = detail::Descriptor();
+        return reason;
     }
 
-    std::filesystem::path lock_path() const { return staging_ / "lock"; }
-    std::filesystem::path replaced_path() const { return staging_ / "replaced"; }
-    std::filesystem::path journal_path() const { return staging_ / "journal"; }
+    /// All that is removed has its name beforehand, so that removing takes no memory.
+    struct Names {
+        std::filesystem::path staging{};
+        std::filesystem::path lock = staging / "lock", files = staging / "files", journal = staging / "journal",
+                              replaced = staging / "replaced";
+    };
 
     inline static std::atomic<int> under_way_ = 0;
 
@@ -429,7 +355,7 @@ private:
     bool overwrite_;
     Staging asked_;
     std::filesystem::path target_;  // rank 0's
-    std::filesystem::path staging_;
+    Names at_;
     detail::Descriptor lock_;
     std::vector<std::filesystem::path> made_parents_;  // outermost first
     std::unique_ptr<Journal> journal_;

@@ -52,6 +52,8 @@ struct ConvertOptions {
     /// that it reads. What was written is then noted beside it, so that another one can go on when this one is killed.
     std::string job{};
     bool resume = false;  ///< goes on where one of the same job ended, and leaves what it has itself when it fails
+    /// Told of what could not be removed of a target that failed, at the latest by the saver's destructor.
+    std::function<void(const std::string& leftover)> left_behind{};
 };
 
 /// What a conversion did.

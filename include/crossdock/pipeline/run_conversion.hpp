@@ -17,6 +17,7 @@
 #include "crossdock/container/planning_transfers.hpp"
 #include "crossdock/container/shared_transfers.hpp"
 #include "crossdock/container/transfer_pool.hpp"
+#include "crossdock/container/when_in_place.hpp"
 #include "crossdock/core/compiled.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/entry_points.hpp"
@@ -72,7 +73,7 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
                  .written = written,
                  .stop = options.stop,
                  .world = world,
-                 .staging = {options.dry_run ? &planned : nullptr, options.job, options.resume},
+                 .staging = {options.dry_run ? &planned : nullptr, options.job, options.resume, options.left_behind},
                  .before_commit = options.read_back ? prove : std::function<void(const std::filesystem::path&)>()});
     bool is_complete = false;
     {
@@ -89,18 +90,21 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
     if (!is_complete) channel.rethrow_error();
     if (options.read_back && !verified && !options.dry_run)
         throw Error("the target is complete and in its place, but its saver does not let it be read back before");
-    const std::uint64_t bytes =
-        options.dry_run ? planning.bytes() : world.sum(written_bytes.value_or(reporter->bytes()) / world.size());
-    Report report{.tensors = receiver.tensors(),
-                  .bytes = bytes,
-                  .seconds = 0,
-                  .warnings = loader.notices(),
-                  .verified = verified.value_or(0)};
-    report.files = planned.files();
-    if (options.dry_run) report.source_tensors = loader.storage().tensors;
-    for (std::string& line : saver.notices()) report.warnings.push_back(std::move(line));
-    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    return report;
+    const auto report = [&] {
+        const std::uint64_t bytes =
+            options.dry_run ? planning.bytes() : world.sum(written_bytes.value_or(reporter->bytes()) / world.size());
+        Report done{.tensors = receiver.tensors(),
+                    .bytes = bytes,
+                    .seconds = 0,
+                    .warnings = loader.notices(),
+                    .verified = verified.value_or(0)};
+        done.files = planned.files();
+        if (options.dry_run) done.source_tensors = loader.storage().tensors;
+        for (std::string& line : saver.notices()) done.warnings.push_back(std::move(line));
+        done.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        return done;
+    };
+    return options.dry_run ? report() : when_in_place("what was done cannot be told", report);
 }
 
 /// The one pipeline behind convert().

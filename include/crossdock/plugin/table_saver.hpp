@@ -19,6 +19,7 @@
 #include "crossdock/container/json_text.hpp"
 #include "crossdock/container/output_path.hpp"
 #include "crossdock/container/staged_directory.hpp"
+#include "crossdock/container/target_path.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/transfer.hpp"
 #include "crossdock/core/fingerprint.hpp"

@@ -24,6 +24,8 @@
 #include "crossdock/cli/stop_on_signal.hpp"
 #include "crossdock/container/source_identity.hpp"
 #include "crossdock/container/staged_directory.hpp"
+#include "crossdock/container/target_path.hpp"
+#include "crossdock/container/when_in_place.hpp"
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/convert.hpp"
@@ -271,6 +273,15 @@ inline void print_summary(const Report& report) {
     std::cout << std::endl;
 }
 
+/// What was done.
+inline void print_outcome(const Report& report, const Arguments& arguments) {
+    for (const std::string& line : report.warnings) warn(line);
+    if (arguments.has("json"))
+        print_report(report);
+    else if (!arguments.has("quiet"))
+        print_summary(report);
+}
+
 }  // namespace detail
 
 template <class Loaders, class Savers>
@@ -304,7 +315,8 @@ int convert_command(const Arguments& given, World& world) {
                            .memory = memory_asked(arguments),
                            .world = &world,
                            .dry_run = arguments.has("dry_run"),
-                           .resume = arguments.has("resume")};
+                           .resume = arguments.has("resume"),
+                           .left_behind = [](const std::string& leftover) { warn(leftover); }};
     if (options.resume && world.is_shared()) throw UsageError("--resume is for one process, without --ranks");
     const detail::PluginPair pair = detail::choose_plugins<Loaders, Savers>(arguments);
     if (arguments.has("load_dir") && arguments.has("save_dir"))
@@ -332,8 +344,8 @@ int convert_command(const Arguments& given, World& world) {
     } catch (const Cancelled&) {
         return stopped_by(signals.signal());
     }
-    for (const std::string& line : report.warnings) warn(line);
     if (options.dry_run) {
+        for (const std::string& line : report.warnings) warn(line);
         const Plan plan{.report = report,
                         .options = options,
                         .target = arguments.value("save_dir"),
@@ -342,11 +354,8 @@ int convert_command(const Arguments& given, World& world) {
         arguments.has("json") ? print_json(detail::json_of(plan)) : print_plan(plan);
         return plan.has_room() ? success : failure;
     }
-    if (arguments.has("json"))
-        detail::print_report(report);
-    else if (!arguments.has("quiet"))
-        detail::print_summary(report);
-    return 0;
+    when_in_place("what was done cannot be told", [&] { detail::print_outcome(report, arguments); });
+    return success;
 }
 
 }  // namespace crossdock::cli
