@@ -106,8 +106,6 @@ public:
 
     void wait() override { rest_.wait(); }
 
-    /// Of blocks that stood already.
-    std::uint64_t standing_bytes() const noexcept { return standing_bytes_; }
 
 private:
     /// Gives the slot the blocks that stand in its file, and appends the other parts of the transfer to `missing`.
@@ -141,7 +139,6 @@ private:
         if (!file.read_back(offset, memory_)) return false;
         if (detail::digest_of_block(transfer.name, memory_) != block.digest) return false;
         transfer.slot->write(begin, memory_);
-        standing_bytes_ += block.bytes;
         if (written_) written_(block.bytes);
         return true;
     }
@@ -152,7 +149,6 @@ private:
     std::function<void(std::uint64_t)> written_;
     std::stop_token stop_;
     std::vector<std::byte> memory_;
-    std::uint64_t standing_bytes_ = 0;
 };
 
 }  // namespace crossdock
