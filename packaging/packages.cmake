@@ -3,7 +3,7 @@
 # program alone, which asks for nothing where CROSSDOCK_SELF_CONTAINED is on.
 
 set(CPACK_PACKAGE_VENDOR "The Crossdock authors")
-set(CPACK_PACKAGE_CONTACT "The Crossdock authors <crossdock@localhost>")
+set(CPACK_PACKAGE_CONTACT "The Crossdock authors <crossdock-maintainers@users.noreply.github.com>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "converts checkpoints of large language models")
 set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
 set(CPACK_GENERATOR DEB TGZ)
@@ -18,7 +18,7 @@ set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME crossdock)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libcrossdock-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "nlohmann-json3-dev (>= 3.11), libdeflate-dev")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "nlohmann-json3-dev (>= 3.11), libdeflate-dev, libxxhash-dev")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libxtensor-dev, libcxxopts-dev")
 set(CPACK_COMPONENT_PROGRAM_DESCRIPTION
     "Converts checkpoints of large language models between formats and parallel layouts:

@@ -20,7 +20,7 @@ tools=$PWD/build/wheel-tools
 mkdir -p "$tools/include"
 printf '#!/bin/sh\nexec "%s" -m ziglang c++ -target %s-linux-gnu.%s "$@"\n' "$python" "$(uname -m)" "$glibc" > "$tools/c++"
 chmod +x "$tools/c++"
-ln -sfn /usr/include/nlohmann /usr/include/cxxopts.hpp /usr/include/libdeflate.h "$tools/include"
+ln -sfn /usr/include/nlohmann /usr/include/cxxopts.hpp /usr/include/libdeflate.h /usr/include/xxhash.h "$tools/include"
 
 CXX=$tools/c++ CXXFLAGS="-isystem $tools/include" "$python" -m pip wheel . --no-deps --no-build-isolation \
     --wheel-dir "$output" --config-settings=build-dir=build/wheel --config-settings=wheel.platlib=true \

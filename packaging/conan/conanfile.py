@@ -29,6 +29,7 @@ class Crossdock(ConanFile):
     def requirements(self):
         self.requires("nlohmann_json/[>=3.11 <4]", transitive_headers=True)
         self.requires("libdeflate/[>=1.14 <2]", transitive_headers=True, transitive_libs=True)
+        self.requires("xxhash/[>=0.8 <1]", transitive_headers=True)
         self.requires("cxxopts/[>=3.0 <4]")
 
     def layout(self):

@@ -16,7 +16,7 @@ cmake --build --preset release
 lintian --fail-on error "$work"/packages/*.deb
 for package in "$work"/packages/*.deb; do dpkg-deb --extract "$package" "$work/root"; done
 "$work/root/usr/bin/crossdock" --version
-MANWIDTH=80 groff -man -Tutf8 -z -ww "$work/root/usr/share/man/man1/crossdock.1"
+gzip --decompress --stdout "$work/root/usr/share/man/man1/crossdock.1.gz" | groff -man -Tutf8 -z -ww
 bash -n "$work/root/usr/share/bash-completion/completions/crossdock"
 for file in include/crossdock/crossdock.hpp share/pkgconfig/crossdock.pc share/cmake/crossdock/crossdock-config.cmake \
     share/zsh/vendor-completions/_crossdock share/fish/vendor_completions.d/crossdock.fish; do

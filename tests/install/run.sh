@@ -51,7 +51,7 @@ cmake --install "$work/subfolder" --prefix "$work/nothing"
 [[ ! -e $work/nothing/include ]] || { echo "a subfolder installs itself"; exit 1; }
 
 say "pkg-config"
-export PKG_CONFIG_PATH=$prefix/share/pkgconfig
+export PKG_CONFIG_PATH=$prefix/share/pkgconfig:$prefix/lib/pkgconfig
 [[ $(pkg-config --modversion crossdock) == "$("$work/subfolder/consumer" | grep -oE '[0-9]+\.[0-9]+\.[0-9]+')" ]]
 # shellcheck disable=SC2046
 "${CXX:-c++}" tests/install/main.cpp $(pkg-config --cflags --libs crossdock) -o "$work/by_pkg_config"

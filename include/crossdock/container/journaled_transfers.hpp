@@ -106,7 +106,6 @@ public:
 
     void wait() override { rest_.wait(); }
 
-
 private:
     /// Gives the slot the blocks that stand in its file, and appends the other parts of the transfer to `missing`.
     void take_standing(const Transfer& transfer, std::vector<Transfer>& missing) {

@@ -19,7 +19,7 @@
 #include "crossdock/container/json.hpp"
 #include "crossdock/container/transfer_pool.hpp"
 #include "crossdock/pipeline/reports.hpp"
-#include "crossdock/plugin/options.hpp"
+#include "crossdock/plugin/plugin_list.hpp"
 #include "crossdock/plugin/storage.hpp"
 
 namespace crossdock::cli {
