@@ -28,6 +28,7 @@ class Report:
     tensors: int
     bytes: int
     seconds: float
+    verified: int = 0  #: tensors that ``verify=True`` read back, all of them the source's
     warnings: List[str] = field(default_factory=list)
 
 
