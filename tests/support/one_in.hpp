@@ -8,7 +8,7 @@ namespace crossdock::test {
 /// Where a test tries many cases that are alike, the sanitizers, under which each takes five to ten times as long, see
 /// one in so many. Without them all are tried.
 #ifdef CROSSDOCK_SANITIZED
-inline constexpr std::size_t one_in = 5;
+inline constexpr std::size_t one_in = 8;
 #else
 inline constexpr std::size_t one_in = 1;
 #endif
