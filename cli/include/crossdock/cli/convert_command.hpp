@@ -209,31 +209,33 @@ PluginPair choose_plugins(const Arguments& arguments) {
     return pair;
 }
 
+/// Options that say how a conversion runs and what it tells: its result is the same.
+inline bool is_of_the_run(std::string_view name) {
+    constexpr std::array names{"threads", "memory",    "max_queue_size", "quiet", "resume",
+                               "dry_run", "overwrite", "save_dir",       "json"};
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 /// What tells a conversion from any that would write something else: what its user said, and the files that it reads.
 inline std::string job_of(const Arguments& arguments, const PluginPair& pair) {
-    constexpr std::array without_effect{"threads", "memory",    "max_queue_size", "quiet", "resume",
-                                        "dry_run", "overwrite", "save_dir",       "json"};
     constexpr std::array sources{"load_dir", "config", "vocab_file"};
-    const auto is_one_of = [](const auto& names, const std::string& name) {
-        return std::find(names.begin(), names.end(), name) != names.end();
-    };
     std::string job = to_text(library_version, '\0', pair.loader, '\0', pair.saver, '\0');
     for (const auto& [name, value] : arguments.options) {
-        if (is_one_of(without_effect, name)) continue;
+        if (is_of_the_run(name)) continue;
         job += to_text(name, '\0', value, '\0');
-        if (is_one_of(sources, name)) job += source_identity(value);
+        if (std::find(sources.begin(), sources.end(), name) != sources.end()) job += source_identity(value);
     }
     return job;
 }
 
 /// The options that make the target what it is: not where it is, nor how fast.
 inline std::map<std::string, std::string> options_to_keep(const OptionValues& given, const PluginPair& pair) {
-    constexpr std::array of_the_run{"load_dir",    "save_dir", "overwrite", "verify", "max_queue_size",
-                                    "threads",     "memory",   "ranks",     "rank",   "meeting",
-                                    "region_size", "quiet",    "dry_run",   "resume", "json"};
+    constexpr std::array told_elsewhere{"load_dir", "verify", "ranks", "rank", "meeting", "region_size"};
     std::map<std::string, std::string> kept{{"loader", pair.loader}, {"saver", pair.saver}};
     for (const auto& [name, value] : given)
-        if (std::find(of_the_run.begin(), of_the_run.end(), name) == of_the_run.end()) kept.emplace(name, value);
+        if (!is_of_the_run(name) &&
+            std::find(told_elsewhere.begin(), told_elsewhere.end(), name) == told_elsewhere.end())
+            kept.emplace(name, value);
     return kept;
 }
 

@@ -47,9 +47,8 @@ inline const TensorTable& gemma_table(const ModelHeader& header) {
         rows = join_lists(std::move(rows),
                           Rows<L>{{{&L::attention_output_norm_weight}, {layer + "post_attention_layernorm.weight"}},
                                   {{&L::post_norm_weight}, {layer + "pre_feedforward_layernorm.weight"}},
-                                  {{&L::mlp_output_norm_weight}, {layer + "post_feedforward_layernorm.weight"}},
-                                  {{&L::q_norm_weight}, {layer + "self_attn.q_norm.weight"}},
-                                  {{&L::k_norm_weight}, {layer + "self_attn.k_norm.weight"}}});
+                                  {{&L::mlp_output_norm_weight}, {layer + "post_feedforward_layernorm.weight"}}},
+                          hub_head_norm_rows());
         return table;
     }();
     return header.block_output_norms ? later : llama_hub_table(header);

@@ -18,6 +18,13 @@ namespace crossdock {
 
 namespace detail {
 
+/// What later families add to Llama's names: norms of each head's queries and keys.
+inline Rows<TransformerLayer> hub_head_norm_rows() {
+    using L = TransformerLayer;
+    return Rows<L>{{{&L::q_norm_weight}, {"model.layers.{}.self_attn.q_norm.weight"}},
+                   {{&L::k_norm_weight}, {"model.layers.{}.self_attn.k_norm.weight"}}};
+}
+
 /// The Hugging Face names of Llama, which Mistral and Gemma use as well.
 inline const TensorTable& llama_hub_table(const ModelHeader&) {
     using L = TransformerLayer;

@@ -40,10 +40,7 @@ inline const TensorTable& qwen_table(const ModelHeader& header) {
     static const TensorTable table = [&] {
         using L = TransformerLayer;
         TensorTable all = llama_hub_table(header);
-        all.rows<L>() = join_lists(all.rows<L>(),
-                                   Rows<L>{{{&L::q_norm_weight}, {"model.layers.{}.self_attn.q_norm.weight"}},
-                                           {{&L::k_norm_weight}, {"model.layers.{}.self_attn.k_norm.weight"}}},
-                                   qwen_expert_rows());
+        all.rows<L>() = join_lists(all.rows<L>(), hub_head_norm_rows(), qwen_expert_rows());
         return all;
     }();
     return table;
