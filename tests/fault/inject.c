@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded into a program (LD_PRELOAD), does something to the n-th of its system calls or allocations.
  *
- *   FAULT_CALL    which calls count: read, write, fsync, rename, mkdir, open, mmap, malloc, or any (all but malloc);
+ *   FAULT_CALL    which calls count: read, write, fsync, rename, mkdir, unlink (and rmdir), open, mmap, malloc, or any
+ *                 (all but malloc);
  *                 of open, mkdir and rename only those that name PATH, where FAULT_PATH=PATH is given
  *   FAULT_AT      which of them, from 1 on; without it they are only counted
  *   FAULT_LASTING given: all later ones, too
@@ -174,15 +175,15 @@ int mkdir(const char* path, mode_t mode) {
 }
 int unlink(const char* path) {
     note("unlink", path, NULL);
-    return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+    return fault("unlink", path) == fails ? -1 : (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
 }
 int unlinkat(int folder, const char* path, int flags) {
     note((flags & AT_REMOVEDIR) != 0 ? "rmdir" : "unlink", path, NULL);
-    return (int)syscall(SYS_unlinkat, folder, path, flags);
+    return fault("unlink", path) == fails ? -1 : (int)syscall(SYS_unlinkat, folder, path, flags);
 }
 int rmdir(const char* path) {
     note("rmdir", path, NULL);
-    return (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
+    return fault("unlink", path) == fails ? -1 : (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
 }
 
 static int open_in(int folder, const char* path, int flags, mode_t mode) {

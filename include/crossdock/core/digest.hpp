@@ -77,9 +77,10 @@ inline std::optional<Digest> parse_digest(std::string_view text) {
     return digest;
 }
 
-/// The digest of bytes that are at hand.
-inline Digest digest_of(std::span<const std::byte> bytes) {
-    return detail::digest_from(bytes.empty() ? XXH3_128bits("", 0) : XXH3_128bits(bytes.data(), bytes.size()));
+/// The digest of bytes that are at hand; another one for each seed, of which 0 is none.
+inline Digest digest_of(std::span<const std::byte> bytes, std::uint64_t seed = 0) {
+    const void* const begin = bytes.empty() ? "" : static_cast<const void*>(bytes.data());
+    return detail::digest_from(XXH3_128bits_withSeed(begin, bytes.size(), seed));
 }
 inline Digest digest_of(std::string_view text) { return digest_of(std::as_bytes(std::span(text))); }
 
