@@ -175,6 +175,17 @@ def chosen(total, every, last):
     return sorted({*range(1, total + 1, every), *range(max(1, total - last + 1), total + 1)})
 
 
+def places_of(case, name):
+    """The number of calls, and those of them that come from a new place of the program: with a call stack of its own."""
+    place = Place(case, False)
+    places, count = root / "places", root / "count"
+    run(place.command(), {"CALL": name, "COUNT": count, "PLACES": places})
+    numbers, total = sorted(map(int, places.read_text().split())), int(count.read_text().split()[-1])
+    places.unlink(), count.unlink()
+    place.remove()
+    return numbers, total
+
+
 ERRORS = {
     "read": [errno.EIO, errno.EINTR, "short"],
     "write": [errno.EIO, errno.ENOSPC, errno.EINTR, "short"],
@@ -213,12 +224,13 @@ def try_calls(lasting):
 
 
 def try_memory():
-    """One allocation fails, or that and all later ones. What is there must be removed without memory."""
+    """One allocation fails, or that and all later ones: the first of each place in the program."""
     for case in CASES:
         expected = undisturbed(case)
-        total = calls_of(case, False, "malloc")
+        places, total = places_of(case, "malloc")
+        last = range(total - 40, total + 1)
         for lasting in (False, True):
-            for at in chosen(total, 1 if ask.every == 1 else 20 * ask.every, 40):
+            for at in sorted({*places[::ask.every], *last}):
                 place = Place(case, False)
                 faults = {"CALL": "malloc", "AT": at, "DO": errno.ENOMEM}
                 if lasting:
@@ -253,7 +265,7 @@ def try_killed():
             total = calls_of(case, with_old, "any")
             for at in chosen(total, ask.every, 40):
                 is_late = at > total - 40
-                for resume in (False, True) if is_late or ask.every == 1 else (at % 2 == 0,):
+                for resume in (False, True) if is_late else (at % 2 == 0,):
                     place = Place(case, with_old)
                     result = run(place.command(), {"CALL": "any", "AT": at, "DO": "kill"})
                     what = f"{case}, old {with_old}, killed at call {at} of {total}, resume {resume}"
