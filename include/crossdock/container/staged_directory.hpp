@@ -186,7 +186,7 @@ private:
         {
             const std::lock_guard lock(UnderWay::ending);
             replace_target();
-            is_in_place_ = true;
+            is_in_place_ = UnderWay::is_complete = true;
             made.swap(made_parents_);
         }
         when_in_place("a power cut may undo that", [&] {

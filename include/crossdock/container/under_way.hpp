@@ -40,6 +40,8 @@ public:
 
     /// Held by whoever removes what is under way, or completes it.
     inline static std::mutex ending;
+    /// Whether anything was completed since the program began, for its last words.
+    inline static std::atomic<bool> is_complete = false;
 
 private:
     inline static std::atomic<UnderWay*> latest_ = nullptr;

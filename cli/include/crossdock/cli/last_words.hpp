@@ -17,10 +17,17 @@ namespace crossdock::cli {
 /// its values. Removes what was written before. Include this before all that makes something then.
 class LastWords {
 public:
-    LastWords() noexcept { std::set_terminate(say); }
+    LastWords() noexcept { std::set_terminate(end); }
+
+    /// Takes no memory.
+    static void print(const char* reason) noexcept {
+        const char* const but = UnderWay::is_complete ? "the target is complete and in its place, but " : "";
+        for (const char* part : {"crossdock: ", but, reason, "\n"})
+            if (::write(STDERR_FILENO, part, std::strlen(part)) < 0) return;
+    }
 
 private:
-    [[noreturn]] static void say() noexcept {
+    [[noreturn]] static void end() noexcept {
         UnderWay::remove_all();
         try {
             if (std::current_exception()) std::rethrow_exception(std::current_exception());
@@ -33,12 +40,6 @@ private:
             print("an unknown error");
         }
         ::_exit(1);
-    }
-
-    /// Takes no memory.
-    static void print(const char* reason) noexcept {
-        for (const char* part : {"crossdock: ", reason, "\n"})
-            if (::write(STDERR_FILENO, part, std::strlen(part)) < 0) return;
     }
 };
 

@@ -17,6 +17,7 @@
 #include "crossdock/cli/convert_command.hpp"
 #include "crossdock/cli/digest_command.hpp"
 #include "crossdock/cli/inspect_command.hpp"
+#include "crossdock/cli/last_words.hpp"
 #include "crossdock/cli/man_page.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/open_files.hpp"
@@ -149,7 +150,7 @@ int run(int argc, const char* const* argv, World& world = World::alone()) {
     } catch (const UsageError& error) {
         return detail::explain(error, wrong_usage);
     } catch (const std::bad_alloc&) {
-        complain("out of memory");
+        if (world.leads()) LastWords::print("out of memory");
         return on_error;
     } catch (const std::system_error& error) {
         const bool is_of_thread = error.code() == std::errc::resource_unavailable_try_again;
