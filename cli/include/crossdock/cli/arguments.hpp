@@ -28,6 +28,9 @@
 
 namespace crossdock::cli {
 
+/// What the groups of all plugins' options are called.
+inline constexpr const char *loader_group = "loader", *saver_group = "saver";
+
 /// Options that stand together in a command's help.
 struct OptionGroup {
     std::string name;
@@ -41,6 +44,7 @@ struct Syntax {
     std::string arguments;  ///< "A [B]": as many words as it takes arguments that are no options, some if they like
     std::vector<OptionGroup> groups;
     std::vector<std::string> examples{};  ///< what follows the command's name
+    std::vector<std::string> remarks{};   ///< of its help, in front of them
 
     const OptionInfo* find(std::string_view name) const {
         for (const OptionGroup& group : groups)
@@ -92,14 +96,35 @@ inline std::string nearest_option(std::string_view asked, const std::vector<std:
                            : to_text("; did you mean --", nearest, "?");
 }
 
-namespace detail {
-
 /// As wide as the terminal that it goes to; 100 columns where it goes elsewhere.
 inline std::size_t help_width() {
     winsize size{};
     const bool is_known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
     return is_known ? std::clamp<std::size_t>(size.ws_col, 60, 160) : 100;
 }
+
+/// A text in lines of at most `width`, where its words allow that: the first one `first` columns from the left, the
+/// others `rest`.
+inline std::string wrapped(std::string_view text, std::size_t width, std::size_t first, std::size_t rest) {
+    std::string lines(first, ' ');
+    std::size_t column = first;
+    for (bool is_begin = true; !text.empty(); is_begin = false) {
+        const std::string_view word = text.substr(0, text.find(' '));
+        text.remove_prefix(std::min(word.size() + 1, text.size()));
+        if (!is_begin && column + 1 + word.size() > width) {
+            lines += '\n' + std::string(rest, ' ');
+            column = rest;
+        } else if (!is_begin) {
+            lines += ' ';
+            ++column;
+        }
+        lines += word;
+        column += word.size();
+    }
+    return lines + '\n';
+}
+
+namespace detail {
 
 inline cxxopts::Options make_parser(const Syntax& syntax) {
     cxxopts::Options parser(to_text(program_name(), " ", syntax.command), syntax.summary);
@@ -206,13 +231,12 @@ inline Arguments parse(const Syntax& syntax, const std::vector<std::string>& giv
     const auto result = detail::make_parser(syntax).parse(static_cast<int>(argv.size()), argv.data());
     Arguments arguments;
     arguments.help = result.count("help") > 0;
-    if (arguments.help) return arguments;
     for (const OptionGroup& group : syntax.groups)
         for (const OptionInfo& option : group.options)
             if (result.count(option.name) > 0)
                 arguments.options[option.name] = option.value.empty() ? "" : detail::value_of(result, option);
     arguments.positional = result.unmatched();
-    detail::check_positional(syntax, arguments.positional);
+    if (!arguments.help) detail::check_positional(syntax, arguments.positional);
     return arguments;
 }
 
@@ -222,6 +246,8 @@ inline std::string help(const Syntax& syntax) {
     for (const OptionGroup& group : syntax.groups) groups.push_back(group.name);
     if (std::find(groups.begin(), groups.end(), "general") == groups.end()) groups.push_back("general");
     std::string text = detail::make_parser(syntax).help(groups);
+    if (!syntax.remarks.empty()) text += '\n';
+    for (const std::string& remark : syntax.remarks) text += wrapped(remark, help_width(), 1, 4);
     if (!syntax.examples.empty()) text += "\n examples:\n";
     for (const std::string& example : syntax.examples)
         text += to_text("  ", program_name(), ' ', syntax.command, ' ', example, '\n');

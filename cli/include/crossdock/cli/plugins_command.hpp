@@ -23,16 +23,19 @@ inline void print_options(const std::vector<OptionInfo>& options) {
         spellings.push_back(to_text("--", option.name, option.value.empty() ? "" : " ", option.value));
         width = std::max(width, spellings.back().size());
     }
-    for (std::size_t i = 0; i < options.size(); ++i)
-        std::cout << "      " << spellings[i] << std::string(width - spellings[i].size() + 2, ' ') << options[i].help
-                  << '\n';
+    constexpr std::size_t margin = 6, gap = 2;
+    for (std::size_t i = 0; i < options.size(); ++i) {
+        const std::size_t column = margin + width + gap;
+        std::string line = wrapped(options[i].help, help_width(), column, column);
+        std::cout << line.replace(margin, spellings[i].size(), spellings[i]);
+    }
 }
 
 template <class Plugins>
 void print_plugins(std::string_view title) {
     std::cout << title << '\n';
     for (const std::string& name : Plugins::names()) {
-        std::cout << "\n  " << name << "  " << Plugins::summary(name) << '\n';
+        std::cout << '\n' << wrapped(to_text(name, "  ", Plugins::summary(name)), help_width(), 2, 4);
         print_options(Plugins::options(name));
     }
 }
