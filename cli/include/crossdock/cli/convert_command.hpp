@@ -162,7 +162,7 @@ Syntax convert_syntax() {
                        {"several processes", ranks_options()},
                        {loader_group, of_loaders},
                        {saver_group, of_savers},
-                       {"the reference's and NVIDIA's own", detail::other_options(elsewhere)}},
+                       {reference_group, detail::other_options(elsewhere)}},
             .examples = {"--saver mcore Llama-3.1-8B start",
                          "--saver mcore Llama-3.1-8B ranks --target_tensor_parallel_size 8",
                          "--saver hf checkpoints published --config Llama-3.1-8B"}};
@@ -181,7 +181,7 @@ int convert_command(const Arguments& given, World& world) {
                            .resume = arguments.has("resume"),
                            .left_behind = [](const std::string& leftover) { warn(leftover); }};
     if (options.resume && world.is_shared()) throw UsageError("--resume is for one process, without --ranks");
-    const detail::PluginPair pair = detail::choose_plugins<Loaders, Savers>(arguments);
+    detail::PluginPair pair = detail::choose_plugins<Loaders, Savers>(arguments);
     if (arguments.has("load_dir") && arguments.has("save_dir"))
         require_separate(arguments.value("load_dir"), arguments.value("save_dir"));
     for (const std::string& line : pair.notes) warn(line);
@@ -204,6 +204,7 @@ int convert_command(const Arguments& given, World& world) {
         ProgressDisplay display(progress_style(is_quiet, arguments.has("json")));
         options.progress = [&display](const Progress& progress) { display.show(progress); };
         report = convert(*loader, *saver, options);
+        if (options.dry_run && !arguments.has("loader")) pair.loader = loader_of_format(pair.loader, loader->header());
     } catch (const Cancelled&) {
         return stopped_by(signals.signal());
     }

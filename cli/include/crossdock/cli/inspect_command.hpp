@@ -277,11 +277,6 @@ inline void add_details(AnyLoader& loader, const Arguments& arguments, const Ten
     }
 }
 
-/// Both of Megatron's loaders read what either does; the one that is called what the format is.
-inline std::string loader_of_format(const std::string& loader, const ModelHeader& header) {
-    return loader == "megatron" && header.origin.megatron == MegatronCode::core ? "mcore" : loader;
-}
-
 template <class Loaders>
 void inspect_directory(const std::string& directory, const Arguments& arguments, const TensorChoice& choice,
                        const StopOnSignal& signals) {

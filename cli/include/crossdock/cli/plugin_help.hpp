@@ -62,7 +62,7 @@ void add_options(const std::string& kind, const std::vector<std::string>& plugin
 template <class Loaders, class Savers>
 Syntax syntax_for_help(const Syntax& full, const Arguments& given) {
     const auto is_of_plugins = [](const OptionGroup& group) {
-        return group.name == loader_group || group.name == saver_group;
+        return group.name == loader_group || group.name == saver_group || group.name == reference_group;
     };
     if (std::none_of(full.groups.begin(), full.groups.end(), is_of_plugins)) return full;
     const std::vector<std::string> loaders = detail::loaders_at_work<Loaders>(full, given);
@@ -72,6 +72,9 @@ Syntax syntax_for_help(const Syntax& full, const Arguments& given) {
     std::erase_if(shown.groups, is_of_plugins);
     detail::add_options<Loaders>(loader_group, loaders, shown);
     detail::add_options<Savers>(saver_group, savers, shown);
+    if (!(loaders.empty() && savers.empty()))
+        for (const OptionGroup& group : full.groups)
+            if (group.name == reference_group) shown.groups.push_back(group);
     const bool has_savers = full.find("saver"), is_named = full.find("loader");
     if (!loaders.empty() && (!savers.empty() || !has_savers)) return shown;
     shown.remarks.push_back(to_text("Loaders: ", joined_list(Loaders::names())));
