@@ -224,7 +224,7 @@ TEST_CASE("inspect tells which stored tensors a tensor is made of", "[cli]") {
     REQUIRE(of_ranks.size() == 2);
     for (std::size_t rank = 0; rank < 2; ++rank) {
         const auto& part = of_ranks[rank];
-        CHECK(part.at("name") == "model.language_model.encoder.layers.1.attention.query_key_value.weight");
+        CHECK(part.at("name") == "model.language_model.encoder.layers.1.self_attention.query_key_value.weight");
         CHECK(part.at("file") == megatron + "/release/mp_rank_0" + std::to_string(rank) + "_001/model_optim_rng.pt");
         CHECK(part.at("shape") == nlohmann::json{48, 64});
         CHECK(part.at("rank") == rank);
@@ -243,7 +243,7 @@ TEST_CASE("inspect tells which stored tensors a tensor is made of", "[cli]") {
     CHECK(of_file[0].at("name") == "model.layers.2.self_attn.q_proj.weight");
     CHECK_THAT(crossdock_program({"inspect", megatron, "--parts", "--tensors", "layer 3 / dense weight"}).out,
                ContainsSubstring("\nparts\n  transformer layer 3 / dense weight  [64, 32]  TP rank 0, PP stage 1  "
-                                 "model.language_model.encoder.layers.1.attention.dense.weight  "));
+                                 "model.language_model.encoder.layers.1.self_attention.dense.weight  "));
     CHECK_THAT(crossdock_program({"inspect", CROSSDOCK_TEST_DATA "/hf/llama2-gqa/model.safetensors", "--parts"}).err,
                ContainsSubstring("--parts is for a checkpoint"));
 }

@@ -74,7 +74,7 @@ TEST_CASE("the help of convert shows its own options, and of the plugins that th
           "--memory MIB ", "--quiet ", "Loaders: megatron, mcore, hf, llama", "Savers: megatron, mcore, hf, llama",
           "crossdock convert --loader mcore --saver hf --help"})
         CHECK_THAT(help, ContainsSubstring(option));
-    CHECK_THAT(help, !ContainsSubstring("--target_tensor_parallel_size"));
+    CHECK_THAT(help, !ContainsSubstring("--target_pipeline_parallel_size"));
 }
 
 TEST_CASE("help shows the options of the plugins at work, and of no others", "[cli]") {
@@ -88,7 +88,7 @@ TEST_CASE("help shows the options of the plugins at work, and of no others", "[c
     for (const std::string option : {" loader mcore options:\n", "--load_iters N ", "--true_vocab_size N ",
                                      " saver hf options:\n", "--max_shard_size SIZE ", "--model_size NAME "})
         CHECK_THAT(chosen, ContainsSubstring(option));
-    CHECK_THAT(chosen, !ContainsSubstring("--target_tensor_parallel_size") && !ContainsSubstring("Loaders: "));
+    CHECK_THAT(chosen, !ContainsSubstring("--target_pipeline_parallel_size") && !ContainsSubstring("Loaders: "));
     CHECK_THAT(help({"convert", hf, "--saver", "core"}),  // the loader is recognised, NVIDIA's name is known
                ContainsSubstring(" loader llama options:\n") && ContainsSubstring(" saver mcore options:\n"));
     CHECK_THAT(help({"convert", "--saver", "mcore"}),
@@ -119,7 +119,7 @@ TEST_CASE("plugins are listed with what they do and their options", "[cli]") {
     CHECK_THAT(result.out, ContainsSubstring("\nsavers\n"));
     CHECK_THAT(result.out, ContainsSubstring("  llama  reads Hugging Face directories"));
     CHECK_THAT(result.out, ContainsSubstring("  megatron  writes Megatron-LLM and Megatron-LM checkpoints"));
-    CHECK_THAT(result.out, ContainsSubstring("      --target_pipeline_parallel_size N "));
+    CHECK_THAT(result.out, ContainsSubstring("      --target_pipeline_parallel_size N"));
 }
 
 TEST_CASE("a command must be there and known", "[cli]") {
