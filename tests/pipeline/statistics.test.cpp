@@ -32,7 +32,7 @@ TEST_CASE("statistics tell of every tensor what its values are", "[pipeline][sta
     CHECK(report.bytes == expected_model_bytes(large_header(), DType::f32));
     REQUIRE(report.tensors.size() == 17);
     CHECK(report.tensors[0].place == "embeddings / word embeddings");
-    const Tensor words = *model.load<Embeddings>().word;
+    const Tensor words = *model.embeddings().word;
     const std::vector<std::byte> bytes = words.bytes();
     std::vector<float> values(words.element_count());
     std::memcpy(values.data(), bytes.data(), bytes.size());

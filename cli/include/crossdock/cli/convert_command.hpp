@@ -190,7 +190,6 @@ int convert_command(const Arguments& given, World& world) {
             return detail::open_target<Loaders>(pair.saver, directory);
         };
         options.is_described_anew = arguments.has("config");
-        options.options_to_keep = detail::options_to_keep(arguments.options, pair);
     }
 
     const StopOnSignal signals(!world.is_shared());
@@ -199,12 +198,13 @@ int convert_command(const Arguments& given, World& world) {
     try {
         if (!world.is_shared()) options.job = detail::job_of(arguments, pair);
         const std::unique_ptr<AnyLoader> loader = Loaders::make(pair.loader, pair.loader_values);
+        if (!arguments.has("loader")) pair.loader = loader_of_format(pair.loader, loader->header());
+        options.options_to_keep = detail::options_to_keep(arguments.options, pair);
         const std::unique_ptr<AnySaver> saver = Savers::make(pair.saver, pair.saver_values);
         const bool is_quiet = arguments.has("quiet") || options.dry_run || !world.leads();
         ProgressDisplay display(progress_style(is_quiet, arguments.has("json")));
         options.progress = [&display](const Progress& progress) { display.show(progress); };
         report = convert(*loader, *saver, options);
-        if (options.dry_run && !arguments.has("loader")) pair.loader = loader_of_format(pair.loader, loader->header());
     } catch (const Cancelled&) {
         return stopped_by(signals.signal());
     }

@@ -247,8 +247,9 @@ inline Json json_of(const Inspection& found, const std::vector<ListedTensor>& te
     json["tensors"] = Json::array();
     for (const ListedTensor& tensor : tensors) json["tensors"].push_back(json_of(tensor));
     json["ranks"] = Json::array();
-    for (const auto& [rank, stage, tensors, bytes] : found.storage.ranks)
-        json["ranks"].push_back({{"rank", rank}, {"stage", stage}, {"tensors", tensors}, {"bytes", bytes}});
+    for (const StoredRank& stored : found.storage.ranks)
+        json["ranks"].push_back(
+            {{"rank", stored.rank}, {"stage", stored.stage}, {"tensors", stored.tensors}, {"bytes", stored.bytes}});
     const Storage chosen = chosen_of(found.storage, choice);
     if (chosen.distributed) json["distributed"] = json_of(*chosen.distributed);
     json["source_tensors"] = Json::array();
