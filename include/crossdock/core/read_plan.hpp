@@ -71,6 +71,12 @@ public:
         return cost;
     }
 
+    /// Calls visit(source, offset, bytes) for what execute() would read, without doing it.
+    template <class Visit>
+    void for_each_read(Visit&& visit) const {
+        for (const Run& run : runs_) visit(*run.source, run.offset, run.bytes);
+    }
+
     /// Forgets what was added.
     void clear() {
         runs_.clear();

@@ -241,6 +241,24 @@ M gather(const Rows<M>& rows, Key<M> key, StageTensors& stage, const NameScope& 
     return message;
 }
 
+/// Calls visit(rank's number in the stage, entry) for each stored tensor that a field of a message is read from.
+template <class M, class Visit>
+void for_each_stored(const Rows<M>& rows, Key<M> key, std::optional<Tensor> M::*field, const StageTensors& stage,
+                     const NameScope& scope, const ModelHeader& header, Visit&& visit) {
+    const GroupSizes groups(stage.places());
+    for (const Row<M>& row : rows) {
+        const bool has_field = std::find(row.fields.begin(), row.fields.end(), field) != row.fields.end();
+        if (!has_field || !row.counts_in(header, key.index)) continue;
+        const Parts blanks = detail::blank_fields(row, header, key.index);
+        for (std::size_t rank = 0; rank < stage.size() && !blanks.empty(); ++rank) {
+            const Parts cut = detail::cut_fields(blanks, row.cuts, stage.places()[rank], groups);
+            for (std::uint64_t element = 0; element < detail::element_count(row, cut); ++element)
+                for (const std::string& pattern : row.names)
+                    if (const NamedTensor* entry = stage.find(rank, scope.name(pattern, element))) visit(rank, *entry);
+        }
+    }
+}
+
 namespace detail {
 
 /// Throws Error when the message holds a tensor that the table has no place for: it would be lost.

@@ -89,7 +89,7 @@ Syntax verify_syntax() {
         .arguments = "A [B]",
         .groups = {{"general", own},
                    {"several processes", ranks_options()},
-                   {"loader", plugin_options<Loaders>(elsewhere)}},
+                   {loader_group, plugin_options<Loaders>(elsewhere)}},
         .examples = {"Llama-3.1-8B megatron", "Llama-3.1-8B megatron --json", "megatron"}};
 }
 

@@ -43,6 +43,9 @@ public:
           item_(std::move(item)),
           chunk_(chunk) {}
 
+    const TensorItem& item() const noexcept { return *item_; }
+    const Chunk& chunk() const noexcept { return chunk_; }
+
     using Source::read;
     const std::string& name() const noexcept override { return file_->name(); }
     std::uint64_t size() const noexcept override { return chunk_.sizes.element_count() * item_size(*item_->dtype); }
