@@ -16,6 +16,7 @@
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/columns.hpp"
 #include "crossdock/cli/differences.hpp"
+#include "crossdock/cli/html/inspect_page.hpp"
 #include "crossdock/cli/inspect_file.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
@@ -36,7 +37,8 @@ inline std::vector<OptionInfo> inspect_options() {
         {"loader", "NAME", to_text("reads the checkpoint; recognised unless given (see ", program_name(), " plugins)")},
         {"summary", "", "leaves the lists of tensors out"},
         {"tensors", "REGEX", "lists the tensors whose names it is found in"},
-        {"json", "", "prints JSON for machines"}};
+        {"json", "", "prints JSON for machines"},
+        {"html", "FILE", "writes a page to look at and to show, in place of the lists"}};
 }
 
 /// All that the header states, by name; what it leaves open is left out.
@@ -102,8 +104,10 @@ inline void print_tensors(const std::vector<InspectedTensor>& tensors) {
 inline void print_ranks(const std::vector<StoredRank>& ranks) {
     std::vector<std::array<std::string, 3>> lines;
     lines.reserve(ranks.size());
+    const bool has_experts = std::any_of(ranks.begin(), ranks.end(), [](const auto& each) { return each.expert > 0; });
     for (const StoredRank& stored : ranks)
-        lines.push_back({to_text("TP rank ", stored.rank, ", PP stage ", stored.stage),
+        lines.push_back({to_text("TP rank ", stored.rank, ", PP stage ", stored.stage,
+                                 has_experts ? to_text(", EP rank ", stored.expert) : ""),
                          to_text(stored.tensors, " tensors"), bytes_text(stored.bytes)});
     std::cout << "\nstored\n";
     print_columns(lines);
@@ -203,8 +207,13 @@ inline Json json_of(const Inspection& found, const std::string& loader, const Te
     json["tensors"] = Json::array();
     for (const InspectedTensor& tensor : chosen_of(found.tensors, choice)) json["tensors"].push_back(json_of(tensor));
     json["ranks"] = Json::array();
-    for (const auto& [rank, stage, tensors, bytes] : found.storage.ranks)
-        json["ranks"].push_back({{"rank", rank}, {"stage", stage}, {"tensors", tensors}, {"bytes", bytes}});
+    for (const StoredRank& stored : found.storage.ranks)
+        json["ranks"].push_back({{"rank", stored.rank},
+                                 {"stage", stored.stage},
+                                 {"expert", stored.expert},
+                                 {"layers", stored.layers},
+                                 {"tensors", stored.tensors},
+                                 {"bytes", stored.bytes}});
     const Storage chosen = chosen_of(found.storage, choice);
     if (chosen.distributed) json["distributed"] = json_of(*chosen.distributed);
     json["source_tensors"] = Json::array();
@@ -225,14 +234,14 @@ template <class Loaders>
 Syntax inspect_syntax() {
     std::vector<OptionInfo> elsewhere = detail::inspect_options();
     elsewhere.push_back({"load_dir", "", ""});  // it is the argument
-    return {
-        .command = "inspect",
-        .summary =
-            "Tells what a checkpoint is: format, sizes, tensors, and what is stored where; or which tensors a "
-            "file holds. Reads no weights.",
-        .arguments = "PATH",
-        .groups = {{"general", detail::inspect_options()}, {"loader", plugin_options<Loaders>(elsewhere)}},
-        .examples = {"checkpoints --summary", "Llama-3.1-8B --tensors 'layer 3 / qkv'", "model.safetensors --json"}};
+    return {.command = "inspect",
+            .summary =
+                "Tells what a checkpoint is: format, sizes, tensors, and what is stored where; or which tensors a "
+                "file holds. Reads no weights.",
+            .arguments = "PATH",
+            .groups = {{"general", detail::inspect_options()}, {"loader", plugin_options<Loaders>(elsewhere)}},
+            .examples = {"checkpoints --summary", "Llama-3.1-8B --tensors 'layer 3 / qkv'", "model.safetensors --json",
+                         "Llama-3.1-8B --html model.html"}};
 }
 
 template <class Loaders>
@@ -241,16 +250,20 @@ int inspect_command(const Arguments& arguments, World& world) {
     const std::string& directory = arguments.positional[0];
     const TensorChoice choice(arguments);
     if (std::filesystem::is_regular_file(directory)) {
+        if (arguments.has("html")) throw UsageError("--html is for a checkpoint's folder, not for a single file");
         inspect_file(directory, choice, arguments.has("json"));
         return success;
     }
     const std::string name = choose_loader<Loaders>(arguments.value("loader"), directory);
     require_known<Loaders>(arguments.options, detail::inspect_options(), {name});
     const Inspection found = inspect(*open_checkpoint<Loaders>(name, directory, arguments.options));
+    const std::string loader = detail::loader_of_format(name, found.header);
+    const bool has_page = arguments.has("html");
+    if (has_page) html::InspectPage(found, directory, loader).write(arguments.value("html"));
     if (arguments.has("json"))
-        print_json(detail::json_of(found, detail::loader_of_format(name, found.header), choice));
+        print_json(detail::json_of(found, loader, choice));
     else
-        detail::print_text(found, detail::loader_of_format(name, found.header), choice);
+        detail::print_text(found, loader, has_page ? TensorChoice::none() : choice);
     return success;
 }
 
