@@ -118,6 +118,7 @@ TEST_CASE("a page is there whole or not at all", "[cli]") {
         };
         CHECK_THAT(refused(directory / "folder"),
                    ContainsSubstring("folder: is not a file, and nothing else is replaced"));
+        CHECK_THAT(refused(directory / "none/"), ContainsSubstring("none/' is not the name of a file"));
         CHECK_THAT(refused(directory / "none" / "page.html"), ContainsSubstring("none: is not a directory"));
     }
     CHECK_THAT(crossdock_program({"inspect", source + "/model.safetensors", "--html", page.string()}).err,

@@ -17,8 +17,8 @@
 
 namespace crossdock::cli::html {
 
-/// A column of a table, and how the page's script shows it: "text", "word" (a text that comes again and again, kept
-/// once), "bytes" or "count".
+/// A column of a table, and how the page's script shows it: "text"; "word" or "path", a text that comes again and again
+/// and is kept once; "bytes" or "count".
 struct Column {
     std::string_view title, kind;
 };
@@ -74,7 +74,7 @@ private:
     std::string text_of(const Cell& cell, std::size_t column) {
         if (const auto* number = std::get_if<std::uint64_t>(&cell)) return to_text(*number);
         const auto text = std::get<std::string_view>(cell);
-        if (columns_[column].kind != "word") return script_text(text);
+        if (columns_[column].kind == "text") return script_text(text);
         auto& words = words_[column];
         auto found = words.find(text);
         if (found == words.end()) found = words.emplace(text, words.size()).first;
@@ -98,7 +98,7 @@ inline void write_searchable(Page& page, std::string_view title) {
             "<p id=\"status\" role=\"status\"></p>\n"
             "<div class=\"scroll\" role=\"region\" aria-labelledby=\"tensors-title\" tabindex=\"0\">"
             "<table id=\"table\"><thead><tr id=\"columns\"></tr></thead><tbody id=\"rows\"></tbody></table></div>\n"
-            "<p class=\"controls\"><button id=\"more\" type=\"button\" hidden></button></p>\n"
+            "<button id=\"more\" type=\"button\" hidden></button>\n"
             "<noscript><p>This table is shown by the page's script, which this browser does not run.</p></noscript>\n";
     page.end_section();
 }

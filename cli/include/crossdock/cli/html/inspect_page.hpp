@@ -78,12 +78,14 @@ private:
         Json model = group_to_json(header, FieldGroup::none);
         model["params_dtype"] = dtype_name(header.params_dtype);
         model["vocab_rows"] = header.vocab_rows;
+        Json training = header_to_json(header, training_fields);
+        for (const char* told_above : {"iteration", "release"}) training.erase(told_above);
         page.begin_section("header", "What the model is");
         page << "<div class=\"groups\">\n";
         write_group(page, "Model", model);
         write_group(page, "Attention", group_to_json(header, FieldGroup::attention));
         write_group(page, "Feed-forward", group_to_json(header, FieldGroup::mlp));
-        write_group(page, "Training", header_to_json(header, training_fields));
+        write_group(page, "Training", training);
         page << "</div>\n";
         page.end_section();
     }
@@ -91,10 +93,12 @@ private:
     static void write_group(Page& page, std::string_view title, const Json& fields) {
         if (fields.empty()) return;
         page << "<table class=\"fields\"><caption>" << title << "</caption><tbody>\n";
-        for (const auto& [name, value] : fields.items())
-            page << "<tr><th scope=\"row\">" << escaped(name) << "</th><td>"
+        for (const auto& [name, value] : fields.items()) {
+            const bool is_off = value == Json(false) || value == Json(0);
+            page << "<tr><th scope=\"row\">" << escaped(name) << (is_off ? "</th><td class=\"off\">" : "</th><td>")
                  << escaped(value.is_string() ? value.template get<std::string>() : json_text(value, 0))
                  << "</td></tr>\n";
+        }
         page << "</tbody></table>\n";
     }
 
@@ -216,7 +220,7 @@ private:
                           {"Type", "word"},
                           {"Shape", "word"},
                           {"Size", "bytes"},
-                          {"File", "word"},
+                          {"File", "path"},
                           {"Use", "word"}});
         for (const SourceTensor& tensor : found_.storage.tensors)
             stored.add({tensor.name, tensor.dtype ? dtype_name(*tensor.dtype) : "unknown type", to_string(tensor.shape),

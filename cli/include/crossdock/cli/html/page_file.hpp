@@ -47,6 +47,7 @@ private:
     static constexpr std::size_t block = std::size_t{256} << 10;
 
     static std::filesystem::path checked(std::filesystem::path place) {
+        if (!place.has_filename()) throw Error(to_text("'", place.string(), "' is not the name of a file"));
         const std::filesystem::path folder = std::filesystem::absolute(place).parent_path();
         if (!std::filesystem::is_directory(folder)) throw Error(to_text(folder.string(), ": is not a directory"));
         if (std::filesystem::exists(place) && !std::filesystem::is_regular_file(place))

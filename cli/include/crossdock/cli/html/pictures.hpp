@@ -58,7 +58,7 @@ inline std::string key(std::size_t number) {
 
 /// A bar below the other, as long as each is large; the first ones where there are very many.
 inline void draw_bars(Page& page, std::string_view label, const std::vector<Part>& parts) {
-    constexpr std::size_t most = 48, height = 40, width = 900;
+    constexpr std::size_t most = 48, height = 40, width = 1100;
     const std::size_t shown = std::min(parts.size(), most);
     std::uint64_t largest = 0;
     for (const Part& part : parts) largest = std::max(largest, part.size);

@@ -12,10 +12,10 @@ inline constexpr std::string_view page_script = R"js(
 (() => {
 const tables = [...document.querySelectorAll('script.rows')].map(data => JSON.parse(data.textContent));
 if (!tables.length) return;
-const at_once = 200;
+const at_once = 200, alphabet = new Intl.Collator('en', {numeric: true});
 const [controls, views, search, status, columns, rows, more] =
     ['controls', 'views', 'search', 'status', 'columns', 'rows', 'more'].map(id => document.getElementById(id));
-let table, found = [], shown = 0, words = [], sorted = {column: -1, descending: false};
+let table, found = [], shown = 0, words = [], pattern, sorted = {column: -1, descending: false};
 
 function element(name, text = '', properties = {}) {
     const made = Object.assign(document.createElement(name), properties);
@@ -31,24 +31,28 @@ function bytes(count) {
 }
 const count = number => number.toLocaleString('en');
 
-const value = (row, column) => table.columns[column][1] === 'word' ? table.words[column][row[column]] : row[column];
-const is_text = column => ['text', 'word'].includes(table.columns[column][1]);
+const is_word = column => ['word', 'path'].includes(table.columns[column][1]);
+const is_text = column => is_word(column) || table.columns[column][1] === 'text';
+const value = (row, column) => is_word(column) ? table.words[column][row[column]] : row[column];
 
 // ---- which lines
 
-function matches(row) {
-    return words.every(word => table.columns.some((_, column) =>
-        is_text(column) && String(value(row, column)).toLowerCase().includes(word)));
-}
+const matches = row => words.every(word => table.columns.some((_, column) =>
+    is_text(column) && word.test(value(row, column))));
 
 function compare(a, b) {
     const left = value(a, sorted.column), right = value(b, sorted.column);
-    const order = is_text(sorted.column) ? left.localeCompare(right, 'en', {numeric: true}) : left - right;
+    const order = is_text(sorted.column) ? alphabet.compare(left, right) : left - right;
     return sorted.descending ? -order : order;
 }
 
 function find() {
-    words = search.value.toLowerCase().split(/\s+/).filter(word => word);
+    const sources = search.value.split(/\s+/).filter(word => word).map(word => {
+        const source = word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+        return /^\d+$/.test(word) ? `(?<!\\d)${source}(?!\\d)` : source;  // a number is no part of another one
+    });
+    words = sources.map(source => new RegExp(source, 'i'));
+    pattern = new RegExp(sources.sort((a, b) => b.length - a.length).join('|'), 'gi');
     found = words.length ? table.rows.filter(matches) : table.rows.slice();
     if (sorted.column >= 0) found.sort(compare);
     shown = 0;
@@ -59,16 +63,13 @@ function find() {
 // ---- what is seen of them
 
 function marked(text) {  // with what was searched for
-    const cell = document.createDocumentFragment(), small = text.toLowerCase();
-    let from = 0;
-    while (words.length && small.length === text.length) {
-        const hits = words.map(word => [small.indexOf(word, from), word.length]).filter(hit => hit[0] >= 0);
-        if (!hits.length) break;
-        const [begin, length] = hits.reduce((a, b) => b[0] < a[0] || (b[0] === a[0] && b[1] > a[1]) ? b : a);
-        cell.append(text.slice(from, begin), element('mark', text.slice(begin, begin + length)));
-        from = begin + length;
+    const cell = document.createDocumentFragment();
+    let end = 0;
+    for (const hit of words.length ? text.matchAll(pattern) : []) {
+        cell.append(text.slice(end, hit.index), element('mark', hit[0]));
+        end = hit.index + hit[0].length;
     }
-    cell.append(text.slice(from));
+    cell.append(text.slice(end));
     return cell;
 }
 

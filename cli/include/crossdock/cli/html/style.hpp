@@ -32,9 +32,9 @@ h3 { margin: 0 0 .5rem; font-size: .95rem; }
 p { margin: 0 0 .75rem; }
 a { color: var(--accent); }
 small, .soft, figcaption { color: var(--soft); font-size: .85rem; }
-code, tbody .text, .path { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .86em; }
+code, tbody .text, p.path, td.path, span.path { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .86em; }
 .kicker { margin: 0 0 .25rem; color: var(--accent); font-weight: 600; font-size: .8rem; letter-spacing: .06em; text-transform: uppercase; }
-.path { color: var(--soft); }
+p.path, td.path, span.path { color: var(--soft); }
 section { margin: 1.25rem 0; padding: 1.25rem 1.5rem 1.4rem; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
 footer { margin-top: 1.5rem; color: var(--soft); font-size: .85rem; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -44,15 +44,17 @@ footer { margin-top: 1.5rem; color: var(--soft); font-size: .85rem; }
 .facts dd { margin: 0; font-size: 1.15rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .facts small { display: block; font-weight: 400; }
 
-.groups { display: grid; grid-template-columns: repeat(auto-fit, minmax(21rem, 1fr)); gap: 1.5rem 2.5rem; align-items: start; }
+.groups { columns: 3 19rem; column-gap: 2.5rem; }
+.groups table { break-inside: avoid; margin-bottom: 1.25rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: .35rem; }
 th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; font-weight: 400; }
 thead th { color: var(--soft); font-size: .85rem; border-bottom-color: var(--soft); }
 tbody tr:last-child > * { border-bottom: 0; }
 th.bytes, td.bytes, th.count, td.count { text-align: right; white-space: nowrap; padding-right: 1.5rem; }
-.fields th { color: var(--soft); }
+.fields th { color: var(--soft); white-space: nowrap; }
 .fields td { text-align: right; padding-right: 0; font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .86em; }
+.fields .off { color: var(--soft); opacity: .75; }
 
 svg { display: block; max-width: 100%; height: auto; }
 svg text { fill: var(--ink); font: 600 13px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; }
@@ -87,14 +89,14 @@ fieldset label { cursor: pointer; } fieldset span { color: var(--soft); font-siz
 .search { flex: 1 1 18rem; }
 input[type=search] { width: 100%; padding: .5rem .8rem; font: inherit; color: inherit; background: var(--paper); border: 1px solid var(--line); border-radius: 8px; }
 button { font: inherit; color: inherit; cursor: pointer; }
-#more { padding: .4rem 1rem; background: var(--paper); border: 1px solid var(--line); border-radius: 8px; }
+#more { margin-top: .75rem; padding: .4rem 1rem; background: var(--paper); border: 1px solid var(--line); border-radius: 8px; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 #status { color: var(--soft); font-size: .85rem; margin: 0 0 .5rem; }
-.scroll { max-height: 46rem; overflow: auto; margin-bottom: .75rem; }
+.scroll { max-height: 46rem; overflow: auto; }
 .scroll thead th { position: sticky; top: 0; background: var(--card); padding-top: .2rem; }
 .scroll thead button { padding: 0; background: none; border: 0; font-weight: 600; }
 .scroll thead th[aria-sort=ascending] button::after { content: " ▲"; } .scroll thead th[aria-sort=descending] button::after { content: " ▼"; }
-td.word { overflow-wrap: break-word; }
+td.word, td.path { overflow-wrap: break-word; }
 #table tbody th.text { min-width: 18rem; } #table td.text { min-width: 16rem; }
 mark { background: var(--mark); color: inherit; border-radius: 2px; }
 
