@@ -186,6 +186,9 @@ def check_hostile(pages):
     shown = pages.names()
     obeyed = {ord(each): " " for each in "\u2028\u2029\x9b\u202e"}
     check("names as they are", sorted(shown), sorted(name.translate(obeyed) for name in HOSTILE))
+    check("and what becomes of them", pages.browser.run("[...new Set([...document.querySelectorAll('#rows tr')].map("
+                                                        "each => each.lastChild.textContent))]"),
+          ["unknown: no place in this model"])
     pages.browser.type("#search", "<img")
     check("they can be searched for", len(pages.names()), len(HOSTILE))  # all are in that file
 
@@ -214,7 +217,7 @@ def check_verify(pages):
     shutil.copytree(source, other)
     with open(other + "/config.json") as file:
         config = json.load(file)
-    config["rope_theta"] = 12345.0
+    config["rms_norm_eps"] = 0.25
     with open(other + "/config.json", "w") as file:
         json.dump(config, file)
     with open(other + "/model.safetensors", "r+b") as file:
@@ -226,7 +229,7 @@ def check_verify(pages):
                 file.write(b"\x12\x34")
     page = pages.make("different", "verify", source, other, exit_code=1)
     check("the verdict", pages.text(".verdict").startswith("✗ "))
-    check("a field that differs", "rope_theta" in (pages.text("section[aria-labelledby=fields-title]") or ""))
+    check("a field that differs", "norm_epsilon" in (pages.text("section[aria-labelledby=fields-title]") or ""))
     all_names = pages.names()
     check("tensors that differ", bool(all_names) and all("layer 2 / " in name for name in all_names))
     pages.browser.type("#search", "qkv elements")

@@ -241,8 +241,8 @@ private:
 
     /// What becomes of it, and why.
     static std::string use_of(const SourceTensor& tensor) {
-        const std::string_view why = tensor.use == TensorUse::unknown ? "no place in this model" : tensor.why;
-        return to_text(enum_name(tensor.use), why.empty() ? "" : ": ", why);
+        if (tensor.use == TensorUse::unknown) return "unknown: no place in this model";
+        return to_text(enum_name(tensor.use), tensor.why.empty() ? "" : ": ", tensor.why);
     }
 
     /// The path of a file as seen from the checkpoint's folder.

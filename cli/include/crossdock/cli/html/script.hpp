@@ -49,7 +49,7 @@ function compare(a, b) {
 function find() {
     const sources = search.value.split(/\s+/).filter(word => word).map(word => {
         const source = word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-        return /^\d+$/.test(word) ? `(?<!\\d)${source}(?!\\d)` : source;  // a number is no part of another one
+        return /^\d+$/.test(word) ? `(?<![\\da-z])${source}(?!\\d)` : source;  // a number is no part of another one
     });
     words = sources.map(source => new RegExp(source, 'i'));
     pattern = new RegExp(sources.sort((a, b) => b.length - a.length).join('|'), 'gi');
@@ -62,14 +62,18 @@ function find() {
 
 // ---- what is seen of them
 
+function breakable(text) {  // behind the dots of a name
+    return text.split(/(?<=[./])/).flatMap((part, i) => i > 0 ? [element('wbr'), part] : [part]);
+}
+
 function marked(text) {  // with what was searched for
     const cell = document.createDocumentFragment();
     let end = 0;
     for (const hit of words.length ? text.matchAll(pattern) : []) {
-        cell.append(text.slice(end, hit.index), element('mark', hit[0]));
+        cell.append(...breakable(text.slice(end, hit.index)), element('mark', hit[0]));
         end = hit.index + hit[0].length;
     }
-    cell.append(text.slice(end));
+    cell.append(...breakable(text.slice(end)));
     return cell;
 }
 

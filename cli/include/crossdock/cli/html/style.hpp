@@ -53,7 +53,7 @@ thead th { color: var(--soft); font-size: .85rem; border-bottom-color: var(--sof
 tbody tr:last-child > * { border-bottom: 0; }
 th.bytes, td.bytes, th.count, td.count { text-align: right; white-space: nowrap; padding-right: 1.5rem; }
 .fields th { color: var(--soft); white-space: nowrap; }
-.fields td { text-align: right; padding-right: 0; font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .86em; }
+.fields td { min-width: 4.3rem; text-align: right; padding-right: 0; font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .86em; }
 .fields .off { color: var(--soft); opacity: .75; }
 
 svg { display: block; max-width: 100%; height: auto; }
@@ -77,7 +77,7 @@ table + p { margin: .75rem 0 0; }
 .narrow { width: auto; min-width: min(34rem, 100%); }
 
 .notices { margin: 0; padding-left: 1.2rem; }
-.alert { margin: 0 0 1rem; padding: .6rem .9rem; border-left: 4px solid var(--bad); background: color-mix(in srgb, var(--bad) 10%, transparent); border-radius: 6px; }
+.alert { margin: 1.5rem 0 1rem; padding: .6rem .9rem; border-left: 4px solid var(--bad); background: color-mix(in srgb, var(--bad) 10%, transparent); border-radius: 6px; }
 .verdict { display: inline-flex; align-items: center; gap: .6rem; margin: .75rem 0 0; padding: .45rem 1rem; border-radius: 999px; font-size: 1.15rem; font-weight: 600; color: var(--card); }
 .verdict.good { background: var(--good); } .verdict.bad { background: var(--bad); }
 .sides { width: auto; margin: 1rem 0 0; } .sides th { font-weight: 600; } .sides td { padding-right: 2rem; }
@@ -96,8 +96,8 @@ button { font: inherit; color: inherit; cursor: pointer; }
 .scroll thead th { position: sticky; top: 0; background: var(--card); padding-top: .2rem; }
 .scroll thead button { padding: 0; background: none; border: 0; font-weight: 600; }
 .scroll thead th[aria-sort=ascending] button::after { content: " ▲"; } .scroll thead th[aria-sort=descending] button::after { content: " ▼"; }
-td.word, td.path { overflow-wrap: break-word; }
-#table tbody th.text { min-width: 18rem; } #table td.text { min-width: 16rem; }
+td.word { min-width: 5.5rem; } thead button { white-space: nowrap; }
+#table tbody .text { min-width: 16rem; }
 mark { background: var(--mark); color: inherit; border-radius: 2px; }
 
 @media print {

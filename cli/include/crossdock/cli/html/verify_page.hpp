@@ -94,7 +94,7 @@ private:
         add("another shape", count(DifferenceKind::shape));
         add("another type", count(DifferenceKind::type));
         add("missing on one side, or whole layers", count(DifferenceKind::missing));
-        page.begin_section("kinds", "What differs");
+        page.begin_section("kinds", "What was found");
         page << "<div class=\"alike\">";
         draw_shares(page, "Tensors", parts);
         page << "<table class=\"narrow\"><thead><tr><th scope=\"col\">Tensors</th><th scope=\"col\" "
