@@ -62,8 +62,8 @@ function find() {
 
 // ---- what is seen of them
 
-function breakable(text) {  // behind the dots of a name
-    return text.split(/(?<=[./])/).flatMap((part, i) => i > 0 ? [element('wbr'), part] : [part]);
+function breakable(text) {  // behind the dots of a name, not of a number
+    return text.split(/(?<=[./])(?=[a-z_])/i).flatMap((part, i) => i > 0 ? [element('wbr'), part] : [part]);
 }
 
 function marked(text) {  // with what was searched for

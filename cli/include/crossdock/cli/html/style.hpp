@@ -32,7 +32,7 @@ h3 { margin: 0 0 .5rem; font-size: .95rem; }
 p { margin: 0 0 .75rem; }
 a { color: var(--accent); }
 small, .soft, figcaption { color: var(--soft); font-size: .85rem; }
-code, tbody .text, p.path, td.path, span.path { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .86em; }
+code, tbody th.text, p.path, td.path, span.path { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .86em; }
 .kicker { margin: 0 0 .25rem; color: var(--accent); font-weight: 600; font-size: .8rem; letter-spacing: .06em; text-transform: uppercase; }
 p.path, td.path, span.path { color: var(--soft); }
 section { margin: 1.25rem 0; padding: 1.25rem 1.5rem 1.4rem; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
@@ -59,6 +59,7 @@ th.bytes, td.bytes, th.count, td.count { text-align: right; white-space: nowrap;
 svg { display: block; max-width: 100%; height: auto; }
 svg text { fill: var(--ink); font: 600 13px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; }
 svg .label, svg .small { fill: var(--soft); font-weight: 400; font-size: 12px; }
+svg g .small, svg g .label { fill: var(--ink); opacity: .85; }
 svg .cell { fill: var(--c0); stroke: var(--c0); stroke-opacity: .55; }
 svg .track { fill: var(--line); }
 .c0 { fill: var(--c0); color: var(--c0); } .c1 { fill: var(--c1); color: var(--c1); } .c2 { fill: var(--c2); color: var(--c2); }
