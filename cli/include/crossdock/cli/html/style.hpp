@@ -97,7 +97,7 @@ button { font: inherit; color: inherit; cursor: pointer; }
 .scroll thead th { position: sticky; top: 0; background: var(--card); padding-top: .2rem; }
 .scroll thead button { padding: 0; background: none; border: 0; font-weight: 600; }
 .scroll thead th[aria-sort=ascending] button::after { content: " ▲"; } .scroll thead th[aria-sort=descending] button::after { content: " ▼"; }
-td.word { min-width: 5.5rem; } thead button { white-space: nowrap; }
+td.word { min-width: 5.5rem; } td.path { min-width: 11rem; } thead button { white-space: nowrap; }
 #table tbody .text { min-width: 16rem; }
 mark { background: var(--mark); color: inherit; border-radius: 2px; }
 
@@ -106,6 +106,7 @@ mark { background: var(--mark); color: inherit; border-radius: 2px; }
         --paper: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #ccc; --accent: #3b5bdb; --good: #1f7a43; --bad: #c02637;
         --mark: #ffe58a; --c0: #3b5bdb; --c1: #0d9488; --c2: #d97706; --c3: #be3a75; --c4: #7046c9; --c5: #6b7280;
     }
+    html { font-size: 12px; }
     body { max-width: none; padding: 0; font-size: 11px; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
     section { padding: .75rem 0; border: 0; border-top: 1px solid var(--line); border-radius: 0; }
     .controls, summary { display: none; }
