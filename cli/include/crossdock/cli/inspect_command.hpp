@@ -210,7 +210,7 @@ inline Json json_of(const Inspection& found, const std::string& loader, const Te
     for (const StoredRank& stored : found.storage.ranks)
         json["ranks"].push_back({{"rank", stored.rank},
                                  {"stage", stored.stage},
-                                 {"expert", stored.expert},
+                                 {"expert_rank", stored.expert},
                                  {"layers", stored.layers},
                                  {"tensors", stored.tensors},
                                  {"bytes", stored.bytes}});
