@@ -44,7 +44,7 @@ footer { margin-top: 1.5rem; color: var(--soft); font-size: .85rem; }
 .facts dd { margin: 0; font-size: 1.15rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .facts small { display: block; font-weight: 400; }
 
-.groups { columns: 3 19rem; column-gap: 2.5rem; }
+.groups { columns: 3 19rem; column-gap: 2rem; }
 .groups table { break-inside: avoid; margin-bottom: 1.25rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: .35rem; }
@@ -52,7 +52,7 @@ th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); te
 thead th { color: var(--soft); font-size: .85rem; border-bottom-color: var(--soft); }
 tbody tr:last-child > * { border-bottom: 0; }
 th.bytes, td.bytes, th.count, td.count { text-align: right; white-space: nowrap; padding-right: 1.5rem; }
-.fields th { color: var(--soft); white-space: nowrap; }
+.fields th { color: var(--soft); font-size: .88em; white-space: nowrap; }
 .fields td { min-width: 4.3rem; text-align: right; padding-right: 0; font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .86em; }
 .fields .off { color: var(--soft); opacity: .75; }
 
