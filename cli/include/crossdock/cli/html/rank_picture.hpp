@@ -29,9 +29,9 @@ public:
             largest_ = std::max(largest_, each.bytes);
             panels_[each.expert].push_back(&each);
         }
-        if (columns_ > 24)
+        if (columns_ > 24 || rows_ > 32 || ranks.size() > 512)
             cell_ = {.width = 14, .height = 14, .gap = 3, .lines = 0};
-        else if (columns_ > 8)
+        else if (columns_ > 8 || rows_ > 12 || ranks.size() > 64)
             cell_ = {.width = 62, .height = 34, .gap = 4, .lines = 1};
     }
 
