@@ -33,6 +33,18 @@ STAND_INS = {
     "checkpoints": "megatron-dist/llama2-gqa-mcore0.16-tp2pp2vpp2",
 }
 STAND_INS_ON = {  # where a page means another by the same name, or has one of its own
+    "docs/families.md": {
+        "Mistral-7B-v0.1": "hf/mistral-window8",
+        "gemma-2-9b": "hf/gemma2",
+        "gemma-3-1b-it": "hf/gemma3",
+        "Qwen3-8B": "hf/qwen3",
+        "Qwen3-30B-A3B": "hf/qwen3-moe",
+        "DeepSeek-V3": "fp8/deepseek-v3",
+        "GLM-4.5-Air": "hf/glm4.5",
+        "falcon-40b": "hf/falcon-40b",
+        "gpt2": "hf/gpt2",
+        "megatron-bert-345m": "megatron-lm/bert",
+    },
     "docs/from-checkpoint-util.md": {"in": "megatron-llm/llama2-gqa"},
     "docs/train-and-come-back.md": {"checkpoints": "megatron-dist/llama3.2-tied-mcore0.19-tp2"},
 }
