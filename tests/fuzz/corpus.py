@@ -27,7 +27,7 @@ WHOLE = {  # each is one pickle
     "long1_empty": b"\x8a\x00.",
     "floats": b"(F1.5\nG?\xf8\x00\x00\x00\x00\x00\x00t.",
     "texts": b"(X\x02\x00\x00\x00ab\x8c\x02cd\x8d\x02" + b"\x00" * 7 + b"efVg\\u00e9\\U0001f600\\x\nt.",
-    "texts_wide": b"(V\xe9\\u07ff\\uffff\nX\x0b\x00\x00\x00\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80ab.t"[:-3] + b"t.",
+    "texts_wide": b"(V\xe9\\u07ff\\uffff\nX\x0b\x00\x00\x00\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80abt.",
     "strings": b"(S'a\\n\\t\\r\\\\\\'\\\"\\x41'\nS\"b\"\nT\x01\x00\x00\x00cU\x01dU\x02\xff\xfet.",
     "bytes": b"(B\x01\x00\x00\x00aC\x01b\x8e\x01" + b"\x00" * 7 + b"c\x96\x01" + b"\x00" * 7 + b"dt.",
     "lists": b"(]](K\x01K\x02e](l]K\x01a)K\x01\x85K\x01K\x02\x86K\x01K\x02K\x03\x87(K\x01tt.",
@@ -54,6 +54,9 @@ WHOLE = {  # each is one pickle
     "binpersid": b"(K\x01K\x02tQ.",
     "module_id": b"(X\x06\x00\x00\x00moduleca\nB\nX\x01\x00\x00\x00fX\x01\x00\x00\x00stQ.",
     "marks": b"((1(0K\x012K\x01\x87.",
+    "long_text": b"X" + struct.pack("<I", 70000) + b"a" * 70000 + b".",
+    "dup": b"K\x012\x86.",
+    "get_text_only": b"Np0\ng0\n\x86.",
     "memo": b"(]p0\ng0\nq\x01h\x01r\x02\x00\x00\x00j\x02\x00\x00\x00K\x05p9\ng9\nt.",
     "memoize": b"\x80\x04\x95\x0a\x00\x00\x00\x00\x00\x00\x00]\x94h\x00a.",
     "memo_many": b"(" + b"".join(b"K\x01r" + struct.pack("<I", i) for i in (5, 1, 0, 2)) + b"h\x05t.",
@@ -182,9 +185,7 @@ def with_zip64_sizes(data):
     assert extras == 0
     line[20:32] = struct.pack("<IIHH", 0xFFFFFFFF, 0xFFFFFFFF, names, 40)
     line[42:46] = struct.pack("<I", 0xFFFFFFFF)
-    extra = struct.pack("<HH4sHHQQQ", 0x4246, 4, b"ZZZZ", 1, 24, unpacked, packed, 0)
-    extra += struct.pack("<HH", 0x5A5A, 0)
-    extra = extra[:40]
+    extra = struct.pack("<HH4sHHQQQHH", 0x4246, 4, b"ZZZZ", 1, 24, unpacked, packed, 0, 0x5A5A, 0)
     directory = bytes(line) + data[offset + 46:offset + 46 + names] + extra + data[offset + 46 + names:offset + size]
     tail = bytearray(data[end:])
     tail[12:16] = struct.pack("<I", len(directory))
@@ -213,7 +214,7 @@ def parameter(inner, function="_rebuild_parameter"):
 
 
 def from_type(inner_function=b"ctorch._utils\n_rebuild_tensor_v2\n"):
-    args = storage() [0:] + b"K\x00K\x04\x85K\x01\x85\x89N"
+    args = storage() + b"K\x00K\x04\x85K\x01\x85\x89N"
     return (b"ctorch._tensor\n_rebuild_from_type_v2\n(" + inner_function + b"ctorch\nTensor\n" + args + b"t}tR")
 
 
@@ -310,8 +311,7 @@ def torch_files():
         "no_local_of_storage": patched(good, LOCAL, 0, b"XX", last=True),
         "local_name": patched(good, LOCAL, 30, b"b"),
         "local_extra": patched(good, LOCAL, 28, b"\xff\xff"),
-        "extra_leaves": patched(with_zip64_sizes(good), b"BF", 0, b"FB\xff\xff") if b"BF" in with_zip64_sizes(good)
-        else with_zip64_sizes(good).replace(b"FB\x04\x00", b"FB\xff\xff"),
+        "extra_leaves": with_zip64_sizes(good).replace(b"FB\x04\x00", b"FB\xff\xff"),
         "directory_entry": patched(good, CENTRAL, 0, b"XX"),
         "directory_leaves": patched(good, CENTRAL, 28, b"\xff\xff"),
         "directory_offset": patched(good, END, 16, b"\xff\xff\xff\x7f"),
@@ -321,6 +321,9 @@ def torch_files():
         "lfs": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1\n",
         "html": b"<!DOCTYPE html><html></html>",
         "text": b"hello",
+        "zeros": bytes(600),
+        "storage_in_dict": torch_zip(b"}X\x01\x00\x00\x00a](K\x01" + tensor(offset=b"K\x09") + b"es"),
+        "number_key": torch_zip(b"}K\x05" + tensor(offset=b"K\x09") + b"s"),
         "no_bytes": b"",
         "legacy": legacy(),
         "legacy_0": legacy(protocol=0),
@@ -342,8 +345,7 @@ def torch_files():
         "legacy_long": legacy(counts=(1000,)),
         "legacy_cut": legacy(counts=()),
     }
-    twice = bytearray(torch_zip(tensor(), {"data/1": b"x"}).replace(b"a/data/1", b"a/data/0"))
-    zips["entry_twice"] = bytes(twice)
+    zips["entry_twice"] = torch_zip(tensor(), {"data/1": b"x"}).replace(b"a/data/1", b"a/data/0")
     out.update({f"zip_{name}": data for name, data in zips.items()})
     for path in sorted((DATA / "torch").glob("*.pt")):
         out[path.stem] = path.read_bytes()
@@ -474,6 +476,8 @@ def safetensors_files():
     out["file_long_claim"] = framed({"a": a}, bytes(8), 2**40)
     out["file_cut"] = framed({"a": a}, b"", 99)
     out["file_zero"] = bytes(8)
+    out["file_zeros"] = bytes(600)
+    out["file_text"] = b"Access denied, sorry\n"
     out["file_short"] = b"\1\2"
     out["file_empty"] = b""
     out["file_zip"] = torch_zip(tensor())
@@ -619,7 +623,7 @@ def metadata_files():
         "dtype_text": one(item((4,), halves, properties(text("float32")))),
         "properties_number": one(item((4,), halves, b"K\x01")),
         "properties_plain": one(item((4,), halves, b"(ctorch\nfloat32\nt")),
-        "many_attributes": one(P[:0] + b"ca\nB\n)\x81}(" + b"".join(text(str(i)) + b"N" for i in range(300)) + b"ub"),
+        "many_attributes": one(b"ca\nB\n)\x81}(" + b"".join(text(str(i)) + b"N" for i in range(300)) + b"ub"),
         "chunk_mentioned_often": one(made("TensorStorageMetadata", properties=properties(), size=size(4),
                                           chunks=b"](" + halves[0] + b"q\x00" + b"h\x00" * 500 + b"e")),
         "globals": b"\x80\x02(c\xff\na\nt.",

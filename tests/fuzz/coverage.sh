@@ -15,6 +15,7 @@ readers=(container/json.hpp container/json_parser.hpp container/pickle/{builder,
 
 tools/install-dependencies.sh clang libclang-rt-14-dev llvm
 out=build/fuzz/coverage
+rm -rf "$out"
 mkdir -p "$out"
 python3 tests/fuzz/corpus.py "$out/seeds"
 
@@ -25,13 +26,13 @@ programs=()
 for target in "${targets[@]}"; do
     source=tests/fuzz/$target.cpp program=$out/$target objects=()
     if grep -q '"folders.hpp"' "$source"; then
-        objects=("$out/library.o" "$out/driver.o")
-        if [[ ! -e ${objects[1]} ]]; then
-            printf '#include "%s"\n' src/*.cpp | clang++ "${options[@]}" -fsanitize=fuzzer-no-link -I. \
-                -DCROSSDOCK_COMPILED -DCROSSDOCK_LIBRARY -x c++ -c - -o "${objects[0]}"
-            clang++ "${options[@]}" -fsanitize=fuzzer-no-link -DCROSSDOCK_COMPILED -c tests/fuzz/folders.cpp \
-                -o "${objects[1]}"
-        fi
+        for part in src/*.cpp tests/fuzz/folders.cpp; do
+            object=$out/$(basename "$part" .cpp).o library=()
+            if [[ $part == src/* ]]; then library=(-DCROSSDOCK_LIBRARY); fi
+            objects+=("$object")
+            if [[ -e $object ]]; then continue; fi
+            clang++ "${options[@]}" -fsanitize=fuzzer-no-link -DCROSSDOCK_COMPILED "${library[@]}" -c "$part" -o "$object"
+        done
     fi
     clang++ "${options[@]}" -fsanitize=fuzzer "$source" "${objects[@]}" -ldeflate -lpthread -o "$program"
     if [[ ! -d $out/seeds/$target ]]; then "$program" --seeds="$out/seeds/$target"; fi

@@ -96,13 +96,30 @@ void read_folder(const fs::path& folder) {
     }
 }
 
+/// The file as it is, cut, and with what it refers to renamed.
+std::vector<std::string> variants(const std::string& content) {
+    constexpr std::array<std::array<std::string_view, 2>, 3> renamed{
+        {{"PK", "XX"}, {"__0_0", "__9_9"}, {"\nfloat32", "\nfloat64"}}};
+    std::vector<std::string> all{content, content.substr(0, content.size() / 2)};
+    for (const auto& [from, to] : renamed) {
+        std::string changed = content;
+        for (std::size_t at = 0; (at = changed.find(from, at)) != std::string::npos;)
+            changed.replace(at, from.size(), to);
+        if (changed != content) all.push_back(std::move(changed));
+    }
+    return all;
+}
+
 void write_seeds(const fs::path& directory) {
     fs::create_directories(directory);
     for (std::size_t folder = 0; folder < folders().size(); ++folder)
-        for (std::size_t file = 0; file < folders()[folder].files().size(); ++file)
-            write_all(directory / to_text(folder, '-', file),
-                      std::string{static_cast<char>(folder), static_cast<char>(file)} +
-                          read_all(folders()[folder].path() / folders()[folder].files()[file]));
+        for (std::size_t file = 0; file < folders()[folder].files().size(); ++file) {
+            const std::string head{static_cast<char>(folder), static_cast<char>(file)};
+            std::size_t number = 0;
+            for (const std::string& content :
+                 variants(read_all(folders()[folder].path() / folders()[folder].files()[file])))
+                write_all(directory / to_text(folder, '-', file, '-', number++), head + content);
+        }
 }
 
 }  // namespace
