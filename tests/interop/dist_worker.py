@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One process of several that load distributed checkpoints with Megatron-Core and save them again.
+"""Several processes that load distributed checkpoints with Megatron-Core and save them again.
 
-main(JOBS.json) runs the jobs in that file; RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT say which process it is.
+main(JOBS.json, COUNT) runs the jobs in that file on so many; MASTER_ADDR and MASTER_PORT say where these meet.
 A job is {"directory": an iteration's folder, "ids": a file with tokens, "tensor": N, "pipeline": N, "logits": the file
 to write} and may have "save": the folder to write.
 """
@@ -9,6 +9,10 @@ import builtins
 import contextlib
 import importlib.util
 import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import sys
 import types
 import warnings
 from pathlib import Path
@@ -105,11 +109,27 @@ def run(job):
     parallel_state.destroy_model_parallel()
 
 
-def main(jobs):
+def work(jobs, rank, count):
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(count))
+    torch.distributed.init_process_group("gloo")
+    for job in jobs:
+        run(job)
+    torch.distributed.destroy_process_group()
+
+
+def main(jobs_file, count):
+    """What takes longest, all these imports, is done once: the processes are forked."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     do_without_accelerator()
-    torch.distributed.init_process_group("gloo")
-    for job in json.loads(Path(jobs).read_text()):
-        run(job)
-    torch.distributed.destroy_process_group()
+    jobs = json.loads(Path(jobs_file).read_text())
+    fork = multiprocessing.get_context("fork")
+    ranks = [fork.Process(target=work, args=(jobs, rank, count)) for rank in range(count)]
+    for rank in ranks:
+        rank.start()
+    while waiting := [rank.sentinel for rank in ranks if rank.exitcode is None]:
+        multiprocessing.connection.wait(waiting)
+        if any(rank.exitcode for rank in ranks):  # the others may wait for one that has failed
+            for rank in ranks:
+                rank.kill()
+            sys.exit(1)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """PyTorch and Megatron-Core load the distributed checkpoints that we write, and we those that Megatron-Core saves."""
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -48,25 +49,18 @@ def run_processes(count, jobs_file, release):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     path = os.pathsep.join(str(p) for p in (release, Path(__file__).parent, os.environ.get("PYTHONPATH")) if p)
-    environment = {**os.environ, "PYTHONPATH": path, "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1",
-                   "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "CUDA_DEVICE_MAX_CONNECTIONS": "1"}
+    environment = {**os.environ, "PYTHONPATH": path, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+                   "OMP_NUM_THREADS": "1", "CUDA_DEVICE_MAX_CONNECTIONS": "1"}
     # No script: the processes that Megatron-Core starts would run it again.
-    command = [sys.executable, "-c", "import sys, dist_worker; dist_worker.main(sys.argv[1])", str(jobs_file)]
-    logs = [jobs_file.with_suffix(f".{rank}.log") for rank in range(count)]
-    ranks = [subprocess.Popen(command, env={**environment, "RANK": str(rank)}, stdout=log.open("w"),
-                              stderr=subprocess.STDOUT) for rank, log in enumerate(logs)]
-    deadline = time.monotonic() + 300
+    command = [sys.executable, "-c", f"import dist_worker; dist_worker.main({str(jobs_file)!r}, {count})"]
+    log = jobs_file.with_suffix(".log")
+    with log.open("w") as output:
+        workers = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
-        while any(rank.poll() is None for rank in ranks):
-            for rank, log in zip(ranks, logs):  # the others may wait for one that has failed, or for a writer of its
-                assert rank.poll() in (None, 0) and time.monotonic() < deadline, log.read_text()[-3000:]
-            time.sleep(0.1)
+        assert workers.wait(timeout=600) == 0, log.read_text()[-3000:]
     finally:
-        for rank in ranks:
-            rank.kill()
-            rank.wait()
-    for rank, log in zip(ranks, logs):
-        assert rank.returncode == 0, log.read_text()[-3000:]
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(workers.pid, signal.SIGKILL)  # with all that it has started
 
 
 @pytest.fixture(scope="module", params=RELEASES)

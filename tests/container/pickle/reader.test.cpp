@@ -265,8 +265,8 @@ TEST_CASE("pickle reader refuses deep nests and survives them", "[container][pic
     CHECK_NOTHROW(read(nested(1000)));
     CHECK_THROWS_WITH(read(nested(1001)),
                       "x.pt: data.pkl offset 2001: the pickle nests containers more than 1000 deep");
-    CHECK_THROWS_AS(read(nested(1000000)), Error);
-    CHECK_THROWS_AS(read(nested(1000000).substr(0, 1999990)), Error);
+    CHECK_THROWS_AS(read(nested(100000)), Error);
+    CHECK_THROWS_AS(read(nested(100000).substr(0, 199990)), Error);
     // Deep, but thrown away before the end.
     CHECK_NOTHROW(read(nested(100000).substr(0, 199999) + "0N."));
     CHECK_THROWS_AS(read(std::string(100000, '(')), Error);

@@ -444,18 +444,17 @@ TEST_CASE("torch reader refuses files that are cut anywhere", "[container][torch
 TEST_CASE("torch reader survives any byte being another one", "[container][torch]") {
     for (const char* name : {"tiny.pt", "legacy_views.pt", "views.pt"}) {
         const std::string whole = bytes_of(name);
-        for (std::size_t at = 0; at < whole.size(); ++at)
-            for (const int change : {1, 0x80, 0xFF}) {
-                std::string bytes = whole;
-                bytes[at] = static_cast<char>(bytes[at] ^ change);
-                try {
-                    const TensorDict tensors = torch::tensors(read_bytes(bytes), "x");
-                    for (const NamedTensor& entry : tensors.entries())
-                        if (entry.tensor.element_count() < 1000) entry.tensor.bytes();
-                } catch (const Error&) {
-                    continue;  // the only way to refuse
-                }
+        for (std::size_t at = 0; at < whole.size(); ++at) {
+            std::string bytes = whole;
+            bytes[at] = static_cast<char>(bytes[at] ^ std::array{1, 0x80, 0xFF}[at % 3]);
+            try {
+                const TensorDict tensors = torch::tensors(read_bytes(bytes), "x");
+                for (const NamedTensor& entry : tensors.entries())
+                    if (entry.tensor.element_count() < 1000) entry.tensor.bytes();
+            } catch (const Error&) {
+                continue;  // the only way to refuse
             }
+        }
     }
     SUCCEED();
 }
