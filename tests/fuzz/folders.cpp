@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -211,11 +212,11 @@ void compare_result(const fs::path& out) {
     }
 }
 
-/// An index that lacks its first tensor, and one that has another besides.
+/// An index that lacks its last tensor, and one that has another besides.
 std::vector<std::string> wrong_indices(const std::string& content) {
     Json without = parse_json(content), with = without;
     Json& map = without["weight_map"];
-    map.erase(map.begin());
+    map.erase(std::prev(map.end()));
     with["weight_map"]["another"] = *map.begin();
     return {json_text(without), json_text(with)};
 }
