@@ -3,3 +3,4 @@
 #include "crossdock/pipeline/run_conversion.hpp"
 #include "crossdock/pipeline/run_digest.hpp"
 #include "crossdock/pipeline/run_inspection.hpp"
+#include "crossdock/pipeline/run_statistics.hpp"

@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 preset=release
 environment=
-packages=(catch2 unzip)
+packages=(catch2 unzip python3-jsonschema)
 interop_python=
 while (($#)); do
     case $1 in

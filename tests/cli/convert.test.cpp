@@ -180,7 +180,7 @@ TEST_CASE("--bf16 is --dtype bf16", "[cli]") {
     };
     CHECK(cast(data + "/hf/llama2-gqa", f32, {"--dtype", "f32"}) == 0);
     CHECK(cast(f32, a, {"--bf16"}) == 0);
-    CHECK(cast(f32, b, {"--bf16", "--dtype=bf16"}) == 0);
+    CHECK(cast(f32, b, {"--bf16", "--dtype=torch.BFloat16"}) == 0);
     check_equal(data + "/hf/llama2-gqa", a);
     check_equal(a, b);
 }
@@ -218,7 +218,8 @@ TEST_CASE("JSON tells progress and the report", "[cli]") {
             {"convert", "--saver", "mcore", "--json", data + "/hf/llama2-gqa", (directory / target).string()}, more));
     };
     const std::string out = convert("a", {}).out;
-    CHECK_THAT(out, ContainsSubstring("{\"progress\":{\"message\":\"header\",\"bytes\":0,\"total_bytes\":"));
+    CHECK_THAT(out,
+               ContainsSubstring("{\"schema\":1,\"progress\":{\"message\":\"header\",\"bytes\":0,\"total_bytes\":"));
     const std::string report = convert("b", {"--quiet"}).out;
     CHECK(report.find('\n') == report.size() - 1);
     const auto json = nlohmann::json::parse(report).at("report");

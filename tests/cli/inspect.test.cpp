@@ -68,7 +68,17 @@ TEST_CASE("inspect speaks JSON", "[cli]") {
                                                {"bytes", 8192}});
     CHECK(json["ranks"].size() == 4);
     CHECK(json["ranks"][3]["stage"] == 1);
+    CHECK(json["ranks"][3]["layers"] == 2);
     CHECK(json["unused"].empty());
+}
+
+TEST_CASE("inspect tells which experts' rank stores how much", "[cli]") {
+    const std::string experts = CROSSDOCK_TEST_DATA "/megatron-core/mixtral-local-tp2ep2";
+    const auto json = nlohmann::json::parse(crossdock_program({"inspect", experts, "--json"}).out);
+    CHECK(json["ranks"].size() == 4);
+    CHECK(json["ranks"][1]["rank"] == 0);
+    CHECK(json["ranks"][1]["expert_rank"] == 1);
+    CHECK_THAT(crossdock_program({"inspect", experts}).out, ContainsSubstring("  TP rank 1, PP stage 0, EP rank 0  "));
 }
 
 TEST_CASE("inspect tells what a distributed checkpoint is made of", "[cli]") {
@@ -177,4 +187,73 @@ TEST_CASE("inspect calls the loader what the format is called", "[cli]") {
     CHECK(loader("/megatron-core/llama2-gqa-te-tp1") == "mcore");
     CHECK(loader("/megatron-dist/llama2-gqa-mcore0.19-perlayer") == "mcore");
     CHECK(loader("/megatron-lm/llama2-gqa-tp1") == "megatron");
+}
+
+TEST_CASE("inspect tells what a tensor's values come to, and reads those that are listed", "[cli]") {
+    const auto lists = [](const std::vector<std::string>& more) {
+        std::vector<std::string> words{"inspect", megatron, "--stats", "--threads", "2"};
+        words.insert(words.end(), more.begin(), more.end());
+        return crossdock_program(words);
+    };
+    const ProgramResult chosen = lists({"--tensors", "layer 1 / (qkv|input norm) weight"});
+    CHECK(chosen.exit_code == 0);
+    CHECK(chosen.err.empty());
+    // What Python's math.fsum makes of the same weights in Hugging Face's file.
+    CHECK_THAT(chosen.out,
+               ContainsSubstring("  transformer layer 1 / input norm weight  bf16  [64]      128 B    min 0.486328   "
+                                 "max 1.46875   mean 0.996002\n"));
+    CHECK_THAT(chosen.out, ContainsSubstring("  transformer layer 1 / qkv weight         bf16  [96, 64]  12.3 kB  min "
+                                             "-0.318359  max 0.253906  mean 0.00209855\n"));
+    CHECK_THAT(chosen.out, !ContainsSubstring("layer 2"));
+    CHECK(lists({"--summary"}).err == "crossdock: --stats tells of tensors, and --summary leaves them out\n");
+    CHECK_THAT(lists({"--memory", "1"}).err, ContainsSubstring("memory 1 MiB is too little for 2 threads"));
+}
+
+TEST_CASE("inspect tells which values are no numbers", "[cli]") {
+    const crossdock::test::TemporaryDirectory directory;
+    const auto file = directory / "x.safetensors";
+    const std::string nan("\0\0\xC0\x7F", 4), infinite("\0\0\x80\x7F", 4), two("\0\0\0\x40", 4);
+    crossdock::test::write_file(
+        file, crossdock::test::safetensors_bytes(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},)"
+                                                 R"("b":{"dtype":"F32","shape":[0],"data_offsets":[12,12]}})",
+                                                 nan + two + infinite));
+    const ProgramResult result = crossdock_program({"inspect", file.string(), "--stats"});
+    CHECK_THAT(result.out,
+               ContainsSubstring("  a  f32  [3]  12 B  min 2            max 2  mean 2  1 NaN, 1 infinite\n"));
+    CHECK_THAT(result.out, ContainsSubstring("  b  f32  [0]  0 B   no finite value\n"));
+}
+
+TEST_CASE("inspect tells which stored tensors a tensor is made of", "[cli]") {
+    const auto parts = [](const std::string& directory, const std::string& tensors) {
+        const std::vector<std::string> words{"inspect", directory, "--parts", "--json", "--tensors", tensors};
+        const auto json = nlohmann::json::parse(crossdock_program(words).out);
+        REQUIRE(json.at("tensors").size() == 1);
+        return json.at("tensors")[0].at("parts");
+    };
+    const auto of_ranks = parts(megatron, "layer 3 / qkv weight");
+    REQUIRE(of_ranks.size() == 2);
+    for (std::size_t rank = 0; rank < 2; ++rank) {
+        const auto& part = of_ranks[rank];
+        CHECK(part.at("name") == "model.language_model.encoder.layers.1.self_attention.query_key_value.weight");
+        CHECK(part.at("file") == megatron + "/release/mp_rank_0" + std::to_string(rank) + "_001/model_optim_rng.pt");
+        CHECK(part.at("shape") == nlohmann::json{48, 64});
+        CHECK(part.at("rank") == rank);
+        CHECK(part.at("stage") == 1);
+    }
+    const std::string distributed = CROSSDOCK_TEST_DATA "/megatron-dist/llama3.2-tied-mcore0.19-tp2";
+    const auto chunks = parts(distributed, "layer 1 / qkv weight");
+    REQUIRE(chunks.size() == 2);
+    CHECK(chunks[1] == nlohmann::json{{"name", "decoder.layers.self_attention.linear_qkv.weight"},
+                                      {"file", distributed + "/release/__1_0.distcp"},
+                                      {"dtype", "bf16"},
+                                      {"shape", {1, 64, 64}},
+                                      {"offsets", {1, 64, 0}}});
+    const auto of_file = parts(CROSSDOCK_TEST_DATA "/hf/llama2-gqa", "layer 2 / qkv weight");
+    REQUIRE(of_file.size() == 3);
+    CHECK(of_file[0].at("name") == "model.layers.2.self_attn.q_proj.weight");
+    CHECK_THAT(crossdock_program({"inspect", megatron, "--parts", "--tensors", "layer 3 / dense weight"}).out,
+               ContainsSubstring("\nparts\n  transformer layer 3 / dense weight  [64, 32]  TP rank 0, PP stage 1  "
+                                 "model.language_model.encoder.layers.1.self_attention.dense.weight  "));
+    CHECK_THAT(crossdock_program({"inspect", CROSSDOCK_TEST_DATA "/hf/llama2-gqa/model.safetensors", "--parts"}).err,
+               ContainsSubstring("--parts is for a checkpoint"));
 }

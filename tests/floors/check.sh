@@ -59,7 +59,7 @@ done <<< "$includes"
 # internal, but for core/tensor_view.hpp, which is public and brings xtensor along, so that it is included by itself.
 public=(
     version.hpp
-    core/{digest,dtype,element_type,error,from_memory,recipe,shape,source,tensor,text,world,write_blocks}.hpp
+    core/{digest,dtype,element_statistics,element_type,error,from_memory,recipe,shape,source,tensor,text,world,write_blocks}.hpp
     container/{files_world,json,json_text,output_path,staged_directory,tensor_dict,tensor_writer,transfer}.hpp
     container/{safetensors,sharded,torch}/{reader,writer}.hpp
     layout/*.hpp
@@ -69,7 +69,7 @@ public=(
     plugin/{bert,deepseek,falcon,gemma,glm,gpt2,hf,llama,megatron,mistral,qwen,builtin}.hpp
     plugin/{any_loader,any_saver,concepts,options,plugin_list,saver_context,storage}.hpp
     plugin/family/{loader,saver}.hpp
-    pipeline/{convert,digest,digest_list,inspect,progress,reports,send_model,verify}.hpp
+    pipeline/{convert,digest,digest_list,inspect,progress,reports,send_model,statistics,verify}.hpp
 )
 umbrella=include/crossdock/crossdock.hpp
 promised=$(

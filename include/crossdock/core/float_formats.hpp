@@ -80,6 +80,9 @@ inline float f8_e4m3_to_f32(std::uint8_t bits) {
     return std::bit_cast<float>(sign | static_cast<std::uint32_t>(select(rest < 0x7F, finite, 0x7FC00000)));
 }
 
+/// f8_e5m2 is the upper half of an f16.
+inline float f8_e5m2_to_f32(std::uint8_t bits) { return f16_to_f32(static_cast<std::uint16_t>(bits << 8)); }
+
 /// What every NaN of an f16 becomes in bf16.
 inline constexpr std::uint16_t bf16_nan_of_f16 = 0x7FC0;
 

@@ -56,6 +56,14 @@ public:
         took(message_name(message), expected_bytes(key_of(message), header_, dtype_), byte_count(message));
     }
 
+    /// Of a run that knows what it will move in all.
+    void took(std::string message, std::uint64_t total_bytes) {
+        const std::lock_guard lock(mutex_);
+        progress_.message = std::move(message);
+        progress_.total_bytes = total_bytes;
+        if (report_) report_(progress_);
+    }
+
     std::uint64_t bytes() {
         const std::lock_guard lock(mutex_);
         return progress_.bytes;

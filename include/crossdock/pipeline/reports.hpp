@@ -18,6 +18,7 @@
 #include "crossdock/container/transfer/memory_budget.hpp"
 #include "crossdock/core/digest.hpp"
 #include "crossdock/core/dtype.hpp"
+#include "crossdock/core/element_statistics.hpp"
 #include "crossdock/core/shape.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/progress.hpp"
@@ -27,7 +28,7 @@
 
 namespace crossdock {
 
-// What convert(), digest(), verify() and inspect() are asked, and what they say.
+// What convert(), digest(), verify(), inspect() and statistics() are asked, and what they say.
 
 struct ConvertOptions {
     std::size_t max_queue_size = 50;  ///< messages; these hold recipes, so the bound matters to loaders that own memory
@@ -139,6 +140,30 @@ struct VerifyReport {
     std::vector<std::string> notices;
 
     bool equal() const noexcept { return differences.empty(); }
+};
+
+struct StatisticsOptions {
+    std::size_t threads = 0;              ///< that read and count; 0: as many as can run at once
+    std::uint64_t memory = usual_memory;  ///< bytes that it may take
+    ProgressCallback progress{};          ///< hears of each tensor and each block
+    std::stop_token stop{};               ///< ends the work with Cancelled
+    /// Whether a tensor is to be read, by its place; all are where it is empty.
+    std::function<bool(const std::string& place)> wanted{};
+};
+
+/// What the values of a tensor come to; of a canonical one without rows that pad the vocabulary.
+struct TensorStatistics {
+    std::string place;  ///< "transformer layer 3 / qkv weight", or its name in a file
+    DType dtype = DType::f32;
+    Shape shape{};
+    Statistics statistics{};
+};
+
+struct StatisticsReport {
+    std::vector<TensorStatistics> tensors;  ///< in protocol order, or as the file has them
+    std::uint64_t bytes = 0;                ///< read
+    double seconds = 0;
+    std::vector<std::string> notices;
 };
 
 /// One canonical tensor of a model.

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,7 +12,6 @@
 
 #include "crossdock/container/shared_transfers.hpp"
 #include "crossdock/container/transfer.hpp"
-#include "crossdock/container/transfer_pool.hpp"
 #include "crossdock/core/compiled.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "crossdock/core/world.hpp"
@@ -23,6 +21,7 @@
 #include "crossdock/pipeline/digests.hpp"
 #include "crossdock/pipeline/entry_points.hpp"
 #include "crossdock/pipeline/progress_reporter.hpp"
+#include "crossdock/pipeline/reading_run.hpp"
 #include "crossdock/pipeline/without_padding.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 #include "crossdock/protocol/message_list.hpp"
@@ -169,7 +168,7 @@ private:
                           to_text("is ", dtype_name(a.dtype()), " in A, ", dtype_name(b.dtype()), " in B"));
         const Pair pair{pair_count_++, place, a.dtype(), a.shape()};
         if (world_.is_shared()) pairs_.push_back(pair);
-        std::shared_ptr<BlockDigest> digest;
+        std::shared_ptr<PassingDigest> digest;
         if (how_.digests && !(digest = how_.digests->add(place, a))) return;  // another rank's
         transfers_.submit({{a, std::make_shared<ComparingSlot>(pair, b, mismatches_, std::move(digest)), place}});
     }
@@ -220,18 +219,13 @@ private:
 
 /// One rank's part of a comparison, and what all have found.
 inline VerifyReport compare_in(World& world, AnyLoader& a, AnyLoader& b, const VerifyOptions& options) {
-    const auto begin = std::chrono::steady_clock::now();
-    ProgressReporter reporter;
-    const ProgressReporter::Listening listening(reporter, options.progress);
-    TransferPool pool(
-        thread_count(options.threads, options.memory),
-        [&](std::uint64_t bytes) { reporter.done(bytes * world.size()); }, options.stop, options.memory);
-    SharedTransfers share(world, pool);
-    Transfers& transfers = world.is_shared() ? static_cast<Transfers&>(share) : pool;
-    VerifyReport report = Verifier(a, b, reporter, transfers, world, {.dtype = options.dtype}).run();
+    ReadingRun run(world, options);
+    SharedTransfers share(world, run.pool);
+    Transfers& transfers = world.is_shared() ? static_cast<Transfers&>(share) : run.pool;
+    VerifyReport report = Verifier(a, b, run.reporter, transfers, world, {.dtype = options.dtype}).run();
     for (AnyLoader* side : {&a, &b})
         for (std::string& line : side->notices()) report.notices.push_back(to_text(side == &a ? "A: " : "B: ", line));
-    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    report.seconds = run.seconds();
     return report;
 }
 

@@ -2,19 +2,17 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "crossdock/container/transfer_pool.hpp"
 #include "crossdock/core/compiled.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/beside.hpp"
 #include "crossdock/pipeline/digests.hpp"
 #include "crossdock/pipeline/entry_points.hpp"
-#include "crossdock/pipeline/progress_reporter.hpp"
+#include "crossdock/pipeline/reading_run.hpp"
 #include "crossdock/pipeline/without_padding.hpp"
 #include "crossdock/protocol/message_list.hpp"
 
@@ -22,16 +20,11 @@ namespace crossdock::detail {
 
 /// One rank's part of digesting a model.
 inline DigestReport digest_model(World& world, AnyLoader& loader, const DigestOptions& options) {
-    const auto begin = std::chrono::steady_clock::now();
-    ProgressReporter reporter;
-    const ProgressReporter::Listening listening(reporter, options.progress);
-    TransferPool pool(
-        thread_count(options.threads, options.memory),
-        [&](std::uint64_t bytes) { reporter.done(bytes * world.size()); }, options.stop, options.memory);
+    ReadingRun run(world, options);
     loader.will_cast(DType::f32);  // only what differs in type within one tensor
     loader.begin();
     const ModelHeader header = loader.header();
-    reporter.took(header, header.params_dtype);
+    run.reporter.took(header, header.params_dtype);
     Digests digests(world);
     for_each_message(header, [&]<class M>(Key<M> key) {
         const M message = pull(key, loader);
@@ -42,11 +35,11 @@ inline DigestReport digest_model(World& world, AnyLoader& loader, const DigestOp
                 field.vocabulary ? without_padding(whole, header.true_vocab_size.value_or(header.vocab_rows)) : whole;
             std::string place = to_text(message_name(message), " / ", field.name);
             if (auto digest = digests.add(place, tensor))
-                pool.submit({{tensor, std::make_shared<DigestSlot>(std::move(digest)), std::move(place)}});
+                run.pool.submit({{tensor, std::make_shared<DigestSlot>(std::move(digest)), std::move(place)}});
         }
-        reporter.took(message);
+        run.reporter.took(message);
     });
-    pool.wait();
+    run.pool.wait();
     DigestReport report{.list = digests.take(), .bytes = 0, .seconds = 0, .notices = loader.notices()};
     report.list.files = files_beside(header);
     for (const TensorDigest& tensor : report.list.tensors)
@@ -54,7 +47,7 @@ inline DigestReport digest_model(World& world, AnyLoader& loader, const DigestOp
     if (!header.true_vocab_size)
         report.notices.push_back(to_text("the true vocabulary size is not known; all ", header.vocab_rows,
                                          " rows are digested; if some are padding, give the option true_vocab_size"));
-    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    report.seconds = run.seconds();
     return report;
 }
 

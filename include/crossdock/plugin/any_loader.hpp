@@ -34,6 +34,7 @@ public:
     virtual ModelHeader header() = 0;
     virtual Storage storage() = 0;
     virtual std::vector<std::string> notices() = 0;
+    virtual std::vector<TensorParts> parts(const WantedPlace& wanted) = 0;
 
     /// Message M, or number `index` of those: load<TransformerLayer>(3). Empty where the loader has no such message.
     template <class M>
@@ -77,6 +78,12 @@ public:
         else
             return {};
     }
+    std::vector<TensorParts> parts(const WantedPlace& wanted) override {
+        if constexpr (HasParts<Plain>)
+            return loader_.parts(wanted);
+        else
+            return {};
+    }
 
 private:
     using Plain = std::remove_reference_t<L>;
@@ -103,6 +110,7 @@ public:
     ModelHeader header() const { return loader_->header(); }
     Storage storage() const { return loader_->storage(); }
     std::vector<std::string> notices() const { return loader_->notices(); }
+    std::vector<TensorParts> parts(const WantedPlace& wanted) const { return loader_->parts(wanted); }
     template <class M>
     M load(std::uint64_t index = 0) {
         return loader_->load<M>(index);

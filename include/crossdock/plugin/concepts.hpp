@@ -46,6 +46,7 @@ concept WritesModel = requires(S& saver, const ModelHeader& header, const Embedd
 ///     void will_cast(DType);                // before begin(): whoever asks will cast floating tensors to this type
 ///     void begin();                         // whoever means to send the whole model asks for it
 ///     Storage storage();                    // how it is stored, from headers alone; at any time
+///     std::vector<TensorParts> parts(const WantedPlace&);  // what tensors are made of, of those that are wanted; as storage()
 ///     std::vector<std::string> notices();   // what the user should know although nothing is wrong; when all was sent
 ///
 /// Its constructor opens and checks the checkpoint. begin() throws Error when the checkpoint holds tensors that no
@@ -58,8 +59,8 @@ concept WritesModel = requires(S& saver, const ModelHeader& header, const Embedd
 /// many threads. Everything may throw Error (any exception ends the run).
 template <class L>
 concept Loader = detail::LoadsHeader<L> && detail::RightNamedLoads<L> && detail::RightLoad<L> &&
-    detail::RightWillCast<L> && detail::RightLoaderBegin<L> && detail::RightStorage<L> && detail::RightNotices<L> &&
-    detail::LoadsMessagesOfItsNames<typename detail::FirstWrong<L>::Loaded>;
+    detail::RightWillCast<L> && detail::RightLoaderBegin<L> && detail::RightStorage<L> && detail::RightParts<L> &&
+    detail::RightNotices<L> && detail::LoadsMessagesOfItsNames<typename detail::FirstWrong<L>::Loaded>;
 
 /// Receives the messages of one model in protocol order and writes a checkpoint. Any class will do: there is nothing to
 /// derive from.

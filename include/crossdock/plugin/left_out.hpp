@@ -30,6 +30,11 @@ concept HasStorage = std::is_member_function_pointer_v<decltype(&L::storage)> ||
     loader.storage();
 };
 template <class L>
+concept HasParts = std::is_member_function_pointer_v<decltype(&L::parts)> ||
+    requires(L& loader, const WantedPlace& wanted) {
+    loader.parts(wanted);
+};
+template <class L>
 concept HasWillCast = std::is_member_function_pointer_v<decltype(&L::will_cast)> || requires(L& loader, DType dtype) {
     loader.will_cast(dtype);
 };
@@ -61,6 +66,7 @@ struct LeftOut {
     void begin(const SaverContext&);
     Storage storage();
     std::vector<std::string> notices();
+    std::vector<TensorParts> parts(const WantedPlace&);
 };
 
 /// Of whom a member is required: of the plugin, or where it leaves that out, of LeftOut. Errors then name the member.
@@ -74,6 +80,10 @@ concept RightNotices = requires(IfThere<P, HasNotices<P>>& plugin) {
 template <class L>
 concept RightStorage = requires(IfThere<L, HasStorage<L>>& loader) {
     { loader.storage() } -> std::convertible_to<Storage>;
+};
+template <class L>
+concept RightParts = requires(IfThere<L, HasParts<L>>& loader, const WantedPlace& wanted) {
+    { loader.parts(wanted) } -> std::convertible_to<std::vector<TensorParts>>;
 };
 template <class L>
 concept RightWillCast = requires(IfThere<L, HasWillCast<L>>& loader, DType dtype) {

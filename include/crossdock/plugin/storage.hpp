@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,14 +12,17 @@
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
 #include "crossdock/core/shared_text.hpp"
+#include "crossdock/family/ranks.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
 namespace crossdock {
 
-/// What one tensor-parallel rank of one pipeline stage stores.
+/// What one tensor-parallel rank of one pipeline stage stores, with the experts of one expert-parallel rank.
 struct StoredRank {
     std::uint64_t rank = 0, stage = 0;
     std::uint64_t tensors = 0, bytes = 0;
+    std::uint64_t expert = 0;  ///< which expert-parallel rank
+    std::uint64_t layers = 0;  ///< of the stage
 };
 
 /// How one tensor of a distributed checkpoint is cut into chunks.
@@ -52,6 +56,25 @@ struct SourceTensor {
     TensorUse use = TensorUse::used;
     std::string why{};  ///< it is ignored
 };
+
+/// A stored tensor that a canonical one is made of, by itself or with others; of a distributed checkpoint a chunk.
+struct TensorPart {
+    std::string name;  ///< as the checkpoint has it
+    std::string file;
+    std::optional<RankCoordinates> rank{};  ///< that stores it; none where chunks are nobody's
+    std::vector<std::uint64_t> offsets{};   ///< of a chunk in the tensor of that name
+    DType dtype = DType::f32;
+    Shape shape{};
+};
+
+/// What one canonical tensor is made of.
+struct TensorParts {
+    std::string place;  ///< "transformer layer 3 / qkv weight"
+    std::vector<TensorPart> parts{};
+};
+
+/// Whether somebody wants to know of a canonical tensor, by its place.
+using WantedPlace = std::function<bool(const std::string& place)>;
 
 /// What a distributed checkpoint is made of.
 struct DistributedStorage {

@@ -13,6 +13,7 @@
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/same_bytes.hpp"
 #include "crossdock/family/apply_table.hpp"
+#include "crossdock/plugin/chunks_of.hpp"
 #include "crossdock/plugin/placement.hpp"
 #include "crossdock/plugin/storage.hpp"
 
@@ -85,16 +86,30 @@ public:
                         .tensors = join_lists(source_tensors(), checkpoint_.beside),
                         .distributed = checkpoint_.distributed};
         if (storage.distributed) return storage;
+        std::vector<std::uint64_t> layers(checkpoint_.stages.size());
+        for (const LayerPlace& place : checkpoint_.layers) ++layers[place.stage];
         for (std::size_t stage = 0; stage < checkpoint_.stages.size(); ++stage)
             for (std::size_t rank = 0; rank < checkpoint_.stages[stage].size(); ++rank) {
+                const RankCoordinates& place = checkpoint_.stages[stage].places()[rank];
                 StoredRank& stored = storage.ranks.emplace_back(
-                    StoredRank{.rank = checkpoint_.stages[stage].places()[rank].tensor, .stage = stage});
+                    StoredRank{.rank = place.tensor, .stage = stage, .expert = place.expert, .layers = layers[stage]});
                 for (const NamedTensor& entry : checkpoint_.stages[stage].rank(rank).entries()) {
                     ++stored.tensors;
                     stored.bytes += entry.tensor.byte_count();
                 }
             }
         return storage;
+    }
+    std::vector<TensorParts> parts(const WantedPlace& wanted) const {
+        std::vector<TensorParts> all;
+        for_each_message(checkpoint_.header, [&]<class M>(Key<M> key) {
+            for (const auto& field : tensor_fields<M>)
+                if (field.expected(checkpoint_.header, key.index)) {
+                    std::string place = to_text(message_name(key), " / ", field.name);
+                    if (!wanted || wanted(place)) all.push_back({std::move(place), parts_of(key, field.tensor)});
+                }
+        });
+        return all;
     }
     std::vector<std::string> notices() const {
         std::vector<std::string> lines = checkpoint_.notices;
@@ -103,6 +118,25 @@ public:
     }
 
 private:
+    template <class M>
+    std::vector<TensorPart> parts_of(Key<M> key, std::optional<Tensor> M::*field) const {
+        const LayerPlace place = place_of(key, checkpoint_, checkpoint_.stages.size());
+        const StageTensors& stage = checkpoint_.stages[place.stage];
+        std::vector<TensorPart> parts;
+        for_each_stored(checkpoint_.table->rows<M>(), key, field, stage, place.scope, checkpoint_.header,
+                        [&](std::size_t rank, const NamedTensor& entry) {
+                            if (checkpoint_.distributed) return add_chunks(entry.tensor, parts);
+                            RankCoordinates at = stage.places()[rank];
+                            at.pipeline = place.stage;
+                            parts.push_back({.name = entry.name,
+                                             .file = entry.file.str(),
+                                             .rank = at,
+                                             .dtype = entry.tensor.dtype(),
+                                             .shape = entry.tensor.shape()});
+                        });
+        return parts;
+    }
+
     void check_vocabulary() const {
         const ModelHeader& header = checkpoint_.header;
         if (!header.true_vocab_size) return;

@@ -61,7 +61,7 @@ def convert(
         event = json.loads(line)
         if "report" in event:
             report.update(event["report"])
-        elif progress is not None:
+        elif "progress" in event and progress is not None:
             progress(Progress(**event["progress"]))
 
     run(["convert", *words_of(given)], hear)

@@ -28,6 +28,10 @@
 
 namespace crossdock::cli {
 
+/// What the groups of all plugins' options are called.
+inline constexpr const char *loader_group = "loader", *saver_group = "saver";
+inline constexpr const char* reference_group = "the reference's and NVIDIA's own";
+
 /// Options that stand together in a command's help.
 struct OptionGroup {
     std::string name;
@@ -41,6 +45,7 @@ struct Syntax {
     std::string arguments;  ///< "A [B]": as many words as it takes arguments that are no options, some if they like
     std::vector<OptionGroup> groups;
     std::vector<std::string> examples{};  ///< what follows the command's name
+    std::vector<std::string> remarks{};   ///< of its help, in front of them
 
     const OptionInfo* find(std::string_view name) const {
         for (const OptionGroup& group : groups)
@@ -92,8 +97,6 @@ inline std::string nearest_option(std::string_view asked, const std::vector<std:
                            : to_text("; did you mean --", nearest, "?");
 }
 
-namespace detail {
-
 /// As wide as the terminal that it goes to; 100 columns where it goes elsewhere.
 inline std::size_t help_width() {
     winsize size{};
@@ -101,17 +104,74 @@ inline std::size_t help_width() {
     return is_known ? std::clamp<std::size_t>(size.ws_col, 60, 160) : 100;
 }
 
+namespace detail {
+
+/// Of a text in UTF-8.
+inline std::size_t columns_of(std::string_view text) {
+    return static_cast<std::size_t>(std::count_if(
+        text.begin(), text.end(), [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }));
+}
+
+}  // namespace detail
+
+/// A text in lines of at most `width` columns, where its words allow that: the first one `first` columns from the left,
+/// the others `rest`.
+inline std::string wrapped(std::string_view text, std::size_t width, std::size_t first, std::size_t rest) {
+    std::string lines(first, ' ');
+    std::size_t column = first;
+    bool begins_line = true;
+    const auto break_line = [&] {
+        lines += '\n' + std::string(rest, ' ');
+        column = rest;
+        begins_line = true;
+    };
+    while (!text.empty()) {
+        const std::string_view word = text.substr(0, text.find_first_of(" \n"));
+        const bool is_last_of_line = word.size() < text.size() && text[word.size()] == '\n';
+        text.remove_prefix(std::min(word.size() + 1, text.size()));
+        const std::size_t columns = detail::columns_of(word);
+        if (!begins_line && column + 1 + columns > width) break_line();
+        lines += begins_line ? "" : " ";
+        lines += word;
+        column += columns + (begins_line ? 0 : 1);
+        begins_line = false;
+        if (is_last_of_line) break_line();
+    }
+    return lines + '\n';
+}
+
+/// "      --threads N   that read; one for each …": options and what they are for, `margin` columns from the left.
+inline std::string option_lines(const std::vector<OptionInfo>& options, std::size_t margin) {
+    constexpr std::size_t most = 24, gap = 2;
+    std::vector<std::string> spellings;
+    std::size_t widest = 0;
+    for (const OptionInfo& option : options) {
+        spellings.push_back(to_text("--", option.name, option.value.empty() ? "" : " ", option.value));
+        if (const std::size_t columns = detail::columns_of(spellings.back()); columns <= most)
+            widest = std::max(widest, columns);
+    }
+    const std::size_t column = margin + widest + gap;
+    std::string lines;
+    for (std::size_t i = 0; i < options.size(); ++i) {
+        const std::size_t columns = detail::columns_of(spellings[i]);
+        const bool has_room = columns <= most;
+        lines += std::string(margin, ' ') + spellings[i] + (has_room ? std::string(widest - columns + gap, ' ') : "\n");
+        lines += wrapped(options[i].help, help_width(), column, column).substr(has_room ? column : 0);
+    }
+    return lines;
+}
+
+namespace detail {
+
 inline cxxopts::Options make_parser(const Syntax& syntax) {
-    cxxopts::Options parser(to_text(program_name(), " ", syntax.command), syntax.summary);
-    parser.custom_help(syntax.arguments.empty() ? "[OPTION...]" : syntax.arguments + " [OPTION...]");
-    for (const OptionGroup& group : syntax.groups)
-        for (const OptionInfo& option : group.options) {
-            const auto value = option.value.empty() ? std::shared_ptr<cxxopts::Value>(cxxopts::value<bool>())
-                                                    : cxxopts::value<std::string>();
-            parser.add_options(group.name)(option.name, option.help, value, option.value);
-        }
-    parser.add_options("general")("h,help", "show this help");
-    parser.set_width(help_width());
+    cxxopts::Options parser(program_name());
+    for (const std::string& name : syntax.option_names()) {
+        const bool is_flag = syntax.find(name)->value.empty();
+        parser.add_options()(
+            name, "",
+            is_flag ? std::shared_ptr<cxxopts::Value>(cxxopts::value<bool>()) : cxxopts::value<std::string>());
+    }
+    parser.add_options()("h,help", "");
     parser.allow_unrecognised_options();  // these are the positional ones: options are known by then
     return parser;
 }
@@ -206,22 +266,26 @@ inline Arguments parse(const Syntax& syntax, const std::vector<std::string>& giv
     const auto result = detail::make_parser(syntax).parse(static_cast<int>(argv.size()), argv.data());
     Arguments arguments;
     arguments.help = result.count("help") > 0;
-    if (arguments.help) return arguments;
     for (const OptionGroup& group : syntax.groups)
         for (const OptionInfo& option : group.options)
             if (result.count(option.name) > 0)
                 arguments.options[option.name] = option.value.empty() ? "" : detail::value_of(result, option);
     arguments.positional = result.unmatched();
-    detail::check_positional(syntax, arguments.positional);
+    if (!arguments.help) detail::check_positional(syntax, arguments.positional);
     return arguments;
 }
 
 /// The command's help.
 inline std::string help(const Syntax& syntax) {
-    std::vector<std::string> groups;
-    for (const OptionGroup& group : syntax.groups) groups.push_back(group.name);
-    if (std::find(groups.begin(), groups.end(), "general") == groups.end()) groups.push_back("general");
-    std::string text = detail::make_parser(syntax).help(groups);
+    const std::size_t width = help_width();
+    std::string text = wrapped(syntax.summary, width, 0, 0);
+    text += to_text("\nUsage:\n  ", program_name(), ' ', syntax.command, syntax.arguments.empty() ? "" : " ",
+                    syntax.arguments, " [OPTION...]\n");
+    for (const OptionGroup& group : syntax.groups)
+        text += to_text("\n ", group.name, " options:\n", option_lines(group.options, 6));
+    text += "\n  -h, --help  show this help\n";
+    if (!syntax.remarks.empty()) text += '\n';
+    for (const std::string& remark : syntax.remarks) text += wrapped(remark, width, 1, 4);
     if (!syntax.examples.empty()) text += "\n examples:\n";
     for (const std::string& example : syntax.examples)
         text += to_text("  ", program_name(), ' ', syntax.command, ' ', example, '\n');

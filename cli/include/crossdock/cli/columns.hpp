@@ -24,6 +24,7 @@ void print_columns(const std::vector<std::array<std::string, columns>>& lines) {
             out += " " + line[i];
             if (i + 1 < columns) out.append(widths[i] - line[i].size() + 1, ' ');
         }
+        out.resize(out.find_last_not_of(' ') + 1);
         std::cout << one_line(out) << '\n';
     }
 }

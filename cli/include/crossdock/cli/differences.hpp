@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "crossdock/cli/json_output.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/units.hpp"
 #include "crossdock/container/json.hpp"
@@ -17,14 +18,6 @@
 #include "crossdock/pipeline/reports.hpp"
 
 namespace crossdock::cli {
-
-/// For machines, who may be a terminal: only ASCII that it shows, the rest escaped.
-inline void print_json(const Json& json, int indent = 2) {
-    std::string text = json.dump(indent, ' ', true, Json::error_handler_t::replace);
-    for (std::size_t at = text.find('\x7f'); at != text.npos; at = text.find('\x7f', at))
-        text.replace(at, 1, "\\u007f");
-    std::cout << text << std::endl;
-}
 
 namespace detail {
 

@@ -69,15 +69,15 @@ Syntax digest_syntax() {
     const std::vector<OptionInfo> own = detail::digest_options();
     std::vector<OptionInfo> elsewhere = join_lists(own, ranks_options());
     elsewhere.push_back({"load_dir", "", ""});  // it is the argument
-    return {
-        .command = "digest",
-        .summary =
-            "Prints a digest for each canonical tensor and one for the model, the same for the same weights in "
-            "every format.\nWith --check exits with 0 if all are as they were, with 1 if not, with 2 if that "
-            "cannot be told.",
-        .arguments = "DIR",
-        .groups = {
-            {"general", own}, {"several processes", ranks_options()}, {"loader", plugin_options<Loaders>(elsewhere)}}};
+    return {.command = "digest",
+            .summary =
+                "Prints a digest for each canonical tensor and one for the model, the same for the same weights in "
+                "every format.\nWith --check exits with 0 if all are as they were, with 1 if not, with 2 if that "
+                "cannot be told.",
+            .arguments = "DIR",
+            .groups = {{"general", own},
+                       {"several processes", ranks_options()},
+                       {loader_group, plugin_options<Loaders>(elsewhere)}}};
 }
 
 template <class Loaders>
@@ -103,9 +103,11 @@ int digest_command(const Arguments& arguments, World& world) {
         return found.equal() ? success : different;
     }
     for (const std::string& line : report.notices) warn(line);
-    if (arguments.has("json"))
-        print_json(digests_to_json(report.list));
-    else
+    if (arguments.has("json")) {
+        Json json = digests_to_json(report.list);
+        json["notices"] = report.notices;
+        print_json(std::move(json));
+    } else
         detail::print_digests(report.list);
     return success;
 }

@@ -7,20 +7,26 @@
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/columns.hpp"
-#include "crossdock/cli/differences.hpp"
+#include "crossdock/cli/html/inspect_page.hpp"
 #include "crossdock/cli/inspect_file.hpp"
+#include "crossdock/cli/json_output.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/source_tensors.hpp"
+#include "crossdock/cli/stop_on_signal.hpp"
 #include "crossdock/cli/tensor_choice.hpp"
+#include "crossdock/cli/tensor_details.hpp"
 #include "crossdock/cli/units.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/family/header_json.hpp"
@@ -36,7 +42,12 @@ inline std::vector<OptionInfo> inspect_options() {
         {"loader", "NAME", to_text("reads the checkpoint; recognised unless given (see ", program_name(), " plugins)")},
         {"summary", "", "leaves the lists of tensors out"},
         {"tensors", "REGEX", "lists the tensors whose names it is found in"},
-        {"json", "", "prints JSON for machines"}};
+        {"stats", "", "reads the tensors that are listed: least, greatest and mean value, NaNs and infinities"},
+        {"parts", "", "lists what each tensor is made of: its names in the files, its parts on the ranks"},
+        {"threads", "N", "that read with --stats; one for each processor unless given"},
+        {"memory", "MIB", "that --stats may take, 256 unless given"},
+        {"json", "", "prints JSON for machines"},
+        {"html", "FILE", "writes a page to look at and to show, in place of the lists"}};
 }
 
 /// All that the header states, by name; what it leaves open is left out.
@@ -89,21 +100,47 @@ inline void print_header(const ModelHeader& header) {
     print_columns(lines);
 }
 
-inline void print_tensors(const std::vector<InspectedTensor>& tensors) {
-    std::vector<std::array<std::string, 4>> lines;
+/// A tensor that is listed, and what is told of it where that is asked for.
+struct ListedTensor {
+    InspectedTensor tensor;
+    std::optional<Statistics> statistics{};
+    std::vector<TensorPart> parts{};
+
+    std::string place() const { return to_text(tensor.message, " / ", tensor.name); }
+};
+
+inline void print_tensors(const std::vector<ListedTensor>& tensors) {
+    std::vector<std::array<std::string, 8>> lines;
     lines.reserve(tensors.size());
-    for (const InspectedTensor& tensor : tensors)
-        lines.push_back({to_text(tensor.message, " / ", tensor.name), std::string(dtype_name(tensor.dtype)),
-                         to_string(tensor.shape), bytes_text(tensor.bytes())});
+    for (const ListedTensor& listed : tensors) {
+        const InspectedTensor& tensor = listed.tensor;
+        lines.push_back({listed.place(), std::string(dtype_name(tensor.dtype)), to_string(tensor.shape),
+                         bytes_text(tensor.bytes())});
+        if (listed.statistics) std::ranges::copy(statistics_columns(*listed.statistics), lines.back().begin() + 4);
+    }
     std::cout << "\ntensors\n";
+    print_columns(lines);
+}
+
+inline void print_parts(const std::vector<ListedTensor>& tensors) {
+    std::vector<std::array<std::string, 5>> lines;
+    for (const ListedTensor& listed : tensors)
+        for (const TensorPart& part : listed.parts) {
+            lines.push_back({listed.place()});
+            std::ranges::copy(part_columns(part), lines.back().begin() + 1);
+        }
+    if (lines.empty()) return;
+    std::cout << "\nparts\n";
     print_columns(lines);
 }
 
 inline void print_ranks(const std::vector<StoredRank>& ranks) {
     std::vector<std::array<std::string, 3>> lines;
     lines.reserve(ranks.size());
+    const bool has_experts = std::any_of(ranks.begin(), ranks.end(), [](const auto& each) { return each.expert > 0; });
     for (const StoredRank& stored : ranks)
-        lines.push_back({to_text("TP rank ", stored.rank, ", PP stage ", stored.stage),
+        lines.push_back({to_text("TP rank ", stored.rank, ", PP stage ", stored.stage,
+                                 has_experts ? to_text(", EP rank ", stored.expert) : ""),
                          to_text(stored.tensors, " tensors"), bytes_text(stored.bytes)});
     std::cout << "\nstored\n";
     print_columns(lines);
@@ -135,13 +172,17 @@ inline void print_distributed(const DistributedStorage& storage) {
     print_columns(lines);
 }
 
-/// All that is found but the tensors, and those tensors that are chosen; "transformer layer 3 / qkv weight" is a name.
-inline std::vector<InspectedTensor> chosen_of(const std::vector<InspectedTensor>& tensors, const TensorChoice& choice) {
-    std::vector<InspectedTensor> chosen;
-    for (const InspectedTensor& tensor : tensors)
-        if (choice.has(to_text(tensor.message, " / ", tensor.name))) chosen.push_back(tensor);
+/// The tensors that are chosen; "transformer layer 3 / qkv weight" is a name.
+inline std::vector<ListedTensor> chosen_of(const std::vector<InspectedTensor>& tensors, const TensorChoice& choice) {
+    std::vector<ListedTensor> chosen;
+    for (const InspectedTensor& tensor : tensors) {
+        ListedTensor listed{tensor};
+        if (choice.has(listed.place())) chosen.push_back(std::move(listed));
+    }
     return chosen;
 }
+
+/// All that is found of the storage but tensors that are not chosen.
 inline Storage chosen_of(Storage storage, const TensorChoice& choice) {
     std::erase_if(storage.tensors, [&](const SourceTensor& tensor) { return !choice.has(tensor.name); });
     if (storage.distributed)
@@ -149,10 +190,12 @@ inline Storage chosen_of(Storage storage, const TensorChoice& choice) {
     return storage;
 }
 
-inline void print_text(const Inspection& found, const std::string& loader, const TensorChoice& choice) {
+inline void print_text(const Inspection& found, const std::vector<ListedTensor>& tensors, const std::string& loader,
+                       const TensorChoice& choice) {
     print_identity(found, loader);
     print_header(found.header);
-    if (const auto tensors = chosen_of(found.tensors, choice); !tensors.empty()) print_tensors(tensors);
+    if (!tensors.empty()) print_tensors(tensors);
+    print_parts(tensors);
     if (!found.storage.ranks.empty()) print_ranks(found.storage.ranks);
     const Storage chosen = chosen_of(found.storage, choice);
     if (chosen.distributed) print_distributed(*chosen.distributed);
@@ -162,12 +205,16 @@ inline void print_text(const Inspection& found, const std::string& loader, const
     std::cout << std::flush;
 }
 
-inline Json json_of(const InspectedTensor& tensor) {
-    return {{"message", tensor.message},
-            {"name", tensor.name},
-            {"dtype", dtype_name(tensor.dtype)},
-            {"shape", std::vector<std::uint64_t>(tensor.shape.begin(), tensor.shape.end())},
-            {"bytes", tensor.bytes()}};
+inline Json json_of(const ListedTensor& listed) {
+    const InspectedTensor& tensor = listed.tensor;
+    Json json{{"message", tensor.message},
+              {"name", tensor.name},
+              {"dtype", dtype_name(tensor.dtype)},
+              {"shape", std::vector<std::uint64_t>(tensor.shape.begin(), tensor.shape.end())},
+              {"bytes", tensor.bytes()}};
+    if (listed.statistics) json["statistics"] = cli::json_of(*listed.statistics);
+    for (const TensorPart& part : listed.parts) json["parts"].push_back(cli::json_of(part));
+    return json;
 }
 
 inline Json json_of(const DistributedStorage& storage) {
@@ -183,7 +230,8 @@ inline Json json_of(const DistributedStorage& storage) {
     return json;
 }
 
-inline Json json_of(const Inspection& found, const std::string& loader, const TensorChoice& choice) {
+inline Json json_of(const Inspection& found, const std::vector<ListedTensor>& tensors, const std::string& loader,
+                    const TensorChoice& choice) {
     const ModelHeader& header = found.header;
     Json json{{"format", header.origin.format},
               {"loader", loader},
@@ -201,10 +249,15 @@ inline Json json_of(const Inspection& found, const std::string& loader, const Te
         json["dtypes"][std::string(dtype_name(dtype))] = {{"tensors", share.tensors}, {"bytes", share.bytes}};
     json["header"] = stated_fields(header);
     json["tensors"] = Json::array();
-    for (const InspectedTensor& tensor : chosen_of(found.tensors, choice)) json["tensors"].push_back(json_of(tensor));
+    for (const ListedTensor& tensor : tensors) json["tensors"].push_back(json_of(tensor));
     json["ranks"] = Json::array();
-    for (const auto& [rank, stage, tensors, bytes] : found.storage.ranks)
-        json["ranks"].push_back({{"rank", rank}, {"stage", stage}, {"tensors", tensors}, {"bytes", bytes}});
+    for (const StoredRank& stored : found.storage.ranks)
+        json["ranks"].push_back({{"rank", stored.rank},
+                                 {"stage", stored.stage},
+                                 {"expert_rank", stored.expert},
+                                 {"layers", stored.layers},
+                                 {"tensors", stored.tensors},
+                                 {"bytes", stored.bytes}});
     const Storage chosen = chosen_of(found.storage, choice);
     if (chosen.distributed) json["distributed"] = json_of(*chosen.distributed);
     json["source_tensors"] = Json::array();
@@ -214,9 +267,44 @@ inline Json json_of(const Inspection& found, const std::string& loader, const Te
     return json;
 }
 
-/// Both of Megatron's loaders read what either does; the one that is called what the format is.
-inline std::string loader_of_format(const std::string& loader, const ModelHeader& header) {
-    return loader == "megatron" && header.origin.megatron == MegatronCode::core ? "mcore" : loader;
+/// Adds what is asked for to the tensors that are listed. Throws Cancelled.
+inline void add_details(AnyLoader& loader, const Arguments& arguments, const TensorChoice& choice,
+                        const StopOnSignal& signals, std::vector<ListedTensor>& tensors, Inspection& found) {
+    if (arguments.has("stats")) {
+        StatisticsReport values = chosen_statistics(loader, arguments, choice, signals);
+        for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].statistics = values.tensors.at(i).statistics;
+        std::ranges::move(values.notices, std::back_inserter(found.notices));
+    }
+    if (!arguments.has("parts")) return;
+    std::vector<TensorParts> all = loader.parts([&](const std::string& place) { return choice.has(place); });
+    auto next = all.begin();  // both are in protocol order
+    for (ListedTensor& listed : tensors) {
+        const auto own = std::find_if(next, all.end(), [&](const auto& each) { return each.place == listed.place(); });
+        if (own == all.end()) continue;
+        listed.parts = std::move(own->parts);
+        next = own + 1;
+    }
+}
+
+template <class Loaders>
+void inspect_directory(const std::string& directory, const Arguments& arguments, const TensorChoice& choice,
+                       const StopOnSignal& signals) {
+    const std::string name = choose_loader<Loaders>(arguments.value("loader"), directory);
+    require_known<Loaders>(arguments.options, inspect_options(), {name});
+    const std::unique_ptr<AnyLoader> loader = open_checkpoint<Loaders>(name, directory, arguments.options);
+    const bool is_json = arguments.has("json"), has_page = arguments.has("html");
+    if (has_page && !is_json && (arguments.has("stats") || arguments.has("parts")))
+        throw UsageError("--stats and --parts add to the lists, which --html is in place of: leave one of them out");
+    Inspection found = inspect(*loader);
+    const std::string shown = loader_of_format(name, found.header);
+    if (has_page) html::InspectPage(found, directory, shown).write(arguments.value("html"));
+    const TensorChoice listed = has_page && !is_json ? TensorChoice::none() : choice;
+    std::vector<ListedTensor> tensors = chosen_of(found.tensors, listed);
+    add_details(*loader, arguments, listed, signals, tensors, found);
+    if (is_json)
+        print_json(json_of(found, tensors, shown, listed));
+    else
+        print_text(found, tensors, shown, listed);
 }
 
 }  // namespace detail
@@ -225,32 +313,31 @@ template <class Loaders>
 Syntax inspect_syntax() {
     std::vector<OptionInfo> elsewhere = detail::inspect_options();
     elsewhere.push_back({"load_dir", "", ""});  // it is the argument
-    return {
-        .command = "inspect",
-        .summary =
-            "Tells what a checkpoint is: format, sizes, tensors, and what is stored where; or which tensors a "
-            "file holds. Reads no weights.",
-        .arguments = "PATH",
-        .groups = {{"general", detail::inspect_options()}, {"loader", plugin_options<Loaders>(elsewhere)}},
-        .examples = {"checkpoints --summary", "Llama-3.1-8B --tensors 'layer 3 / qkv'", "model.safetensors --json"}};
+    return {.command = "inspect",
+            .summary =
+                "Tells what a checkpoint is: format, sizes, tensors, and what is stored where; or which tensors a "
+                "file holds. Reads no weights but with --stats.",
+            .arguments = "PATH",
+            .groups = {{"general", detail::inspect_options()}, {loader_group, plugin_options<Loaders>(elsewhere)}},
+            .examples = {"checkpoints --summary", "Llama-3.1-8B --tensors 'layer 3 / qkv' --stats",
+                         "checkpoints --tensors embeddings --parts", "model.safetensors --json",
+                         "Llama-3.1-8B --html model.html"}};
 }
 
 template <class Loaders>
 int inspect_command(const Arguments& arguments, World& world) {
     if (!world.leads()) return success;
-    const std::string& directory = arguments.positional[0];
+    const std::string& path = arguments.positional[0];
     const TensorChoice choice(arguments);
-    if (std::filesystem::is_regular_file(directory)) {
-        inspect_file(directory, choice, arguments.has("json"));
-        return success;
+    const StopOnSignal signals(!world.is_shared());
+    try {
+        if (std::filesystem::is_regular_file(path))
+            inspect_file(path, arguments, choice, signals);
+        else
+            detail::inspect_directory<Loaders>(path, arguments, choice, signals);
+    } catch (const Cancelled&) {
+        return stopped_by(signals.signal());
     }
-    const std::string name = choose_loader<Loaders>(arguments.value("loader"), directory);
-    require_known<Loaders>(arguments.options, detail::inspect_options(), {name});
-    const Inspection found = inspect(*open_checkpoint<Loaders>(name, directory, arguments.options));
-    if (arguments.has("json"))
-        print_json(detail::json_of(found, detail::loader_of_format(name, found.header), choice));
-    else
-        detail::print_text(found, detail::loader_of_format(name, found.header), choice);
     return success;
 }
 

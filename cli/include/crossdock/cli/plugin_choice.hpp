@@ -16,6 +16,7 @@
 #include "crossdock/plugin/any_loader.hpp"
 #include "crossdock/plugin/plugin_list.hpp"
 #include "crossdock/plugin/unrecognised.hpp"
+#include "crossdock/protocol/model_header.hpp"
 
 namespace crossdock::cli {
 
@@ -56,6 +57,11 @@ inline void refuse_unread(std::string_view option, const ReferencePlugin& plugin
 
 /// Whether a loader or saver reads or writes Megatron's checkpoints.
 inline bool is_of_megatron(std::string_view plugin) { return plugin == "megatron" || plugin == "mcore"; }
+
+/// Both of Megatron's loaders read what either does; the one that is called what the format is.
+inline std::string loader_of_format(const std::string& loader, const ModelHeader& header) {
+    return loader == "megatron" && header.origin.megatron == MegatronCode::core ? "mcore" : loader;
+}
 
 /// The loader that recognises the directory. Throws Error when none does.
 template <class Loaders>

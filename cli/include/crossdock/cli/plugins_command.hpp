@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
 #include <iostream>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/messages.hpp"
@@ -16,24 +13,12 @@ namespace crossdock::cli {
 
 namespace detail {
 
-inline void print_options(const std::vector<OptionInfo>& options) {
-    std::vector<std::string> spellings;
-    std::size_t width = 0;
-    for (const OptionInfo& option : options) {
-        spellings.push_back(to_text("--", option.name, option.value.empty() ? "" : " ", option.value));
-        width = std::max(width, spellings.back().size());
-    }
-    for (std::size_t i = 0; i < options.size(); ++i)
-        std::cout << "      " << spellings[i] << std::string(width - spellings[i].size() + 2, ' ') << options[i].help
-                  << '\n';
-}
-
 template <class Plugins>
 void print_plugins(std::string_view title) {
     std::cout << title << '\n';
     for (const std::string& name : Plugins::names()) {
-        std::cout << "\n  " << name << "  " << Plugins::summary(name) << '\n';
-        print_options(Plugins::options(name));
+        std::cout << '\n' << wrapped(to_text(name, "  ", Plugins::summary(name)), help_width(), 2, 4);
+        std::cout << option_lines(Plugins::options(name), 6);
     }
 }
 

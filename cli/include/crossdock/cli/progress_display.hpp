@@ -12,9 +12,9 @@
 #include <string>
 #include <utility>
 
+#include "crossdock/cli/json_output.hpp"
 #include "crossdock/cli/units.hpp"
 #include "crossdock/container/json.hpp"
-#include "crossdock/container/json_text.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/pipeline/progress.hpp"
 
@@ -109,7 +109,7 @@ private:
         const Json event{
             {"progress",
              {{"message", progress.message}, {"bytes", progress.bytes}, {"total_bytes", progress.total_bytes}}}};
-        std::cout << json_text(event, 0) << std::endl;
+        print_json(event, -1);
     }
 
     /// One less than the terminal has: writing in the last one may wrap.

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -10,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "crossdock/core/dtype.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/plugin/options.hpp"
@@ -121,17 +119,6 @@ inline std::optional<std::string> reason_without_effect(const std::string& name,
         return to_text("--", name, " has no effect: ", option.why);
     }
     return std::nullopt;
-}
-
-/// The element type of --params_dtype, in PyTorch's, Megatron's or our words.
-inline std::optional<DType> params_dtype(std::string value) {
-    constexpr std::string_view torch = "torch.";
-    constexpr std::array<std::pair<std::string_view, DType>, 4> others{
-        {{"fp32", DType::f32}, {"fp16", DType::f16}, {"float", DType::f32}, {"half", DType::f16}}};
-    if (value.starts_with(torch)) value.erase(0, torch.size());
-    for (const auto& [name, dtype] : others)
-        if (name == value) return dtype;
-    return parse_dtype(value);
 }
 
 }  // namespace crossdock::cli

@@ -9,6 +9,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -17,10 +18,12 @@
 #include "crossdock/cli/convert_command.hpp"
 #include "crossdock/cli/digest_command.hpp"
 #include "crossdock/cli/inspect_command.hpp"
+#include "crossdock/cli/json_output.hpp"
 #include "crossdock/cli/last_words.hpp"
 #include "crossdock/cli/man_page.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/open_files.hpp"
+#include "crossdock/cli/plugin_help.hpp"
 #include "crossdock/cli/plugins_command.hpp"
 #include "crossdock/cli/ranks.hpp"
 #include "crossdock/cli/verify_command.hpp"
@@ -91,8 +94,9 @@ inline int run_together(const Command& command, const Arguments& arguments, Worl
 }
 
 /// `on_error` becomes the exit code of an error.
-inline int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words, World& world,
-                    ExitCode& on_error) {
+template <class Loaders, class Savers>
+int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words, World& world,
+             ExitCode& on_error) {
     std::vector<std::string> names;
     names.reserve(commands.size());
     for (const Command& command : commands) names.push_back(command.syntax.command);
@@ -111,7 +115,7 @@ inline int dispatch(const std::vector<Command>& commands, const std::vector<std:
     on_error = command.on_error;
     const Arguments arguments = parse(command.syntax, {words.begin() + 1, words.end()});
     if (arguments.help) {
-        std::cout << help(command.syntax) << std::flush;
+        std::cout << help(syntax_for_help<Loaders, Savers>(command.syntax, arguments)) << std::flush;
         return success;
     }
     const std::unique_ptr<World> asked = world_asked(arguments);
@@ -120,16 +124,31 @@ inline int dispatch(const std::vector<Command>& commands, const std::vector<std:
     return run_together(command, arguments, chosen);
 }
 
-inline int explain(const std::exception& error, ExitCode code) {
-    complain(error.what());
+/// Says why the run fails to machines, where it speaks JSON to them.
+inline int end_document(std::string_view message, ExitCode code, bool as_json) {
+    try {
+        if (as_json) print_json_error(std::string(message), code);
+    } catch (const std::bad_alloc&) {  // people have been told
+    }
     return code;
+}
+
+/// The same, to people first.
+inline int explain(const std::string& message, ExitCode code, bool as_json) {
+    complain(message);
+    return end_document(message, code, as_json);
+}
+
+inline std::string system_message(const std::system_error& error) {
+    const bool is_of_thread = error.code() == std::errc::resource_unavailable_try_again;
+    return is_of_thread ? "the system has no more threads; give the option threads a smaller number" : error.what();
 }
 
 }  // namespace detail
 
 /// Runs the program with these plugins and returns its exit code: 0 when all went well, 1 when it did not, 2 when it
 /// was called wrongly, 128 + n when signal n ended it; of commands that compare 0 when it is equal, 1 when it is not, 2
-/// when that cannot be told. Errors are one line on stderr.
+/// when that cannot be told. Errors are one line on stderr, and with --json a document on stdout as well (docs/json.md).
 ///
 /// A program with plugins of its own adds them to the lists:
 ///
@@ -140,25 +159,25 @@ template <class Loaders, class Savers>
 int run(int argc, const char* const* argv, World& world = World::alone()) {
     if (!world.leads()) detail::silence();
     ExitCode on_error = failure;
+    const std::vector<std::string> words{argv + std::min(argc, 1), argv + std::max(argc, 0)};
+    const bool as_json = std::find(words.begin(), words.end(), "--json") != words.end();
     try {
         if (argc > 0) detail::set_program_name(argv[0]);
         allow_many_open_files();
-        const std::vector<std::string> words{argv + 1, argv + std::max(argc, 1)};
-        const int code = detail::dispatch(detail::commands<Loaders, Savers>(), words, world, on_error);
+        const int code = detail::dispatch<Loaders, Savers>(detail::commands<Loaders, Savers>(), words, world, on_error);
+        if (as_json && code > signal_base)
+            print_json_error(to_text("stopped by ", signal_name(code - signal_base)), code);
         require_printed();
         return code;
     } catch (const UsageError& error) {
-        return detail::explain(error, wrong_usage);
+        return detail::explain(error.what(), wrong_usage, as_json);
     } catch (const std::bad_alloc&) {
         if (world.leads()) LastWords::print("out of memory");
-        return on_error;
+        return detail::end_document("out of memory", on_error, as_json);
     } catch (const std::system_error& error) {
-        const bool is_of_thread = error.code() == std::errc::resource_unavailable_try_again;
-        complain(is_of_thread ? "the system has no more threads; give the option threads a smaller number"
-                              : error.what());
-        return on_error;
+        return detail::explain(detail::system_message(error), on_error, as_json);
     } catch (const std::exception& error) {
-        return detail::explain(error, on_error);
+        return detail::explain(error.what(), on_error, as_json);
     }
 }
 

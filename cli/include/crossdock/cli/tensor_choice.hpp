@@ -11,12 +11,15 @@
 
 namespace crossdock::cli {
 
-/// Which tensors a list shows: the option `tensors`, an ECMAScript expression that is found anywhere in a name; none
-/// with the option `summary`.
+/// Which tensors a list shows, and of which more is told: the option `tensors`, an ECMAScript expression that is found
+/// anywhere in a name; none with the option `summary`.
 class TensorChoice {
 public:
-    /// Throws UsageError for what is no expression.
+    /// Throws UsageError for what is no expression, and where something is to be told of no tensor.
     explicit TensorChoice(const Arguments& arguments) : is_summary_(arguments.has("summary")) {
+        for (const char* option : {"stats", "parts"})
+            if (is_summary_ && arguments.has(option))
+                throw UsageError(to_text("--", option, " tells of tensors, and --summary leaves them out"));
         if (!arguments.has("tensors")) return;
         try {
             pattern_.emplace(arguments.value("tensors"));
@@ -25,13 +28,17 @@ public:
         }
     }
 
+    static TensorChoice none() { return TensorChoice(); }
+
     bool is_summary() const noexcept { return is_summary_; }
     bool has(const std::string& name) const {
         return !is_summary_ && (!pattern_ || std::regex_search(name, *pattern_));
     }
 
 private:
-    bool is_summary_;
+    TensorChoice() = default;
+
+    bool is_summary_ = true;
     std::optional<std::regex> pattern_;
 };
 
