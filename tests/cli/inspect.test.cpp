@@ -68,7 +68,17 @@ TEST_CASE("inspect speaks JSON", "[cli]") {
                                                {"bytes", 8192}});
     CHECK(json["ranks"].size() == 4);
     CHECK(json["ranks"][3]["stage"] == 1);
+    CHECK(json["ranks"][3]["layers"] == 2);
     CHECK(json["unused"].empty());
+}
+
+TEST_CASE("inspect tells which experts' rank stores how much", "[cli]") {
+    const std::string experts = CROSSDOCK_TEST_DATA "/megatron-core/mixtral-local-tp2ep2";
+    const auto json = nlohmann::json::parse(crossdock_program({"inspect", experts, "--json"}).out);
+    CHECK(json["ranks"].size() == 4);
+    CHECK(json["ranks"][1]["rank"] == 0);
+    CHECK(json["ranks"][1]["expert_rank"] == 1);
+    CHECK_THAT(crossdock_program({"inspect", experts}).out, ContainsSubstring("  TP rank 1, PP stage 0, EP rank 0  "));
 }
 
 TEST_CASE("inspect tells what a distributed checkpoint is made of", "[cli]") {

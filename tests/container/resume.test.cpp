@@ -62,6 +62,7 @@ struct Run {
     std::string job = "job";
     bool resume = true;
     bool fails = false;  ///< when three of four tensors have been written
+    bool overwrite = false;
 };
 
 struct Outcome {
@@ -74,7 +75,7 @@ Outcome write(const fs::path& target, const Run& run) {
     Outcome outcome;
     std::atomic<std::uint64_t> read_bytes = 0;
     try {
-        StagedDirectory staged(target, false, World::alone(), {.job = run.job, .resume = run.resume});
+        StagedDirectory staged(target, run.overwrite, World::alone(), {.job = run.job, .resume = run.resume});
         TransferPool pool(1);
         JournaledTransfers transfers(pool, *staged.journal(), staged.path(), {}, {});
         safetensors::Writer writer(staged.output() / "model.safetensors", 1024);
@@ -174,6 +175,21 @@ TEST_CASE("nothing is taken over from another job, or from what others may have 
     CHECK_THAT(again.notices[0], ContainsSubstring("removed what a run that did not end left there"));
     CHECK(read_file(place / "out/model.safetensors") == expected_file());
     CHECK(fs::symlink_status(place / "out/model.safetensors").type() == fs::file_type::regular);
+}
+
+TEST_CASE("what a target has replaced is not taken for what was written", "[container][resume]") {
+    const TemporaryDirectory place;
+    write(place / "out", {.fails = true});
+    const fs::path files = place / ".out.crossdock-staging/files";
+    fs::create_directory(place / "old");
+    write_file(place / "old/old", "old");
+    fs::rename(files, place / "out");  // as a run that is killed right then leaves it
+    fs::rename(place / "old", files);
+    const Outcome again = write(place / "out", {.overwrite = true});
+    REQUIRE(again.is_complete);
+    CHECK_THAT(again.notices[0], ContainsSubstring("removed what a run that did not end left there"));
+    CHECK(read_file(place / "out/model.safetensors") == expected_file());
+    CHECK_FALSE(fs::exists(place / "out/old"));
 }
 
 TEST_CASE("a run that is not to be continued says that it could have been, and leaves nothing", "[container][resume]") {

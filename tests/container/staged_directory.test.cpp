@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <exception>
 #include <filesystem>
 #include <new>
 #include <optional>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "crossdock/container/under_way.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -70,6 +72,35 @@ TEST_CASE("staged directory leaves nothing behind without commit", "[container][
         write_file(directory.path() / "a", "A");
         CHECK(fs::exists(place / "new/deep"));
     }
+    CHECK(names(place.path()).empty());
+}
+
+TEST_CASE("staged directory is removed however many names it holds", "[container][staged_directory]") {
+    const TemporaryDirectory place;
+    {
+        const StagedDirectory directory(place / "out", false);
+        for (int i = 0; i < 300; ++i) write_file(directory.path() / (std::string(100, 'n') + std::to_string(i)), "");
+    }
+    CHECK(names(place.path()).empty());
+}
+
+TEST_CASE("a program that ends without destructors removes what it has under way", "[container][staged_directory]") {
+    const TemporaryDirectory place;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        std::set_terminate([] {
+            UnderWay::remove_all();
+            ::_exit(3);
+        });
+        [&]() noexcept {
+            const StagedDirectory directory(place / "new/out", false);
+            write_file(directory.path() / "half", "half");
+            throw std::bad_alloc();
+        }();
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    CHECK(WEXITSTATUS(status) == 3);
     CHECK(names(place.path()).empty());
 }
 

@@ -6,8 +6,8 @@
 
 Of each run it asks: is the target complete (byte for byte that of an undisturbed run) or as it was; is there one clear
 line; is nothing left beside the target; is the source what it was. INJECTOR is inject.c as a shared object, DATA is
-tests/data. --every N tries each N-th call only, --kills is the number of kills at random moments; --only picks from
-calls, lasting, memory, killed, random, races, order, hostile, output. Needs nothing but Python.
+tests/data. --every N tries each N-th call only and the last ones, --kills is the number of kills at random moments;
+--only picks from calls, lasting, memory, killed, random, races, order, hostile, output. Needs nothing but Python.
 """
 import argparse
 import collections
@@ -104,7 +104,7 @@ class Place:
     def command(self, *more):
         return command(self.source, self.target, self.options, *more)
 
-    def check(self, what, result, expected, may_leave=False):
+    def check(self, what, result, expected):
         """A run has ended, in whichever way."""
         now = content(self.target)
         says_complete = b"is complete and in its place" in result.stderr
@@ -118,7 +118,7 @@ class Place:
         if result.returncode != 0 and (len(lines(result)) != 1 or not lines(result)[0].startswith("crossdock: ")):
             fail(what + ": not one clear line", result)
         rest = sorted(p.name for p in self.folder.iterdir() if p != self.target)
-        if rest and not may_leave and b"could not be removed; remove it" not in result.stderr:
+        if rest and b"could not be removed; remove it" not in result.stderr:
             fail(what + f": left {rest}", result)
         self.remove()
 
@@ -169,12 +169,30 @@ def calls_of(case, with_old, name):
     return number
 
 
+def chosen(total, every, last):
+    """The calls to try: each of the last ones, too, when descriptions are written, the target gets its name, and what else
+    there is is removed."""
+    return sorted({*range(1, total + 1, every), *range(max(1, total - last + 1), total + 1)})
+
+
+def places_of(case, name):
+    """The number of calls, and those of them that come from a new place of the program: with a call stack of its own."""
+    place = Place(case, False)
+    places, count = root / "places", root / "count"
+    run(place.command(), {"CALL": name, "COUNT": count, "PLACES": places})
+    numbers, total = sorted(map(int, places.read_text().split())), int(count.read_text().split()[-1])
+    places.unlink(), count.unlink()
+    place.remove()
+    return numbers, total
+
+
 ERRORS = {
     "read": [errno.EIO, errno.EINTR, "short"],
     "write": [errno.EIO, errno.ENOSPC, errno.EINTR, "short"],
     "fsync": [errno.EIO, errno.ENOSPC, errno.EINTR],
     "rename": [errno.EIO, errno.ENOSPC],
     "mkdir": [errno.EIO, errno.ENOSPC],
+    "unlink": [errno.EIO],
     "open": [errno.EIO, errno.ENOSPC, errno.EINTR],
     "mmap": [errno.ENOMEM],
 }
@@ -189,7 +207,7 @@ def try_calls(lasting):
                 for error in errors:
                     if lasting and error == errno.EINTR:
                         continue  # who is interrupted for ever waits for ever
-                    for at in range(1, total + 1, ask.every):
+                    for at in chosen(total, ask.every, 3):
                         place = Place(case, with_old)
                         before = looks(place.source)
                         faults = {"CALL": name, "AT": at, "DO": error}
@@ -206,17 +224,20 @@ def try_calls(lasting):
 
 
 def try_memory():
-    """Before main() nobody hears of it, so a line is all that can be asked."""
+    """One allocation fails, or that and all later ones: the first of each place in the program."""
     for case in CASES:
         expected = undisturbed(case)
-        total = calls_of(case, False, "malloc")
-        step = max(1, 7 * ask.every if ask.every > 1 else 1)
-        for at in range(1, total + 1, step):
-            place = Place(case, False)
-            result = run(place.command(), {"CALL": "malloc", "AT": at, "DO": errno.ENOMEM})
-            place.check(f"{case}, allocation {at} of {total} fails", result, expected,
-                        may_leave=b"out of memory" in result.stderr)
-            counts["allocations that fail"] += 1
+        places, total = places_of(case, "malloc")
+        last = range(total - 40, total + 1)
+        for lasting in (False, True):
+            for at in sorted({*places[::ask.every], *last}):
+                place = Place(case, False)
+                faults = {"CALL": "malloc", "AT": at, "DO": errno.ENOMEM}
+                if lasting:
+                    faults["LASTING"] = 1
+                result = run(place.command(), faults)
+                place.check(f"{case}, allocation {at} of {total}{' and all later' if lasting else ''} fails", result, expected)
+                counts["times that memory " + ("ends" if lasting else "lacks once")] += 1
 
 
 def check_rerun(place, what, expected, resume):
@@ -242,14 +263,16 @@ def try_killed():
         expected = undisturbed(case)
         for with_old in (False, True):
             total = calls_of(case, with_old, "any")
-            for at in range(1, total + 1, ask.every):
-                place = Place(case, with_old)
-                result = run(place.command(), {"CALL": "any", "AT": at, "DO": "kill"})
-                what = f"{case}, old {with_old}, killed at call {at} of {total}"
-                if result.returncode != -signal.SIGKILL:
-                    fail(what + ": was not", result)
-                check_rerun(place, what, expected, resume=at % 2 == 0)
-                counts["kills at a call"] += 1
+            for at in chosen(total, ask.every, 40):
+                is_late = at > total - 40
+                for resume in (False, True) if is_late else (at % 2 == 0,):
+                    place = Place(case, with_old)
+                    result = run(place.command(), {"CALL": "any", "AT": at, "DO": "kill"})
+                    what = f"{case}, old {with_old}, killed at call {at} of {total}, resume {resume}"
+                    if result.returncode != -signal.SIGKILL:
+                        fail(what + ": was not", result)
+                    check_rerun(place, what, expected, resume)
+                    counts["kills at a call"] += 1
 
 
 def try_random():

@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded into a program (LD_PRELOAD), does something to the n-th of its system calls or allocations.
  *
- *   FAULT_CALL    which calls count: read, write, fsync, rename, mkdir, open, mmap, malloc, or any (all but malloc);
+ *   FAULT_CALL    which calls count: read, write, fsync, rename, mkdir, unlink (and rmdir), open, mmap, malloc, or any
+ *                 (all but malloc);
  *                 of open, mkdir and rename only those that name PATH, where FAULT_PATH=PATH is given
  *   FAULT_AT      which of them, from 1 on; without it they are only counted
  *   FAULT_LASTING given: all later ones, too
  *   FAULT_DO      what happens: an errno as a number, short (one byte moves), kill (SIGKILL), wait (sleeps 30 s), slow
  *                 (sleeps 1 ms) or a command of the shell, which ends before the call goes on as if nothing were
  *   FAULT_COUNT   a file that gets the number of calls at the end
+ *   FAULT_PLACES  a file that gets the numbers of those calls that come from a new place: with a call stack that none had
+ *                 before
  *   FAULT_LOG     a file that gets a line for each fsync, rename, mkdir, unlink and rmdir: name and paths
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +34,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *call_name, *action, *count_file, *log_file, *path_part;
+static const char *call_name, *action, *count_file, *log_file, *path_part, *places_file;
 static long at = -1;
 static int lasting, is_ready;
 static atomic_long calls;
@@ -40,6 +45,7 @@ __attribute__((constructor)) static void begin(void) {
     count_file = getenv("FAULT_COUNT");
     log_file = getenv("FAULT_LOG");
     path_part = getenv("FAULT_PATH");
+    places_file = getenv("FAULT_PLACES");
     lasting = getenv("FAULT_LASTING") != NULL;
     if (getenv("FAULT_AT")) at = atol(getenv("FAULT_AT"));
     is_ready = 1;
@@ -58,6 +64,33 @@ __attribute__((destructor)) static void end(void) {
     if (!count_file) return;
     snprintf(number, sizeof number, "%ld\n", atomic_load(&calls));
     put(count_file, number);
+}
+
+/* Whether no call came from this place before: a table of the hashes of call stacks. */
+static int is_new_place(void) {
+    enum { size = 1 << 18, deepest = 64 };
+    static _Atomic uint64_t known[size];
+    void* frames[deepest];
+    const int count = backtrace(frames, deepest);
+    uint64_t hash = 1;
+    for (int i = 0; i < count; ++i) hash = (hash ^ (uint64_t)(uintptr_t)frames[i]) * 0x9E3779B97F4A7C15 ^ hash >> 29;
+    for (uint64_t at = hash % size;; at = (at + 1) % size) {
+        uint64_t free_place = 0;
+        if (atomic_compare_exchange_strong(&known[at], &free_place, hash)) return 1;
+        if (free_place == hash) return 0;
+    }
+}
+
+static void note_place(long number) {
+    static __thread int is_inside; /* backtrace() itself takes memory, at first */
+    char text[32];
+    if (!places_file || is_inside) return;
+    is_inside = 1;
+    if (is_new_place()) {
+        snprintf(text, sizeof text, "%ld\n", number);
+        put(places_file, text);
+    }
+    is_inside = 0;
 }
 
 static void note(const char* call, const char* path, const char* other) {
@@ -98,6 +131,7 @@ static int fault(const char* call, const char* path) {
     if (strcmp(call, call_name) != 0 && (strcmp(call_name, "any") != 0 || strcmp(call, "malloc") == 0)) return nothing;
     if (path_part && (!path || !strstr(path, path_part))) return nothing;
     const long number = atomic_fetch_add(&calls, 1) + 1;
+    note_place(number);
     if (at < 0 || !action || number < at || (number > at && !lasting)) return nothing;
     if (strcmp(action, "short") == 0) return is_short;
     if (strcmp(action, "kill") == 0) kill(getpid(), SIGKILL);
@@ -174,15 +208,15 @@ int mkdir(const char* path, mode_t mode) {
 }
 int unlink(const char* path) {
     note("unlink", path, NULL);
-    return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+    return fault("unlink", path) == fails ? -1 : (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
 }
 int unlinkat(int folder, const char* path, int flags) {
     note((flags & AT_REMOVEDIR) != 0 ? "rmdir" : "unlink", path, NULL);
-    return (int)syscall(SYS_unlinkat, folder, path, flags);
+    return fault("unlink", path) == fails ? -1 : (int)syscall(SYS_unlinkat, folder, path, flags);
 }
 int rmdir(const char* path) {
     note("rmdir", path, NULL);
-    return (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
+    return fault("unlink", path) == fails ? -1 : (int)syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
 }
 
 static int open_in(int folder, const char* path, int flags, mode_t mode) {

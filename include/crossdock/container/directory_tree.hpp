@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <stop_token>
 #include <string_view>
@@ -22,46 +26,52 @@ namespace crossdock::detail {
 // A directory with all that is in it. Not by std::filesystem's iterators: libstdc++'s end the program where memory lacks
 // for the next name.
 
-/// The names in a directory, without its own and its parent's.
+/// The names in a directory, without its own and its parent's. Takes no memory, which opendir(3) does: what a run has
+/// written is removed even when there is none.
 class DirectoryNames {
 public:
     /// `flags` of open(2) more than are needed anyway.
-    DirectoryNames(int parent, const char* name, int flags = 0) noexcept {
-        const int file =
-            uninterrupted([&] { return ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags); });
-        if (file >= 0) stream_ = ::fdopendir(file);
-        if (stream_) return;
-        failure_ = errno;
-        if (file >= 0) ::close(file);
-    }
+    DirectoryNames(int parent, const char* name, int flags = 0) noexcept
+        : file_(uninterrupted([&] { return ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags); })),
+          failure_(file_.get() < 0 ? errno : 0) {}
     DirectoryNames(const DirectoryNames&) = delete;
     DirectoryNames& operator=(const DirectoryNames&) = delete;
-    ~DirectoryNames() {
-        if (stream_) ::closedir(stream_);
-    }
 
     /// Null where there is none any more, or a failure. Valid until the next one is asked for.
     const char* next() noexcept {
-        while (stream_) {
-            errno = 0;
-            const dirent* entry = ::readdir(stream_);
-            if (!entry) {
-                failure_ = errno;
-                return nullptr;
-            }
-            const std::string_view name = entry->d_name;
-            if (name != "." && name != "..") return entry->d_name;
+        while (failure_ == 0 && (next_ < end_ || refill())) {
+            const char* const entry = entries_.data() + next_;
+            std::uint16_t length = 0;
+            std::memcpy(&length, entry + length_offset, sizeof length);
+            next_ += length;
+            const std::string_view name = entry + name_offset;
+            if (name != "." && name != "..") return name.data();
         }
         return nullptr;
     }
 
     /// The errno of what went wrong; 0 where nothing did.
     int failure() const noexcept { return failure_; }
-    int file() const noexcept { return ::dirfd(stream_); }
+    int file() const noexcept { return file_.get(); }
 
 private:
-    DIR* stream_ = nullptr;
-    int failure_ = 0;
+    /// getdents64(2): an entry is its inode and the place of the next one in 8 bytes each, its length in 2, its type in
+    /// 1, and its name with a zero behind.
+    static constexpr std::size_t length_offset = 16, name_offset = 19;
+
+    bool refill() noexcept {
+        const int got = uninterrupted(
+            [&] { return static_cast<int>(::syscall(SYS_getdents64, file_.get(), entries_.data(), entries_.size())); });
+        if (got < 0) failure_ = errno;
+        next_ = 0;
+        end_ = got > 0 ? static_cast<std::size_t>(got) : 0;
+        return end_ > 0;
+    }
+
+    Descriptor file_;
+    int failure_;
+    std::array<char, 4096> entries_;
+    std::size_t next_ = 0, end_ = 0;  // in entries_
 };
 
 /// Calls `visit(path, status)` for all that is below a directory, a directory before what is in it, until it returns
@@ -121,7 +131,7 @@ inline bool is_all_own(const std::filesystem::path& directory) {
 }
 
 /// Removes a file, a link, or a directory with all that is in it. Returns 0 when it is not there any more, otherwise the
-/// errno of what could not be removed; all else is gone. Takes no memory but what opendir(3) does.
+/// errno of what could not be removed; all else is gone. Takes no memory.
 inline int remove_tree(int parent, const char* name) noexcept {
     if (::unlinkat(parent, name, 0) == 0 || errno == ENOENT) return 0;
     if (errno != EISDIR) return errno;

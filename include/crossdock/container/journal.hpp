@@ -26,12 +26,12 @@ namespace crossdock {
 
 /// What a run has written, kept beside its files, so that a later run need not do it again. A text:
 ///
-///     crossdock journal 1 <digest of the job>
+///     crossdock journal 2 <digest of the job>
 ///     <digest> <offset> <bytes> <file>
 ///
-/// A line says that these bytes of the file were written, and the digest of the tensor's name and of them. Lines follow
-/// the bytes that they speak of, and nobody flushes either, so a line is a claim and no proof: whoever trusts one looks
-/// at the bytes. What is no line, as a power cut may leave it, is skipped.
+/// A line says that these bytes of the file were written, and their digest, seeded with the tensor's name. Lines and the
+/// bytes that they speak of come in any order, and nobody flushes either, so a line is a claim and no proof: whoever
+/// trusts one looks at the bytes. What is no line, as a power cut may leave it, is skipped.
 class Journal {
 public:
     struct Block {
@@ -77,9 +77,10 @@ public:
 
     /// The bytes stand in the file. Any thread.
     void note(std::string_view file, std::uint64_t offset, const Block& block) {
+        const std::string line = to_text(to_string(block.digest), ' ', offset, ' ', block.bytes, ' ', file, '\n');
         const std::lock_guard lock(mutex_);
         has_new_ = true;
-        lines_ += to_text(to_string(block.digest), ' ', offset, ' ', block.bytes, ' ', file, '\n');
+        lines_ += line;
         unflushed_bytes_ += block.bytes;
         constexpr std::size_t long_text = 4096;
         constexpr std::uint64_t much = std::uint64_t{1} << 22;  // that would have to be written again
@@ -87,7 +88,7 @@ public:
     }
 
 private:
-    static std::string head(std::string_view job) { return to_text("crossdock journal 1 ", to_string(digest_of(job))); }
+    static std::string head(std::string_view job) { return to_text("crossdock journal 2 ", to_string(digest_of(job))); }
 
     void read(const std::filesystem::path& path) {
         std::ifstream file(path);

@@ -28,10 +28,7 @@ namespace detail {
 
 /// The name makes sure that the bytes are looked for where they belong.
 inline Digest digest_of_block(std::string_view tensor, std::span<const std::byte> bytes) {
-    DigestStream digest;
-    digest.add(std::as_bytes(std::span(tensor)));
-    digest.add(bytes);
-    return digest.value();
+    return digest_of(bytes, digest_of(tensor).low);
 }
 
 /// Files are named from the target's directory on.

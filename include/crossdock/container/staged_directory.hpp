@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -17,6 +16,7 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <stop_token>
@@ -34,6 +34,7 @@
 #include "crossdock/container/planned_files.hpp"
 #include "crossdock/container/require_usable.hpp"
 #include "crossdock/container/target_path.hpp"
+#include "crossdock/container/under_way.hpp"
 #include "crossdock/container/when_in_place.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
@@ -76,22 +77,17 @@ public:
         : world_(world),
           overwrite_(overwrite),
           asked_(std::move(staging)) {
-        ++under_way_;
         try {
             if (world.leads()) make(target);
             if (world.is_shared()) find();
         } catch (...) {
             give_up();
-            --under_way_;
             throw;
         }
     }
     StagedDirectory(const StagedDirectory&) = delete;
     StagedDirectory& operator=(const StagedDirectory&) = delete;
-    ~StagedDirectory() {
-        leave();
-        --under_way_;
-    }
+    ~StagedDirectory() { leave(); }
 
     /// Where to write.
     const std::filesystem::path& path() const noexcept { return at_.files; }
@@ -109,9 +105,6 @@ public:
         const std::uint64_t standing = is_continued_ ? space_taken(path()) : 0;
         in_context(target_.string(), [&] { require_space(path(), bytes - std::min(bytes, standing)); });
     }
-
-    /// Whether this process has one: whoever ends it leaves that behind.
-    static bool is_under_way() noexcept { return under_way_ > 0; }
 
     /// What the user should be told, for example that leftovers of an earlier run were removed.
     const std::vector<std::string>& notices() const noexcept { return notices_; }
@@ -139,7 +132,15 @@ private:
             notices_.push_back(to_text(at_.staging.string(), ": continued what a run that did not end left there"));
         else
             begin_anew();
-        if (!asked_.job.empty() && !world_.is_shared()) journal_ = std::make_unique<Journal>(at_.journal, asked_.job);
+        if (!asked_.job.empty() && !world_.is_shared()) journal_ = std::make_unique<Journal>(at_.journal, job_here());
+    }
+
+    /// The job in this very directory. Once a target is in its place, what it has replaced may stand under the name of
+    /// the files, for a moment, and must not be taken for them.
+    std::string job_here() const {
+        struct stat status {};
+        if (::lstat(path().c_str(), &status) != 0) return {};
+        return to_text(asked_.job, '\0', status.st_ino);
     }
 
     void begin_anew() {
@@ -150,8 +151,8 @@ private:
 
     /// Whether a run of the same job left files, and nobody else could have written them.
     bool can_be_continued() const {
-        return !asked_.job.empty() && !world_.is_shared() && Journal::is_of(at_.journal, asked_.job) &&
-               std::filesystem::is_directory(path()) && detail::is_all_own(at_.staging);
+        return !asked_.job.empty() && !world_.is_shared() && std::filesystem::is_directory(path()) &&
+               Journal::is_of(at_.journal, job_here()) && detail::is_all_own(at_.staging);
     }
 
     /// Ranks that do not share the target's file system would each write a part of it somewhere else.
@@ -181,9 +182,13 @@ private:
     void put_in_place(const std::stop_token& stop) {
         detail::flush_tree(path(), stop);
         if (stop.stop_requested()) throw Cancelled();
-        replace_target();
-        is_in_place_ = true;
-        const std::vector<std::filesystem::path> made = std::exchange(made_parents_, {});
+        std::vector<std::filesystem::path> made;
+        {
+            const std::lock_guard lock(UnderWay::ending);
+            replace_target();
+            is_in_place_ = UnderWay::is_complete = true;
+            made.swap(made_parents_);
+        }
         when_in_place("a power cut may undo that", [&] {
             for (const auto& parent : made) detail::flush(parent.parent_path());
             detail::flush(target_.parent_path());
@@ -203,6 +208,7 @@ private:
         std::vector<std::filesystem::path> missing;
         for (auto parent = target_.parent_path(); !std::filesystem::exists(parent); parent = parent.parent_path())
             missing.push_back(parent);
+        made_parents_.reserve(missing.size());
         for (; !missing.empty(); missing.pop_back())
             if (make_directory(missing.back())) made_parents_.push_back(missing.back());
     }
@@ -297,6 +303,12 @@ private:
             give_up();
     }
 
+    /// The same for a program that ends without destructors.
+    static void remove_suddenly(const void* owner) noexcept {
+        const auto& self = *static_cast<const StagedDirectory*>(owner);
+        if (!self.asked_.resume || self.is_in_place_) self.remove_all();
+    }
+
     /// Removes everything, and tells of what is left all the same.
     void give_up() noexcept {
         const int reason = remove();
@@ -315,18 +327,25 @@ private:
     /// Removes the staging directory, if it is ours, and the parents that were made for it and hold nothing else.
     /// Returns 0, or the errno of what could not be removed of the former.
     int remove() noexcept {
-        std::error_code ignored;
-        const int reason = lock_.get() >= 0 ? remove_staging() : 0;
-        for (auto parent = made_parents_.rbegin(); parent != made_parents_.rend(); ++parent)
-            std::filesystem::remove(*parent, ignored);
+        const std::lock_guard lock(UnderWay::ending);
+        journal_.reset();
+        const int reason = remove_all();
+        lock_ = detail::Descriptor();
         made_parents_.clear();
         return reason;
     }
 
-    /// The lock goes last: whoever finds none makes one, and then its own files.
-    int remove_staging() noexcept {
+    int remove_all() const noexcept {
         std::error_code ignored;
-        journal_.reset();
+        const int reason = lock_.get() >= 0 ? remove_staging() : 0;
+        for (auto parent = made_parents_.rbegin(); parent != made_parents_.rend(); ++parent)
+            std::filesystem::remove(*parent, ignored);
+        return reason;
+    }
+
+    /// The lock goes last: whoever finds none makes one, and then its own files.
+    int remove_staging() const noexcept {
+        std::error_code ignored;
         int reason = detail::remove_tree(at_.files);
         const auto remove_too = [&](const std::filesystem::path& rest) {
             if (const int failure = detail::remove_tree(rest); reason == 0) reason = failure;
@@ -338,7 +357,6 @@ private:
             remove_too(at_.lock);
             ::rmdir(at_.staging.c_str());  // unless somebody else has put something there
         }
-        lock_ = detail::Descriptor();
         return reason;
     }
 
@@ -348,8 +366,6 @@ private:
         std::filesystem::path lock = staging / "lock", files = staging / "files", journal = staging / "journal",
                               replaced = staging / "replaced";
     };
-
-    inline static std::atomic<int> under_way_ = 0;
 
     World& world_;
     bool overwrite_;
@@ -361,6 +377,7 @@ private:
     std::unique_ptr<Journal> journal_;
     bool is_continued_ = false, is_in_place_ = false;
     std::vector<std::string> notices_;
+    UnderWay under_way_{remove_suddenly, this};  // the last: until then there is nothing
 };
 
 }  // namespace crossdock

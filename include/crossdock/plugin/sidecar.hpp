@@ -47,7 +47,7 @@ inline void read_sidecar(const std::filesystem::path& directory, ModelHeader& he
 /// Writes crossdock.json. `flags` are the options that the target's user must give by hand.
 inline void write_sidecar(const OutputPath& directory, const ModelHeader& header,
                           const std::vector<std::string>& flags) {
-    Json json;
+    Json json = Json::object();
     json["crossdock"] = library_version;
     json["source_format"] = header.origin.format;
     if (!header.family.empty()) json["family"] = header.family;

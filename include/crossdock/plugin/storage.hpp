@@ -17,10 +17,12 @@
 
 namespace crossdock {
 
-/// What one tensor-parallel rank of one pipeline stage stores.
+/// What one tensor-parallel rank of one pipeline stage stores, with the experts of one expert-parallel rank.
 struct StoredRank {
     std::uint64_t rank = 0, stage = 0;
     std::uint64_t tensors = 0, bytes = 0;
+    std::uint64_t expert = 0;  ///< which expert-parallel rank
+    std::uint64_t layers = 0;  ///< of the stage
 };
 
 /// How one tensor of a distributed checkpoint is cut into chunks.

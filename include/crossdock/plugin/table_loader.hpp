@@ -87,10 +87,13 @@ public:
                         .tensors = join_lists(source_tensors(), checkpoint_.beside),
                         .distributed = checkpoint_.distributed};
         if (storage.distributed) return storage;
+        std::vector<std::uint64_t> layers(checkpoint_.stages.size());
+        for (const LayerPlace& place : checkpoint_.layers) ++layers[place.stage];
         for (std::size_t stage = 0; stage < checkpoint_.stages.size(); ++stage)
             for (std::size_t rank = 0; rank < checkpoint_.stages[stage].size(); ++rank) {
+                const RankCoordinates& place = checkpoint_.stages[stage].places()[rank];
                 StoredRank& stored = storage.ranks.emplace_back(
-                    StoredRank{.rank = checkpoint_.stages[stage].places()[rank].tensor, .stage = stage});
+                    StoredRank{.rank = place.tensor, .stage = stage, .expert = place.expert, .layers = layers[stage]});
                 for (const NamedTensor& entry : checkpoint_.stages[stage].rank(rank).entries()) {
                     ++stored.tensors;
                     stored.bytes += entry.tensor.byte_count();

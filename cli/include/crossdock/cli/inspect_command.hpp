@@ -18,6 +18,7 @@
 
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/columns.hpp"
+#include "crossdock/cli/html/inspect_page.hpp"
 #include "crossdock/cli/inspect_file.hpp"
 #include "crossdock/cli/json_output.hpp"
 #include "crossdock/cli/messages.hpp"
@@ -45,7 +46,8 @@ inline std::vector<OptionInfo> inspect_options() {
         {"parts", "", "lists what each tensor is made of: its names in the files, its parts on the ranks"},
         {"threads", "N", "that read with --stats; one for each processor unless given"},
         {"memory", "MIB", "that --stats may take, 256 unless given"},
-        {"json", "", "prints JSON for machines"}};
+        {"json", "", "prints JSON for machines"},
+        {"html", "FILE", "writes a page to look at and to show, in place of the lists"}};
 }
 
 /// All that the header states, by name; what it leaves open is left out.
@@ -135,8 +137,10 @@ inline void print_parts(const std::vector<ListedTensor>& tensors) {
 inline void print_ranks(const std::vector<StoredRank>& ranks) {
     std::vector<std::array<std::string, 3>> lines;
     lines.reserve(ranks.size());
+    const bool has_experts = std::any_of(ranks.begin(), ranks.end(), [](const auto& each) { return each.expert > 0; });
     for (const StoredRank& stored : ranks)
-        lines.push_back({to_text("TP rank ", stored.rank, ", PP stage ", stored.stage),
+        lines.push_back({to_text("TP rank ", stored.rank, ", PP stage ", stored.stage,
+                                 has_experts ? to_text(", EP rank ", stored.expert) : ""),
                          to_text(stored.tensors, " tensors"), bytes_text(stored.bytes)});
     std::cout << "\nstored\n";
     print_columns(lines);
@@ -248,8 +252,12 @@ inline Json json_of(const Inspection& found, const std::vector<ListedTensor>& te
     for (const ListedTensor& tensor : tensors) json["tensors"].push_back(json_of(tensor));
     json["ranks"] = Json::array();
     for (const StoredRank& stored : found.storage.ranks)
-        json["ranks"].push_back(
-            {{"rank", stored.rank}, {"stage", stored.stage}, {"tensors", stored.tensors}, {"bytes", stored.bytes}});
+        json["ranks"].push_back({{"rank", stored.rank},
+                                 {"stage", stored.stage},
+                                 {"expert_rank", stored.expert},
+                                 {"layers", stored.layers},
+                                 {"tensors", stored.tensors},
+                                 {"bytes", stored.bytes}});
     const Storage chosen = chosen_of(found.storage, choice);
     if (chosen.distributed) json["distributed"] = json_of(*chosen.distributed);
     json["source_tensors"] = Json::array();
@@ -284,14 +292,19 @@ void inspect_directory(const std::string& directory, const Arguments& arguments,
     const std::string name = choose_loader<Loaders>(arguments.value("loader"), directory);
     require_known<Loaders>(arguments.options, inspect_options(), {name});
     const std::unique_ptr<AnyLoader> loader = open_checkpoint<Loaders>(name, directory, arguments.options);
+    const bool is_json = arguments.has("json"), has_page = arguments.has("html");
+    if (has_page && !is_json && (arguments.has("stats") || arguments.has("parts")))
+        throw UsageError("--stats and --parts add to the lists, which --html is in place of: leave one of them out");
     Inspection found = inspect(*loader);
-    std::vector<ListedTensor> tensors = chosen_of(found.tensors, choice);
-    add_details(*loader, arguments, choice, signals, tensors, found);
     const std::string shown = loader_of_format(name, found.header);
-    if (arguments.has("json"))
-        print_json(json_of(found, tensors, shown, choice));
+    if (has_page) html::InspectPage(found, directory, shown).write(arguments.value("html"));
+    const TensorChoice listed = has_page && !is_json ? TensorChoice::none() : choice;
+    std::vector<ListedTensor> tensors = chosen_of(found.tensors, listed);
+    add_details(*loader, arguments, listed, signals, tensors, found);
+    if (is_json)
+        print_json(json_of(found, tensors, shown, listed));
     else
-        print_text(found, tensors, shown, choice);
+        print_text(found, tensors, shown, listed);
 }
 
 }  // namespace detail
@@ -307,7 +320,8 @@ Syntax inspect_syntax() {
             .arguments = "PATH",
             .groups = {{"general", detail::inspect_options()}, {loader_group, plugin_options<Loaders>(elsewhere)}},
             .examples = {"checkpoints --summary", "Llama-3.1-8B --tensors 'layer 3 / qkv' --stats",
-                         "checkpoints --tensors embeddings --parts", "model.safetensors --json"}};
+                         "checkpoints --tensors embeddings --parts", "model.safetensors --json",
+                         "Llama-3.1-8B --html model.html"}};
 }
 
 template <class Loaders>

@@ -27,7 +27,9 @@ namespace crossdock::cli {
 /// option `stats` what their values come to. Throws Cancelled.
 inline void inspect_file(const std::filesystem::path& path, const Arguments& arguments, const TensorChoice& choice,
                          const StopOnSignal& signals) {
-    if (arguments.has("parts")) throw UsageError(to_text("--parts is for a checkpoint, ", path.string(), " is a file"));
+    for (const char* option : {"parts", "html"})
+        if (arguments.has(option))
+            throw UsageError(to_text("--", option, " is for a checkpoint, ", path.string(), " is a file"));
     const TensorDict found = sharded::read_file(path);
     StatisticsReport values;
     if (arguments.has("stats")) values = chosen_statistics(found.entries(), arguments, choice, signals);

@@ -8,17 +8,27 @@
 #include <initializer_list>
 #include <new>
 
+#include "crossdock/container/under_way.hpp"
+
 namespace crossdock::cli {
 
 /// Says in one line why the program ends where an exception finds no handler: before main() (memory may lack for the
-/// regular expressions of the command line's parser), or in what must not throw. Include this before all that makes
-/// something then.
+/// regular expressions of the command line's parser), or in what must not throw: nlohmann's JSON takes memory to destroy
+/// its values. Removes what was written before. Include this before all that makes something then.
 class LastWords {
 public:
-    LastWords() noexcept { std::set_terminate(say); }
+    LastWords() noexcept { std::set_terminate(end); }
+
+    /// Takes no memory.
+    static void print(const char* reason) noexcept {
+        const char* const but = UnderWay::is_complete ? "the target is complete and in its place, but " : "";
+        for (const char* part : {"crossdock: ", but, reason, "\n"})
+            if (::write(STDERR_FILENO, part, std::strlen(part)) < 0) return;
+    }
 
 private:
-    [[noreturn]] static void say() noexcept {
+    [[noreturn]] static void end() noexcept {
+        UnderWay::remove_all();
         try {
             if (std::current_exception()) std::rethrow_exception(std::current_exception());
             print("a promise of the program does not hold");
@@ -30,12 +40,6 @@ private:
             print("an unknown error");
         }
         ::_exit(1);
-    }
-
-    /// Takes no memory.
-    static void print(const char* reason) noexcept {
-        for (const char* part : {"crossdock: ", reason, "\n"})
-            if (::write(STDERR_FILENO, part, std::strlen(part)) < 0) return;
     }
 };
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "crossdock/cli/digest_command.hpp"
 #include "crossdock/cli/inspect_command.hpp"
 #include "crossdock/cli/json_output.hpp"
+#include "crossdock/cli/last_words.hpp"
 #include "crossdock/cli/man_page.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/open_files.hpp"
@@ -131,14 +133,19 @@ int dispatch(const std::vector<Command>& commands, const std::vector<std::string
     return run_together(command, arguments, chosen);
 }
 
-/// Says why the run fails: to people, and where it speaks JSON to machines.
-inline int explain(const std::string& message, ExitCode code, bool as_json) {
-    complain(message);
+/// Says why the run fails to machines, where it speaks JSON to them.
+inline int end_document(std::string_view message, ExitCode code, bool as_json) {
     try {
-        if (as_json) print_json_error(message, code);
+        if (as_json) print_json_error(std::string(message), code);
     } catch (const std::bad_alloc&) {  // people have been told
     }
     return code;
+}
+
+/// The same, to people first.
+inline int explain(const std::string& message, ExitCode code, bool as_json) {
+    complain(message);
+    return end_document(message, code, as_json);
 }
 
 inline std::string system_message(const std::system_error& error) {
@@ -174,7 +181,8 @@ int run(int argc, const char* const* argv, World& world = World::alone()) {
     } catch (const UsageError& error) {
         return detail::explain(error.what(), wrong_usage, as_json);
     } catch (const std::bad_alloc&) {
-        return detail::explain("out of memory", on_error, as_json);
+        if (world.leads()) LastWords::print("out of memory");
+        return detail::end_document("out of memory", on_error, as_json);
     } catch (const std::system_error& error) {
         return detail::explain(detail::system_message(error), on_error, as_json);
     } catch (const std::exception& error) {

@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "crossdock/cli/messages.hpp"
-#include "crossdock/container/staged_directory.hpp"
+#include "crossdock/container/under_way.hpp"
 
 namespace crossdock::cli {
 
@@ -84,7 +84,7 @@ private:
         std::unique_lock lock(mutex_);
         for (int seconds = 1; !left_.wait_for(lock, std::chrono::seconds(1), [this] { return is_leaving_.load(); });
              ++seconds) {
-            const bool leaves_something = StagedDirectory::is_under_way();
+            const bool leaves_something = UnderWay::any();
             if (leaves_something && seconds < patience) continue;
             complain(to_text("stopped by ", signal_name(signal_),
                              leaves_something ? " in the middle; the next run on this target finds what is left" : ""));

@@ -28,13 +28,17 @@ public:
         }
     }
 
+    static TensorChoice none() { return TensorChoice(); }
+
     bool is_summary() const noexcept { return is_summary_; }
     bool has(const std::string& name) const {
         return !is_summary_ && (!pattern_ || std::regex_search(name, *pattern_));
     }
 
 private:
-    bool is_summary_;
+    TensorChoice() = default;
+
+    bool is_summary_ = true;
     std::optional<std::regex> pattern_;
 };
 

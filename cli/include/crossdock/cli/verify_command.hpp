@@ -2,8 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,8 @@
 #include "crossdock/cli/asked_dtype.hpp"
 #include "crossdock/cli/differences.hpp"
 #include "crossdock/cli/digest_command.hpp"
+#include "crossdock/cli/html/page.hpp"
+#include "crossdock/cli/html/verify_page.hpp"
 #include "crossdock/cli/messages.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/progress_display.hpp"
@@ -28,6 +32,7 @@ namespace detail {
 inline std::vector<OptionInfo> verify_options() {
     return {{"dtype", "f32|bf16|f16", "casts floating tensors of both to this type before, as convert does"},
             {"json", "", "prints JSON for machines, with every difference"},
+            {"html", "FILE", "writes a page to look at and to show, with every difference"},
             {"threads", "N", "that read and compare; one for each processor unless given"},
             {"memory", "MIB", "that it may take, 256 unless given"},
             {"quiet", "", "prints nothing but differences and errors"}};
@@ -54,6 +59,15 @@ VerifyReport compare_two(const Arguments& arguments, const std::vector<std::stri
                     [](const Difference& difference) { return difference.kind == DifferenceKind::type; }))
         report.notices.push_back("to compare values, rounded to one type, give the option dtype");
     return report;
+}
+
+/// What was compared, as a page names it.
+inline std::array<html::Side, 2> sides_of(const std::vector<std::string>& directories,
+                                          const std::vector<std::string>& loaders) {
+    const html::Side first{directories[0], to_text("loader ", loaders[0])};
+    if (directories.size() == 2) return {{first, {directories[1], to_text("loader ", loaders[1])}}};
+    const std::filesystem::path sidecar = std::filesystem::path(directories[0]) / sidecar_name;
+    return {{{sidecar.string(), "the digests that were kept"}, first}};
 }
 
 /// Compares a checkpoint with what its own crossdock.json keeps.
@@ -90,7 +104,8 @@ Syntax verify_syntax() {
         .groups = {{"general", own},
                    {"several processes", ranks_options()},
                    {loader_group, plugin_options<Loaders>(elsewhere)}},
-        .examples = {"Llama-3.1-8B megatron", "Llama-3.1-8B megatron --json", "megatron"}};
+        .examples = {"Llama-3.1-8B megatron", "Llama-3.1-8B megatron --json",
+                     "Llama-3.1-8B megatron --html differences.html", "megatron"}};
 }
 
 template <class Loaders>
@@ -102,14 +117,19 @@ int verify_command(const Arguments& arguments, World& world) {
     const StopOnSignal signals(!world.is_shared());
     options.stop = signals.token();
     VerifyReport report;
+    std::optional<html::Page> page;
+    std::vector<std::string> loaders;
     try {
-        const std::vector<std::string> loaders = detail::loaders_of<Loaders>(arguments.positional);
+        loaders = detail::loaders_of<Loaders>(arguments.positional);
         require_known<Loaders>(arguments.options, join_lists(detail::verify_options(), ranks_options()), loaders);
+        // What cannot be written is told before the work.
+        if (arguments.has("html") && world.leads()) page.emplace(arguments.value("html"));
         report = loaders.size() == 1 ? detail::compare_with_proof<Loaders>(arguments, loaders[0], options)
                                      : detail::compare_two<Loaders>(arguments, loaders, options);
     } catch (const Cancelled&) {
         return stopped_by(signals.signal());
     }
+    if (page) html::VerifyPage(report, detail::sides_of(arguments.positional, loaders)).write(*page);
     print_comparison(report, arguments.has("json"), arguments.has("quiet"));
     return report.equal() ? success : different;
 }
