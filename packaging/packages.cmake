@@ -3,6 +3,7 @@
 # program alone, which asks for nothing where CROSSDOCK_SELF_CONTAINED is on.
 
 set(CPACK_PACKAGE_VENDOR "The Crossdock authors")
+set(CPACK_PACKAGE_FILE_NAME "crossdock-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR}")  # and an archive's folder
 set(CPACK_PACKAGE_CONTACT "The Crossdock authors <crossdock-maintainers@users.noreply.github.com>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "converts checkpoints of large language models")
 set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
@@ -30,7 +31,7 @@ set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
  for bit, without Python or a GPU. This is the C++ library.")
 
 set(CPACK_ARCHIVE_COMPONENT_INSTALL ON)
-set(CPACK_ARCHIVE_PROGRAM_FILE_NAME "crossdock-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR}")
+set(CPACK_ARCHIVE_PROGRAM_FILE_NAME "${CPACK_PACKAGE_FILE_NAME}")
 set(CPACK_ARCHIVE_DEVELOPMENT_FILE_NAME "libcrossdock-dev-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR}")
 
 # What Debian asks of every package: whose it is, and what changed.

@@ -36,7 +36,10 @@ class Crossdock(ConanFile):
         cmake_layout(self)
 
     def generate(self):
-        CMakeDeps(self).generate()
+        dependencies = CMakeDeps(self)
+        for name in ("libdeflate", "xxhash"):  # cmake/Find….cmake finds them: their packages' targets have other names
+            dependencies.set_property(name, "cmake_find_mode", "none")
+        dependencies.generate()
         toolchain = CMakeToolchain(self)
         toolchain.cache_variables["CROSSDOCK_BUILD_TESTS"] = False
         toolchain.cache_variables["CROSSDOCK_BUILD_EXAMPLES"] = False

@@ -6,5 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 tools/install-dependencies.sh python3-venv
 mkdir -p build
 [[ -x build/site-venv/bin/python ]] || /usr/bin/python3 -m venv build/site-venv
-build/site-venv/bin/python -m pip install --quiet 'mkdocs-material>=9.5,<10'
+build/site-venv/bin/python -m pip install --quiet 'mkdocs-material==9.8.2'
 NO_MKDOCS_2_WARNING=1 build/site-venv/bin/python -m mkdocs build --quiet --config-file packaging/site/mkdocs.yml

@@ -145,8 +145,9 @@ private:
 void write(const Model& model, double gigabytes, const std::filesystem::path& directory) {
     std::filesystem::create_directories(directory);
     sharded::Writer writer(directory, sharded::safetensors_names, static_cast<std::uint64_t>(gigabytes * 1e9 / 4.5),
-                           [](const std::filesystem::path& path) {
-                               return std::make_unique<safetensors::Writer>(path, std::uint64_t{1} << 20);
+                           [](const std::filesystem::path& path, std::shared_ptr<NameTable> tensors) {
+                               return std::make_unique<safetensors::Writer>(path, std::uint64_t{1} << 20,
+                                                                            std::move(tensors));
                            });
     RandomWeights weights;
     for (const auto& [name, shape] : model.tensors)

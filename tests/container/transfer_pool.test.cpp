@@ -293,14 +293,14 @@ TEST_CASE("transfer pool refuses too little memory and says how much would do", 
                       "memory 1 MiB is too little for 1 thread; give the option memory at least 17 MiB");
     TransferPool(8, {}, {}, 18 * mebibyte).wait();
 
-    const Moved tall(transpose(tensor_of(DType::u8, Shape{100'000, 3})));  // one column takes a read for each row
+    const Moved tall(transpose(tensor_of(DType::u8, Shape{1'000'000, 3})));  // one column takes all rows
     TransferPool little(2, {}, {}, 17 * mebibyte);
     const std::string refusal =
-        "tensor 'moved': moving a part of it takes 8 MiB of memory, 2 threads have 17 MiB; give the option memory at "
-        "least 32 MiB, or the option threads a smaller number";
+        "tensor 'moved': moving a part of it takes 2 MiB of memory, 2 threads have 17 MiB; give the option memory at "
+        "least 19 MiB, or the option threads a smaller number";
     CHECK_THROWS_WITH(little.submit({tall}), refusal);
     CHECK_THROWS_WITH(little.wait(), refusal);
-    TransferPool enough(2, {}, {}, 32 * mebibyte);
+    TransferPool enough(2, {}, {}, 19 * mebibyte);
     enough.submit({tall});
     enough.wait();
     tall.check();

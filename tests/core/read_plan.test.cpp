@@ -16,12 +16,12 @@ using namespace crossdock;
 
 namespace {
 
-/// A source whose byte at offset i is i, and that notes which ranges were asked for.
+/// A source whose byte at offset i is i modulo 256, and that notes which ranges were asked for.
 class NotingSource final : public Source {
 public:
     using Source::read;
     const std::string& name() const noexcept override { return name_; }
-    std::uint64_t size() const noexcept override { return 256; }
+    std::uint64_t size() const noexcept override { return std::uint64_t{1} << 30; }
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
         if (broken) throw Error("noting: broken");
         std::size_t bytes = 0;
@@ -52,13 +52,76 @@ TEST_CASE("a read plan reads in file order and puts each range where it belongs"
     const NotingSource source;
     std::vector<std::byte> out(6);
     ReadPlan plan;
-    plan.read(source, 40, 2, out.data());
+    plan.read(source, 40'040, 2, out.data());
     plan.read(source, 10, 2, out.data() + 2);
-    plan.read(source, 20, 2, out.data() + 4);
+    plan.read(source, 20'020, 2, out.data() + 4);
     CHECK(source.ranges.empty());
     plan.execute();
-    CHECK(out == bytes_of({40, 41, 10, 11, 20, 21}));
-    CHECK(source.ranges == Ranges{{10, 2}, {20, 2}, {40, 2}});
+    CHECK(out == bytes_of({40'040, 40'041, 10, 11, 20'020, 20'021}));
+    CHECK(source.ranges == Ranges{{10, 2}, {20'020, 2}, {40'040, 2}});
+}
+
+TEST_CASE("a read plan reads what lies close together at once, with what is between", "[core][read_plan]") {
+    const NotingSource source;
+    const auto bytes = GENERATE(std::size_t{2}, std::size_t{5000});  // by way of a buffer, and not
+    std::vector<std::byte> out(2 * bytes);
+    ReadPlan plan;
+    plan.read(source, 10 + bytes + 1000, bytes, out.data());
+    plan.read(source, 10, bytes, out.data() + bytes);
+    plan.execute();
+    CHECK(source.ranges == Ranges{{10, 2 * bytes + 1000}});
+    for (std::size_t i = 0; i < bytes; ++i) {
+        REQUIRE(out[i] == static_cast<std::byte>(10 + bytes + 1000 + i));
+        REQUIRE(out[bytes + i] == static_cast<std::byte>(10 + i));
+    }
+}
+
+TEST_CASE("a read plan reads a matrix that is cut by columns once", "[core][read_plan]") {
+    const NotingSource source;
+    const std::uint64_t rows = 3000, width = 100, shards = 4;
+    std::vector<std::byte> out(rows * width * shards);
+    ReadPlan plan;
+    for (std::uint64_t shard = 0; shard < shards; ++shard)
+        for (std::uint64_t row = 0; row < rows; ++row)
+            plan.read(source, 7 + (row * shards + shard) * width, width, out.data() + (shard * rows + row) * width);
+    const std::uint64_t calls = plan.cost().reads;
+    plan.execute();
+    CHECK(source.ranges.size() == calls);
+    CHECK(calls < 10);
+    std::uint64_t next = 7;
+    for (const auto& range : source.ranges) {
+        CHECK(range.first == next);
+        next += range.second;
+    }
+    CHECK(next == 7 + out.size());
+    for (std::uint64_t i = 0; i < out.size(); ++i) {
+        const std::uint64_t shard = i / width / rows, row = i / width % rows;
+        REQUIRE(out[i] == static_cast<std::byte>(7 + (row * shards + shard) * width + i % width));
+    }
+}
+
+TEST_CASE("a read plan spreads what lies together over places at equal distances", "[core][read_plan]") {
+    const NotingSource source;
+    std::vector<std::byte> out(60);
+    ReadPlan plan;
+    for (std::size_t row = 0; row < 20; ++row) plan.read(source, 100 + 2 * row, 2, out.data() + 3 * row);
+    plan.execute();
+    CHECK(source.ranges == Ranges{{100, 40}});
+    for (std::size_t row = 0; row < 20; ++row) {
+        CHECK(out[3 * row] == static_cast<std::byte>(100 + 2 * row));
+        CHECK(out[3 * row + 1] == static_cast<std::byte>(101 + 2 * row));
+        CHECK(out[3 * row + 2] == std::byte{0});
+    }
+}
+
+TEST_CASE("a read plan does not read long gaps between the rows of one shard", "[core][read_plan]") {
+    const NotingSource source;
+    std::vector<std::byte> out(30);
+    ReadPlan plan;
+    for (std::size_t row = 0; row < 3; ++row) plan.read(source, 100'000 * row, 10, out.data() + 10 * row);
+    plan.execute();
+    CHECK(source.ranges == Ranges{{0, 10}, {100'000, 10}, {200'000, 10}});
+    for (std::size_t i = 0; i < out.size(); ++i) CHECK(out[i] == static_cast<std::byte>(100'000 * (i / 10) + i % 10));
 }
 
 TEST_CASE("a read plan reads ranges that touch in the file at once, wherever they go", "[core][read_plan]") {

@@ -473,3 +473,30 @@ TEST_CASE("a tensor keeps its source alive", "[core][recipe]") {
     }
     CHECK(watch.expired());
 }
+
+TEST_CASE("an expert is taken from a stack of them without the others, whatever was done with all", "[core][recipe]") {
+    const auto source = [] {
+        const auto memory = std::make_shared<Bytes>(2 * 4 * 6);
+        for (std::size_t i = 0; i < memory->size(); ++i) (*memory)[i] = static_cast<std::byte>(i);
+        return std::make_shared<MemorySource>(*memory, memory);
+    };
+    std::vector<Tensor> experts;
+    for (int i = 0; i < 4; ++i) experts.push_back(region(source(), 0, DType::bf16, Shape{1, 4, 6}));
+    const Tensor stack = concatenate(experts, 0);
+    const auto is_region = [](const Tensor& tensor) {
+        return dynamic_cast<const detail::Region*>(tensor.recipe().get()) != nullptr;
+    };
+    CHECK(is_region(slice(slice(stack, 0, 1, 3), 0, 1, 2)));
+    const Tensor rows = slice(slice(slice(stack, 0, 1, 3), 1, 2, 4), 0, 1, 2);
+    CHECK(is_region(rows));
+    CHECK(rows.bytes() == slice(experts[2], 1, 2, 4).bytes());
+    const Tensor columns = slice(slice(stack, 2, 3, 6), 0, 3, 4);
+    CHECK(columns.bytes() == slice(experts[3], 2, 3, 6).bytes());
+    const auto* cut = dynamic_cast<const detail::Columns*>(columns.recipe().get());
+    REQUIRE(cut);
+    CHECK(dynamic_cast<const detail::Region*>(cut->child().get()));
+    const Tensor joined = slice(concatenate(std::vector{slice(stack, 2, 3, 6), slice(stack, 2, 0, 3)}, 2), 0, 2, 3);
+    CHECK(joined.bytes() ==
+          concatenate(std::vector{slice(experts[2], 2, 3, 6), slice(experts[2], 2, 0, 3)}, 2).bytes());
+    CHECK(dynamic_cast<const detail::SideBySide*>(joined.recipe().get()));
+}

@@ -2,12 +2,9 @@
 // Reads PyTorch's distributed checkpoints of which one file is anything: .metadata, or a .distcp file. A folder may be
 // refused with an Error; or each tensor is read, and holds what its chunks hold.
 //
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude tests/fuzz/distributed.cpp -ldeflate \
-//       -lpthread -o fuzz-distributed
-//   ./fuzz-distributed --seeds=seeds      writes an input for each file of each folder, as it is
-//   ./fuzz-distributed corpus seeds
-//
-// An input is a byte that says which folder of tests/data/dcp, a byte that says which file, and its content.
+//   tests/fuzz/run.sh builds and runs it. An input is a byte that says which folder of tests/data/dcp, a byte that says
+//   which file, and its content. .metadata is changed instruction by instruction, a .distcp file, which is several zips,
+//   by its bytes.
 
 #include <unistd.h>
 
@@ -26,6 +23,7 @@
 #include "crossdock/container/dcp/reader.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "inputs.hpp"
+#include "mutate_pickle.hpp"
 
 using namespace crossdock;
 using namespace crossdock::test;
@@ -37,7 +35,9 @@ namespace {
 class Folder {
 public:
     explicit Folder(const fs::path& original) {
-        std::string name = (fs::temp_directory_path() / "crossdock-fuzz-XXXXXX").string();
+        const fs::path memory = "/dev/shm";
+        const fs::path room = ::access(memory.c_str(), W_OK) == 0 ? memory : fs::temp_directory_path();
+        std::string name = (room / "crossdock-fuzz-XXXXXX").string();
         if (!::mkdtemp(name.data())) fail("no temporary directory");
         path_ = name;
         for (const auto& entry : fs::directory_iterator(original)) {
@@ -96,13 +96,30 @@ void read_folder(const fs::path& folder) {
     }
 }
 
+/// The file as it is, cut, and with what it refers to renamed.
+std::vector<std::string> variants(const std::string& content) {
+    constexpr std::array<std::array<std::string_view, 2>, 3> renamed{
+        {{"PK", "XX"}, {"__0_0", "__9_9"}, {"\nfloat32", "\nfloat64"}}};
+    std::vector<std::string> all{content, content.substr(0, content.size() / 2)};
+    for (const auto& [from, to] : renamed) {
+        std::string changed = content;
+        for (std::size_t at = 0; (at = changed.find(from, at)) != std::string::npos;)
+            changed.replace(at, from.size(), to);
+        if (changed != content) all.push_back(std::move(changed));
+    }
+    return all;
+}
+
 void write_seeds(const fs::path& directory) {
     fs::create_directories(directory);
     for (std::size_t folder = 0; folder < folders().size(); ++folder)
-        for (std::size_t file = 0; file < folders()[folder].files().size(); ++file)
-            write_all(directory / to_text(folder, '-', file),
-                      std::string{static_cast<char>(folder), static_cast<char>(file)} +
-                          read_all(folders()[folder].path() / folders()[folder].files()[file]));
+        for (std::size_t file = 0; file < folders()[folder].files().size(); ++file) {
+            const std::string head{static_cast<char>(folder), static_cast<char>(file)};
+            std::size_t number = 0;
+            for (const std::string& content :
+                 variants(read_all(folders()[folder].path() / folders()[folder].files()[file])))
+                write_all(directory / to_text(folder, '-', file, '-', number++), head + content);
+        }
 }
 
 }  // namespace
@@ -121,4 +138,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     read_folder(folder.path());
     write_all(file, original);
     return 0;
+}
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
+    return mutate_input(data, size, most, seed, [](const std::string& input, std::size_t limit, Random& random) {
+        if (input.size() < 2) throw Error("no choice");
+        const Folder& folder = folders()[static_cast<unsigned char>(input[0]) % folders().size()];
+        const fs::path& file = folder.files()[static_cast<unsigned char>(input[1]) % folder.files().size()];
+        if (file != ".metadata") throw Error("no pickle");
+        return input.substr(0, 2) + mutate_pickle(input.substr(2), limit, random);
+    });
 }

@@ -1,53 +1,90 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds each fuzz target with Clang and runs it, from the inputs in tests/data/TARGET, or those that the target makes of
-# real folders itself:
+# Builds the fuzz targets with Clang and runs them, from what corpus.py makes, or what a target makes of real folders
+# itself:
 #
-#   tests/fuzz/run.sh              the same inputs in each run: for CI
-#   tests/fuzz/run.sh SECONDS      new ones, for so long
+#   tests/fuzz/run.sh                     the same inputs in each run: for CI
+#   tests/fuzz/run.sh SECONDS [TARGET…]   new ones, for so long each, on all cores; what it learns it keeps
 #
 # What it finds stays in build/fuzz.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-# How many inputs take about half a minute, on one core.
-declare -A runs=([safetensors]=20000 [torch]=4000 [directory]=150 [distributed]=2000)
-declare -A level=([directory]=-O0)  # most of the library: optimizing what the sanitizers add takes longer than it saves
+# For CI: how many inputs. Those of whole folders are written to files, converted, read again and compared.
+declare -A runs=([json]=8000 [pickle]=6000 [metadata]=3000 [safetensors]=6000 [torch]=2000 [distributed]=200
+                 [hub]=24 [megatron]=24 [megatron_dist]=12 [original]=16)
+# The fast ones learn most from short inputs.
+declare -A longest=([json]=512 [pickle]=512 [metadata]=4096 [safetensors]=1024 [torch]=4096)
+
+seconds=${1:-}
+if (($# > 1)); then targets=("${@:2}"); else targets=("${!runs[@]}"); fi
+# For a program that runs for some seconds, optimizing takes longer than it saves; and so does a second sanitizer of the
+# whole library, whose own tests run under both.
+level=-O0 of_library=address jobs=1
+if [[ $seconds ]]; then level=-O1 of_library=address,undefined jobs=$(nproc); fi
+options=(-std=c++20 -gline-tables-only "$level" -fno-sanitize-recover=undefined -Iinclude)
 
 tools/install-dependencies.sh clang libclang-rt-14-dev
-mkdir -p build/fuzz
-fuzz() {  # TARGET [SECONDS]
-    local target=$1 program=build/fuzz/$1.fuzz seeds=build/fuzz/$1.seeds source=tests/fuzz/$1.cpp how
-    clang++ -std=c++20 -gline-tables-only "${level[$target]:--O1}" -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-        -Iinclude "$source" -ldeflate -lpthread -o "$program"
-    rm -rf "$seeds"
-    mkdir -p "$seeds"
-    if [[ -d tests/data/$target ]]; then
-        cp tests/data/"$target"/* "$seeds"
-    elif grep -q -- --seeds= "$source"; then
-        "$program" --seeds="$seeds"
-    fi
-    if (($# > 1)); then
-        mkdir -p "build/fuzz/$target"
-        how=(-max_total_time="$2" "build/fuzz/$target")
-    else
-        # A slow machine stops early rather than late; what it has found by then fails all the same.
-        how=(-seed=1 -runs="${runs[$target]:-1000}" -max_total_time=90)
-    fi
-    "$program" "${how[@]}" "$seeds" -max_len=65536 -timeout=30 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 \
-        -artifact_prefix="build/fuzz/$target."
+out=build/fuzz
+mkdir -p "$out"
+
+# What the targets that convert whole folders share: the library, and their driver.
+build_shared() {
+    for source in src/*.cpp tests/fuzz/folders.cpp; do
+        local object=$out/$(basename "$source" .cpp)$level.o library=()
+        if [[ $source == src/* ]]; then library=(-DCROSSDOCK_LIBRARY); fi
+        objects+=("$object")
+        if [[ -e $object && ! $(find include src tests/fuzz -name '*pp' -newer "$object" -print -quit) ]]; then continue; fi
+        clang++ "${options[@]}" -fsanitize=fuzzer-no-link,"$of_library" -DCROSSDOCK_COMPILED "${library[@]}" -c "$source" \
+            -o "$object"
+    done
 }
 
-# Side by side, each on one core; what each says is shown when it has ended.
-declare -A running=()
-for source in tests/fuzz/*.cpp; do
-    target=$(basename "$source" .cpp)
-    fuzz "$target" "$@" > "build/fuzz/$target.log" 2>&1 &
-    running[$target]=$!
+build() {  # TARGET
+    local objects=()
+    if grep -q '"folders.hpp"' "tests/fuzz/$1.cpp"; then build_shared; fi
+    clang++ "${options[@]}" -fsanitize=fuzzer,address,undefined "tests/fuzz/$1.cpp" "${objects[@]}" -ldeflate -lpthread \
+        -o "$out/$1.fuzz"
+}
+
+fuzz() {  # TARGET
+    local program=$out/$1.fuzz seeds=$out/seeds/$1 how
+    if [[ ! -d $seeds ]]; then "$program" --seeds="$seeds"; fi
+    if [[ $seconds ]]; then
+        mkdir -p "$out/$1"
+        how=(-max_total_time="$seconds" "$out/$1" "$seeds" -max_len="${longest[$1]:-65536}")
+    else
+        # Of whole folders a few.
+        if grep -q '"folders.hpp"' "tests/fuzz/$1.cpp"; then
+            local few=$out/seeds/$1-few
+            mkdir -p "$few"
+            find "$seeds" -type f | sort | awk -v few="$((runs[$1] / 2))" '{ all[NR] = $0 }
+                END { for (i = 0; i < few; ++i) print all[1 + int(i * NR / few)] }' | xargs cp -t "$few"
+            seeds=$few
+        fi
+        # A slow machine stops early rather than late; what it has found by then fails all the same.
+        how=(-seed=1 -runs="${runs[$1]}" -max_total_time=40 "$seeds" -max_len=65536)
+    fi
+    ASAN_OPTIONS=quarantine_size_mb=16 "$program" "${how[@]}" -timeout=30 -rss_limit_mb=1024 -verbosity=0 \
+        -print_final_stats=1 -artifact_prefix="$out/$1."
+}
+
+rm -rf "$out/seeds"
+python3 tests/fuzz/corpus.py "$out/seeds"
+for target in "${targets[@]}"; do build "$target"; done
+
+failed=$out/failed
+rm -f "$failed"
+for target in "${targets[@]}"; do
+    while (($(jobs -rp | wc -l) >= jobs)); do wait -n || true; done
+    { fuzz "$target" > "$out/$target.log" 2>&1 || echo "$target" >> "$failed"; } &
 done
-failed=0
-for target in "${!running[@]}"; do
-    wait "${running[$target]}" || failed=1
-    cat "build/fuzz/$target.log"
+wait
+for target in "${targets[@]}"; do
+    echo "== $target"
+    cat "$out/$target.log"
 done
-exit "$failed"
+if [[ -e $failed ]]; then
+    echo "Findings of: $(xargs < "$failed")" >&2
+    exit 1
+fi

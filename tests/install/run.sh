@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Uses Crossdock as other projects would: installed and found by CMake and by pkg-config, and as a subfolder.
+# Uses Crossdock as other projects would: installed and found by CMake and by pkg-config, and as a subfolder. What stands
+# between marks is what docs/using-from-cpp.md and docs/install.md say (tests/docs/check.sh).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 tools/install-dependencies.sh pkg-config
@@ -58,19 +59,52 @@ export PKG_CONFIG_PATH=$prefix/share/pkgconfig:$prefix/lib/pkgconfig
 "$work/by_pkg_config"
 
 say "the first program of docs/using-from-cpp.md, from an empty folder"
+export HOME=$work/home  # where the pages install
+mkdir "$HOME"
+# [library]
+cmake -S . -B build/library -DCROSSDOCK_BUILD_CLI=OFF -DCROSSDOCK_BUILD_TESTS=OFF -DCROSSDOCK_BUILD_EXAMPLES=OFF
+cmake --install build/library --prefix ~/crossdock
+# [library]
 mkdir "$work/empty"
 cp tests/install/first_program/CMakeLists.txt "$work/empty"
 cp examples/04_progress_and_cancel.cpp "$work/empty/main.cpp"
-cmake -S "$work/empty" -B "$work/empty/build" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_FLAGS=-O0
-cmake --build "$work/empty/build"
-"$work/empty/build/first_program" examples/data/llama-tiny "$work/empty/megatron"
+cp -r examples/data/llama-tiny "$work/empty/Llama-3.1-8B"
+pushd "$work/empty"
+export CXXFLAGS=-O0
+# [first-program]
+cmake -S . -B build -DCMAKE_PREFIX_PATH=~/crossdock && cmake --build build
+build/first_program Llama-3.1-8B megatron
+# [first-program]
+unset CXXFLAGS
+popd
 
-say "the same program with the compiled library, in at most 20 CPU seconds and 800 MB"
-# As the quickstart builds it, whose objects serve here, too.
+say "the program of docs/install.md"
+# The quickstart has built it.
+# [program]
 cmake --preset release -DCROSSDOCK_BUILD_TESTS=OFF -DCROSSDOCK_BUILD_EXAMPLES=OFF
 cmake --build --preset release
+cmake --install build/release --prefix ~/.local
+# [program]
 cmake --install build/release --prefix "$prefix"
 "$prefix/bin/crossdock" --version
+~/.local/bin/crossdock --version
+
+say "without CMake, as docs/using-from-cpp.md has it"
+cmake --install build/release --prefix ~/crossdock
+mkdir "$work/by_hand"
+cp tests/install/main.cpp "$work/by_hand"
+pushd "$work/by_hand"
+# [by-hand]
+export PKG_CONFIG_PATH=~/crossdock/share/pkgconfig:~/crossdock/lib/pkgconfig
+g++ main.cpp $(pkg-config --cflags --libs crossdock)
+g++ main.cpp $(pkg-config --cflags --libs crossdock-compiled)      # the compiled library
+g++ -std=c++20 -I ~/crossdock/include main.cpp -ldeflate -pthread  # the first by hand
+# [by-hand]
+./a.out
+popd
+export PKG_CONFIG_PATH=$prefix/share/pkgconfig:$prefix/lib/pkgconfig
+
+say "the first program with the compiled library, in at most 20 CPU seconds and 800 MB"
 mkdir "$work/compiled"
 cp tests/install/compiled_program/CMakeLists.txt "$work/compiled"
 cp examples/04_progress_and_cancel.cpp "$work/compiled/main.cpp"

@@ -29,9 +29,9 @@ namespace crossdock {
 ///     crossdock journal 2 <digest of the job>
 ///     <digest> <offset> <bytes> <file>
 ///
-/// A line says that these bytes of the file were written, and their digest, seeded with the tensor's name. Lines follow
-/// the bytes that they speak of, and nobody flushes either, so a line is a claim and no proof: whoever trusts one looks
-/// at the bytes. What is no line, as a power cut may leave it, is skipped.
+/// A line says that these bytes of the file were written, and their digest, seeded with the tensor's name. Lines and the
+/// bytes that they speak of come in any order, and nobody flushes either, so a line is a claim and no proof: whoever
+/// trusts one looks at the bytes. What is no line, as a power cut may leave it, is skipped.
 class Journal {
 public:
     struct Block {

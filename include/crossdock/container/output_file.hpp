@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 
+#include "crossdock/container/gathered_writes.hpp"
 #include "crossdock/container/output_path.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/once.hpp"
@@ -53,6 +54,35 @@ public:
     ~OutputFile() {
         if (file_ >= 0) ::close(file_);
     }
+
+    /// While it lives, what the calling thread writes to one file in small pieces is gathered: finish() writes it, with
+    /// one call for what touches, or whoever gives more than there is room for. What is there when it ends without is
+    /// lost.
+    class Gathering {
+    public:
+        /// Of nothing where `file` is null. `pieces` are the thread's.
+        Gathering(const OutputFile* file, GatheredWrites& pieces) : file_(file), pieces_(pieces) { current = this; }
+        Gathering(const Gathering&) = delete;
+        Gathering& operator=(const Gathering&) = delete;
+        ~Gathering() {
+            current = nullptr;
+            pieces_.clear();
+        }
+
+        /// Throws Error where the disk refuses.
+        void finish() {
+            if (writer_) writer_->write_gathered(pieces_);
+        }
+
+    private:
+        friend class OutputFile;
+
+        static inline thread_local Gathering* current = nullptr;
+
+        const OutputFile* file_;
+        OutputFile* writer_ = nullptr;  // the same, once something is written to it
+        GatheredWrites& pieces_;
+    };
 
     const std::string& name() const noexcept { return name_; }
     World& world() const noexcept { return world_; }
@@ -134,6 +164,19 @@ private:
 
     void write_own(std::uint64_t offset, std::span<const std::byte> bytes) {
         if (planned_) return plan(offset + bytes.size());
+        Gathering* const gathering = Gathering::current;
+        if (!gathering || gathering->file_ != this || bytes.size() > GatheredWrites::most_bytes)
+            return write_now(offset, bytes);
+        gathering->writer_ = this;
+        if (!gathering->pieces_.has_room_for(bytes.size())) write_gathered(gathering->pieces_);
+        gathering->pieces_.add(offset, bytes);
+    }
+
+    void write_gathered(GatheredWrites& pieces) {
+        pieces.flush([this](std::uint64_t offset, std::span<const std::byte> bytes) { write_now(offset, bytes); });
+    }
+
+    void write_now(std::uint64_t offset, std::span<const std::byte> bytes) {
         if (world_.is_shared()) opened_.run([this] { open(); });
         const std::uint64_t begin = offset;
         while (!bytes.empty()) {

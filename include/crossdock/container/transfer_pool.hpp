@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/gathered_writes.hpp"
 #include "crossdock/container/transfer.hpp"
 #include "crossdock/container/transfer/band_cutter.hpp"
 #include "crossdock/container/transfer/memory_budget.hpp"
@@ -122,10 +123,11 @@ private:
 
     void work() {
         ReadPlan reads;
+        GatheredWrites pieces;
         std::unique_lock lock(mutex_);
         while (const Task task = claim(lock)) {
             lock.unlock();
-            std::exception_ptr failure = attempt(task, reads);
+            std::exception_ptr failure = attempt(task, reads, pieces);
             lock.lock();
             if (failure)
                 fail_locked(std::move(failure));
@@ -153,12 +155,12 @@ private:
         return {};
     }
 
-    std::exception_ptr attempt(const Task& task, ReadPlan& reads) noexcept {
+    std::exception_ptr attempt(const Task& task, ReadPlan& reads, GatheredWrites& pieces) noexcept {
         try {
             if (stop_.stop_requested()) throw Cancelled();
             detail::Schedule::Carrier& carrier = *task.carrier;
             if (task.part)
-                report(carrier.band.write(*task.part));
+                report(carrier.band.write(*task.part, pieces));
             else
                 carrier.band.load(carrier.work->bands, carrier.number, reads);
             return nullptr;

@@ -121,20 +121,21 @@ public:
     BlockDigest(const BlockDigest&) = delete;
     BlockDigest& operator=(const BlockDigest&) = delete;
 
-    /// Takes the bytes that begin at `at`; each byte once. Throws Error where there are no such bytes.
-    void add(std::uint64_t at, std::span<const std::byte> bytes) {
+    /// Takes the bytes that begin at `at`; each byte once. Says whether they were the last that were missing. Throws
+    /// Error where there are no such bytes.
+    bool add(std::uint64_t at, std::span<const std::byte> bytes) {
         if (at > bytes_ || bytes.size() > bytes_ - at)
             throw Error(to_text(bytes.size(), " bytes at ", at, " are to be digested of ", bytes_));
+        bool is_last = false;
         while (!bytes.empty()) {
             const std::uint64_t block = at / block_bytes, begin = at % block_bytes;
             const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), size_of(block) - begin));
-            if (count == size_of(block))
-                keep(block, digest_of(bytes.first(count)));
-            else
-                add_piece(block, begin, bytes.first(count));
+            is_last = count == size_of(block) ? keep(block, digest_of(bytes.first(count)))
+                                              : add_piece(block, begin, bytes.first(count));
             at += count;
             bytes = bytes.subspan(count);
         }
+        return is_last;
     }
 
     /// When all bytes came, and the threads that brought them are heard of; throws Error before.
@@ -152,29 +153,32 @@ private:
 
     std::uint64_t size_of(std::uint64_t block) const { return std::min(block_bytes, bytes_ - block * block_bytes); }
 
-    void add_piece(std::uint64_t number, std::uint64_t begin, std::span<const std::byte> bytes) {
+    bool add_piece(std::uint64_t number, std::uint64_t begin, std::span<const std::byte> bytes) {
         const std::lock_guard lock(mutex_);
         Open& block = open_[number];
         if (begin != block.stream.size()) {
             block.waiting.try_emplace(begin, bytes.begin(), bytes.end());
-            return;
+            return false;
         }
         block.stream.add(bytes);
         for (auto next = block.waiting.begin(); next != block.waiting.end() && next->first == block.stream.size();
              next = block.waiting.erase(next))
             block.stream.add(next->second);
-        if (block.stream.size() < size_of(number)) return;
-        keep(number, block.stream.value());
+        if (block.stream.size() < size_of(number)) return false;
+        const Digest digest = block.stream.value();
         open_.erase(number);
+        return keep(number, digest);
     }
 
-    void keep(std::uint64_t block, const Digest& digest) {
+    /// Whether it was the last block.
+    bool keep(std::uint64_t block, const Digest& digest) {
         const auto bytes = detail::bytes_of(digest);
         std::copy(bytes.begin(), bytes.end(),
                   list_.begin() + static_cast<std::ptrdiff_t>(block * detail::digest_bytes));
-        if (missing_blocks_.fetch_sub(1) > 1) return;
+        if (missing_blocks_.fetch_sub(1) > 1) return false;
         value_ = digest_of(list_);
         std::vector<std::byte>().swap(list_);
+        return true;
     }
 
     std::uint64_t bytes_;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
+#include <memory>
 #include <span>
 #include <tuple>
 #include <utility>
@@ -20,26 +23,22 @@ namespace crossdock {
 
 /// What it takes to execute a ReadPlan.
 struct ReadCost {
-    std::uint64_t reads = 0;   ///< calls that read
+    std::uint64_t reads = 0;   ///< calls that read, and as many as would take as long as reading what is between
     std::uint64_t memory = 0;  ///< bytes, beside those that are read to
     bool from_memory = false;  ///< reads what a source keeps in memory
 };
 
-/// What has to happen to bring some blocks of some tensors into memory: first the reads, in file order and joined where
-/// they touch, then the steps that compute (casts, transpositions), in the order in which they were added. For one
-/// thread. The sources, and the memory that is read into, must outlive execute().
+/// What has to happen to bring some blocks of some tensors into memory: first the reads, in file order, then the steps
+/// that compute (casts, transpositions), in the order in which they were added. What lies close together in a file is
+/// read with one call, together with what is between: a call costs as much as reading a few KiB. Large pieces are read
+/// to where they belong, small ones by way of a buffer. For one thread. The sources, and the memory that is read into,
+/// must outlive execute().
 class ReadPlan {
 public:
     /// Reads `bytes` bytes at `offset` of `source` to `out`.
     void read(const Source& source, std::uint64_t offset, std::size_t bytes, std::byte* out) {
         if (bytes == 0) return;
-        if (!runs_.empty()) {
-            Run& last = runs_.back();
-            if (last.source == &source && last.offset + last.bytes == offset && last.out + last.bytes == out) {
-                last.bytes += bytes;
-                return;
-            }
-        }
+        if (!runs_.empty() && runs_.back().take({&source, offset, bytes, out})) return;
         runs_.push_back({&source, offset, bytes, out});
     }
 
@@ -52,29 +51,56 @@ public:
     /// Does it all, on the calling thread; the plan is then empty and can be used again. Throws Error when a source
     /// cannot be read or has no such bytes; what has been read by then is unspecified.
     void execute() {
-        sort();
-        for (std::size_t begin = 0; begin < runs_.size();) begin = read_touching(begin);
+        for_each_stretch([this](const Stretch& stretch) {
+            const Source& source = *stretch.runs.front().source;
+            if (stretch.end < stretch.begin || stretch.end > source.size())
+                throw Error(
+                    to_text(source.name(), ": bytes up to ", stretch.end, " are asked for, it holds ", source.size()));
+            stretch.is_direct() ? read_to_places(stretch) : read_by_buffer(stretch);
+        });
         for (const auto& step : steps_) step();
         clear();
     }
 
     /// What execute() would take, without doing it.
     ReadCost cost() {
-        sort();
-        ReadCost cost{.memory = scratch_.taken() + runs_.size() * (2 * sizeof(Run) + sizeof(iovec))};
-        for (std::size_t begin = 0; begin < runs_.size();) {
-            const std::size_t end = touching(begin);
-            cost.reads += (end - begin + IOV_MAX - 1) / IOV_MAX;
-            cost.from_memory = cost.from_memory || runs_[begin].source->keeps_memory();
-            begin = end;
-        }
+        ReadCost cost;
+        std::uint64_t buffer = 0, between = 0;
+        for_each_stretch([&](const Stretch& stretch) {
+            cost.reads += stretch.between() / worth_a_call;
+            cost.from_memory = cost.from_memory || stretch.runs.front().source->keeps_memory();
+            if (stretch.is_direct()) {
+                cost.reads += (stretch.runs.size() + stretch.gaps + IOV_MAX - 1) / IOV_MAX;
+                between = std::max(between, stretch.between());
+            } else {
+                cost.reads += (stretch.end - stretch.begin + buffer_bytes - 1) / buffer_bytes;
+                buffer = buffer_bytes;
+            }
+        });
+        cost.memory = scratch_.taken() + std::max(buffer, between) + runs_.size() * (2 * sizeof(Run) + sizeof(iovec));
         return cost;
     }
 
-    /// Calls visit(source, offset, bytes) for what execute() would read, without doing it.
+    /// Calls visit(source) for all that execute() would read, in the order in which it was added; for a source perhaps
+    /// many times.
     template <class Visit>
-    void for_each_read(Visit&& visit) const {
-        for (const Run& run : runs_) visit(*run.source, run.offset, run.bytes);
+    void for_each_source(Visit&& visit) const {
+        for (const Run& run : runs_) visit(*run.source);
+    }
+
+    /// A part of a source.
+    struct Range {
+        const Source* source = nullptr;
+        std::uint64_t begin = 0, end = 0;
+    };
+
+    /// What was added last is read up to there, from where the first is read on, if that is of the same source; the
+    /// first alone otherwise. Nothing where nothing was added.
+    Range range() const {
+        if (runs_.empty()) return {};
+        const Run &first = runs_.front(), &last = runs_.back();
+        const bool is_one = last.source == first.source && last.end() > first.offset;
+        return {first.source, first.offset, is_one ? last.end() : first.end()};
     }
 
     /// Forgets what was added.
@@ -85,12 +111,114 @@ public:
     }
 
 private:
+    static constexpr std::uint64_t worth_a_call = 4096;  // bytes: they take as long to be read as a call does
+    static constexpr std::size_t small_piece = 4096;     // bytes: copied sooner than the kernel is told of
+    static constexpr std::uint64_t buffer_bytes = std::uint64_t{256} << 10;
+
+    /// Pieces of equal size at equal distances: the rows of a part that was cut by columns. Mostly it is one piece.
     struct Run {
         const Source* source;
         std::uint64_t offset;
-        std::size_t bytes;
+        std::size_t bytes;  // of a piece
         std::byte* out;
+        std::uint64_t pieces = 1;
+        std::uint64_t step = 0;    // from one to the next, in the source
+        std::size_t out_step = 0;  // and in memory
+
+        std::uint64_t begin(std::uint64_t piece) const { return offset + piece * step; }
+        std::uint64_t end() const { return begin(pieces - 1) + bytes; }
+        std::byte* place(std::uint64_t piece) const { return out + piece * out_step; }
+
+        /// Whether it goes on with this piece, which it then has.
+        bool take(const Run& next) {
+            if (next.source != source) return false;
+            if (pieces == 1 && next.offset == offset + bytes && next.out == out + bytes) {
+                bytes += next.bytes;
+                return true;
+            }
+            if (next.bytes != bytes || bytes >= small_piece) return false;
+            if (pieces == 1) {
+                if (next.offset < offset + bytes || !std::less<>()(out, next.out)) return false;
+                step = next.offset - offset;
+                out_step = reinterpret_cast<std::uintptr_t>(next.out) - reinterpret_cast<std::uintptr_t>(out);
+            } else if (next.offset != begin(pieces) || next.out != place(pieces)) {
+                return false;
+            }
+            ++pieces;
+            return true;
+        }
     };
+
+    /// Runs in file order that are read together: [begin, end) of their source.
+    struct Stretch {
+        std::span<const Run> runs;
+        std::uint64_t begin, end;
+        std::uint64_t pieces, wanted;  // wanted: bytes, and those twice that are asked for twice
+        std::uint64_t gaps;
+        bool overlaps;
+
+        /// Bytes that nobody asks for.
+        std::uint64_t between() const { return end - begin - std::min(end - begin, wanted); }
+        bool is_close() const { return between() <= pieces * worth_a_call; }
+        bool is_direct() const {
+            return pieces == runs.size() && !overlaps && (pieces == 1 || wanted / pieces >= small_piece);
+        }
+    };
+
+    /// Calls visit(Stretch) for all that is to be read, in file order.
+    template <class Visit>
+    void for_each_stretch(Visit&& visit) {
+        sort();
+        take_apart();
+        for (std::size_t at = 0; at < runs_.size();) at += visit_at(at, visit);
+    }
+
+    /// Returns of how many runs it is.
+    template <class Visit>
+    std::size_t visit_at(std::size_t first, Visit&& visit) const {
+        const Stretch stretch = stretch_at(first);
+        visit(stretch);
+        return stretch.runs.size();
+    }
+
+    /// Leaves no run of which more is between its pieces than is worth being read.
+    void take_apart() {
+        bool all_are_close = true;
+        for (std::size_t at = 0; at < runs_.size();)
+            at += visit_at(at, [&](const Stretch& stretch) { all_are_close = all_are_close && stretch.is_close(); });
+        if (all_are_close) return;
+        apart_.clear();
+        for (std::size_t at = 0; at < runs_.size();)
+            at += visit_at(at, [&](const Stretch& stretch) {
+                for (const Run& run : stretch.runs) {
+                    if (stretch.is_close())
+                        apart_.push_back(run);
+                    else
+                        for (std::uint64_t piece = 0; piece < run.pieces; ++piece)
+                            apart_.push_back({run.source, run.begin(piece), run.bytes, run.place(piece)});
+                }
+            });
+        runs_.swap(apart_);
+        sort();
+    }
+
+    /// The runs from the one at `first` on that lie close together, or in each other's gaps.
+    Stretch stretch_at(std::size_t first) const {
+        const Run& run = runs_[first];
+        Stretch stretch{{}, run.offset, run.end(), run.pieces, run.pieces * run.bytes, 0, false};
+        std::size_t last = first + 1;
+        for (; last < runs_.size(); ++last) {
+            const Run& next = runs_[last];
+            if (next.source != run.source || next.offset > stretch.end + worth_a_call) break;
+            stretch.gaps += next.offset > stretch.end;
+            stretch.overlaps = stretch.overlaps || next.offset < stretch.end;
+            stretch.end = std::max(stretch.end, next.end());
+            stretch.pieces += next.pieces;
+            stretch.wanted += next.pieces * next.bytes;
+        }
+        stretch.runs = std::span(runs_).subspan(first, last - first);
+        return stretch;
+    }
 
     /// Each tensor asks for its runs in file order, or nearly so.
     void sort() {
@@ -99,31 +227,52 @@ private:
         });
     }
 
-    /// The end of the runs from `begin` on that follow each other in the file.
-    std::size_t touching(std::size_t begin) const {
-        std::size_t end = begin + 1;
-        while (end < runs_.size() && runs_[end].source == runs_[begin].source &&
-               runs_[end].offset == runs_[end - 1].offset + runs_[end - 1].bytes)
-            ++end;
-        return end;
+    void read_to_places(const Stretch& stretch) {
+        between_.resize(static_cast<std::size_t>(stretch.between()));
+        buffers_.clear();
+        std::byte* between = between_.data();
+        std::uint64_t at = stretch.begin;
+        for (const Run& run : stretch.runs) {
+            if (const auto gap = static_cast<std::size_t>(run.offset - at); gap > 0) {
+                buffers_.push_back({between, gap});
+                between += gap;
+            }
+            buffers_.push_back({run.out, run.bytes});
+            at = run.end();
+        }
+        stretch.runs.front().source->read(stretch.begin, std::span(buffers_));
     }
 
-    /// Reads the runs from `begin` on that follow each other in the file; returns the first that does not.
-    std::size_t read_touching(std::size_t begin) {
-        buffers_.clear();
-        const std::size_t end = touching(begin);
-        for (std::size_t i = begin; i < end; ++i) buffers_.push_back({runs_[i].out, runs_[i].bytes});
-        const Source& source = *runs_[begin].source;
-        const std::uint64_t last = runs_[end - 1].offset + runs_[end - 1].bytes;
-        if (last < runs_[begin].offset || last > source.size())
-            throw Error(to_text(source.name(), ": bytes up to ", last, " are asked for, it holds ", source.size()));
-        source.read(runs_[begin].offset, std::span(buffers_));
-        return end;
+    void read_by_buffer(const Stretch& stretch) {
+        const Source& source = *stretch.runs.front().source;
+        if (!buffer_) buffer_ = std::make_unique_for_overwrite<std::byte[]>(buffer_bytes);
+        std::span<const Run> runs = stretch.runs;
+        for (std::uint64_t begin = stretch.begin, end; begin < stretch.end; begin = end) {
+            end = std::min(begin + buffer_bytes, stretch.end);
+            source.read(begin, std::span(buffer_.get(), static_cast<std::size_t>(end - begin)));
+            while (!runs.empty() && runs.front().end() <= begin) runs = runs.subspan(1);
+            for (auto run = runs.begin(); run != runs.end() && run->offset < end; ++run)
+                copy_from_buffer(*run, begin, end);
+        }
+    }
+
+    /// What of a run is in the buffer, which holds [begin, end) of the source.
+    void copy_from_buffer(const Run& run, std::uint64_t begin, std::uint64_t end) const {
+        std::uint64_t piece = run.pieces > 1 && begin > run.offset ? (begin - run.offset) / run.step : 0;
+        for (; piece < run.pieces && run.begin(piece) < end; ++piece) {
+            const std::uint64_t at = run.begin(piece);
+            const std::uint64_t from = std::max(at, begin), to = std::min(at + run.bytes, end);
+            if (from < to)
+                std::memcpy(run.place(piece) + (from - at), buffer_.get() + (from - begin),
+                            static_cast<std::size_t>(to - from));
+        }
     }
 
     std::vector<Run> runs_;
-    std::vector<Run> spare_;  // for sorting
+    std::vector<Run> spare_, apart_;  // for sorting, and for taking apart
     std::vector<iovec> buffers_;
+    std::vector<std::byte> between_;  // each gap has its own: a source may look at what it has read
+    std::unique_ptr<std::byte[]> buffer_;
     detail::Scratch scratch_;
     std::vector<std::function<void()>> steps_;
 };

@@ -46,6 +46,7 @@ inline Tensor region(std::shared_ptr<const Source> source, std::uint64_t offset,
 
 inline Tensor cast(const Tensor& tensor, DType dtype);
 inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin, std::uint64_t end);
+inline Tensor reshape(const Tensor& tensor, Shape shape);
 inline Tensor swap_axes(const Tensor& tensor, std::size_t axis);
 
 namespace detail {
@@ -63,6 +64,41 @@ inline Tensor slice_of_blocks(const ScaledBlocks& whole, std::size_t axis, std::
     const Shape shape = codes.shape();
     return {DType::f32, shape,
             std::make_shared<ScaledBlocks>(std::move(codes), std::move(scales), grid.block, skipped)};
+}
+
+/// The elements [begin, end) of what is cut from a child by columns: cut from fewer rows of it, or in one go. Null where
+/// neither can be.
+inline RecipePtr slice_below(const Columns& cut, const Tensor& tensor, std::uint64_t begin, std::uint64_t end) {
+    const std::uint64_t width = cut.width(), rows = tensor.element_count() / width;
+    const auto from_row = [&](const Tensor& row, std::uint64_t skipped, std::uint64_t stop) {
+        return slice(reshape(row, Shape{cut.child_row()}), 0, cut.first() + skipped, cut.first() + stop).recipe();
+    };
+    const Tensor whole(tensor.dtype(), Shape{rows, cut.child_row()}, cut.child());
+    if (rows == 1) return from_row(whole, begin, end);
+    if (begin % width != 0 || end % width != 0) return nullptr;
+    const Tensor part = slice(whole, 0, begin / width, end / width);
+    if (end - begin == width) return from_row(part, 0, width);
+    return std::make_shared<Columns>(part.recipe(), cut.child_row(), cut.first(), width, item_size(tensor.dtype()));
+}
+
+/// Whole rows of parts that lie side by side: the same rows of each. Null where rows are torn.
+inline RecipePtr slice_below(const SideBySide& row, const Tensor& tensor, std::uint64_t begin, std::uint64_t end) {
+    const std::uint64_t width = row.width(), rows = tensor.element_count() / width;
+    if (rows == 1 || begin % width != 0 || end % width != 0) return nullptr;
+    std::vector<SideBySide::Part> parts;
+    parts.reserve(row.parts().size());
+    for (const SideBySide::Part& part : row.parts()) {
+        const Tensor whole(tensor.dtype(), Shape{rows, part.width}, part.recipe);
+        parts.push_back({slice(whole, 0, begin / width, end / width).recipe(), part.width});
+    }
+    return std::make_shared<SideBySide>(std::move(parts), item_size(tensor.dtype()));
+}
+
+/// Null where the recipe is of another kind.
+inline RecipePtr slice_below(const Recipe* recipe, const Tensor& tensor, std::uint64_t begin, std::uint64_t end) {
+    if (const auto* cut = dynamic_cast<const Columns*>(recipe)) return slice_below(*cut, tensor, begin, end);
+    if (const auto* row = dynamic_cast<const SideBySide*>(recipe)) return slice_below(*row, tensor, begin, end);
+    return nullptr;
 }
 
 /// The matrix that this one is the transposition of, if it is one.
@@ -88,7 +124,8 @@ inline std::vector<Tensor> transposed_of(std::span<const Tensor> matrices) {
 }  // namespace detail
 
 /// The elements [begin, end) along `axis`. A slice moves below casts, scales and transpositions, so that these work on
-/// whole blocks.
+/// whole blocks, and one of whole rows below cuts and joins by columns: so an expert is taken from a stack of them
+/// whatever was done with all.
 inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin, std::uint64_t end) {
     if (begin > end || end > tensor.shape()[axis])
         throw Error(to_text("a tensor ", tensor.shape(), " does not have the elements ", begin, " to ", end,
@@ -107,6 +144,9 @@ inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin,
     if (const auto turned = detail::transposed_of(tensor)) return swap_axes(slice(*turned, 1 - axis, begin, end), 0);
     if (const auto* row = dynamic_cast<const detail::SideBySide*>(recipe); row && row->width() == extent * inner)
         if (const detail::RecipePtr part = row->part(begin * inner, end * inner)) return {tensor.dtype(), shape, part};
+    if (tensor.shape().outer(axis) == 1)
+        if (detail::RecipePtr moved = detail::slice_below(recipe, tensor, begin * inner, end * inner))
+            return {tensor.dtype(), shape, std::move(moved)};
     return detail::derived(tensor, shape,
                            std::make_shared<detail::Columns>(tensor.recipe(), extent * inner, begin * inner,
                                                              (end - begin) * inner, item_size(tensor.dtype())));

@@ -65,6 +65,10 @@ public:
           width_(width),
           item_(item) {}
 
+    const RecipePtr& child() const noexcept { return child_; }
+    std::uint64_t child_row() const noexcept { return child_row_; }
+    std::uint64_t first() const noexcept { return first_; }
+    std::uint64_t width() const noexcept { return width_; }
     std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
@@ -93,6 +97,7 @@ public:
         for (const Part& part : parts_) begins_.push_back(begins_.back() + part.width);
     }
 
+    const std::vector<Part>& parts() const noexcept { return parts_; }
     /// Of a row.
     std::uint64_t width() const noexcept { return begins_.back(); }
 
@@ -106,13 +111,27 @@ public:
     std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
-        for_each_row(begin, count, begins_.back(), [&](std::uint64_t row, std::uint64_t at, std::uint64_t part) {
-            plan_row(row, at, part, out, plan);
-            out += part * item_;
-        });
+        const std::uint64_t width = begins_.back();
+        if (width == 0 && count > 0) throw Error("elements are asked of rows without elements");
+        const std::uint64_t at = count > 0 ? begin % width : 0, head = std::min(count, at > 0 ? width - at : 0);
+        const std::uint64_t row = count > 0 ? (begin + head) / width : 0, rows = count > 0 ? (count - head) / width : 0;
+        const std::uint64_t tail = count - head - rows * width;
+        if (head > 0) plan_row(begin / width, at, head, out, plan);
+        plan_rows(row, rows, out + head * item_, plan);
+        if (tail > 0) plan_row(row + rows, 0, tail, out + (head + rows * width) * item_, plan);
     }
 
 private:
+    /// Whole rows, part by part: so each part asks for its own in the order in which it has them.
+    void plan_rows(std::uint64_t first, std::uint64_t rows, std::byte* out, ReadPlan& plan) const {
+        for (std::size_t index = 0; index < parts_.size(); ++index) {
+            const Part& part = parts_[index];
+            for (std::uint64_t row = 0; row < rows; ++row)
+                part.recipe->plan((first + row) * part.width, part.width,
+                                  out + (row * begins_.back() + begins_[index]) * item_, plan);
+        }
+    }
+
     void plan_row(std::uint64_t row, std::uint64_t at, std::uint64_t count, std::byte* out, ReadPlan& plan) const {
         auto next = std::upper_bound(begins_.begin(), begins_.end(), at);
         while (count > 0) {

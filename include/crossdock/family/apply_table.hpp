@@ -135,12 +135,16 @@ private:
 
     /// One rank's part of the fields, from its stored tensors.
     Parts take_fields(const Row<M>& row, const Parts& blanks, std::size_t rank) {
-        if (!numbers_elements(row.names.front())) return take_together(row, blanks, rank, 0);
+        const bool is_numbered = numbers_elements(row.names.front());
+        const Parts together = is_numbered ? elements_of(blanks, 0) : blanks;  // all elements are alike
+        const Parts expected = row.arrangement.split(together, header_, key_.index);
+        if (!is_numbered) return take_together(row, together, expected, rank, 0);
         const std::uint64_t count = element_count(row, blanks);
         std::vector<Parts> elements(blanks.size());
+        for (Parts& field : elements) field.reserve(count);
         for (std::uint64_t element = 0; element < count; ++element) {
-            const Parts fields = take_together(row, elements_of(blanks, element), rank, element);
-            for (std::size_t i = 0; i < fields.size(); ++i) elements[i].push_back(fields[i]);
+            Parts fields = take_together(row, together, expected, rank, element);
+            for (std::size_t i = 0; i < fields.size(); ++i) elements[i].push_back(std::move(fields[i]));
         }
         Parts fields;
         for (std::size_t i = 0; i < blanks.size(); ++i) {
@@ -150,16 +154,16 @@ private:
         return fields;
     }
 
-    /// The fields that are stored together; `blanks` are they without content.
-    Parts take_together(const Row<M>& row, const Parts& blanks, std::size_t rank, std::uint64_t element) {
-        Parts stored = take_stored(row, blanks, rank, element);
+    /// The fields that are stored together, arranged as tensors like `expected`; `blanks` are they without content.
+    Parts take_together(const Row<M>& row, const Parts& blanks, const Parts& expected, std::size_t rank,
+                        std::uint64_t element) {
+        Parts stored = take_stored(row, expected, rank, element);
         return row.arrangement.join_shards ? row.arrangement.join_shards(std::move(stored), blanks)
                                            : row.arrangement.join(std::move(stored), header_, key_.index);
     }
 
-    /// The stored tensors that `fields` are arranged from, held against the shapes that follow from these.
-    Parts take_stored(const Row<M>& row, const Parts& fields, std::size_t rank, std::uint64_t element) {
-        const Parts expected = row.arrangement.split(fields, header_, key_.index);
+    /// The stored tensors of a row, held against the shapes that are expected.
+    Parts take_stored(const Row<M>& row, const Parts& expected, std::size_t rank, std::uint64_t element) {
         std::string differ;
         Parts stored;
         stored.reserve(expected.size());

@@ -18,8 +18,8 @@
 
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/core/cast_elements.hpp"
-#include "crossdock/core/digest.hpp"
 #include "crossdock/core/tensor.hpp"
+#include "crossdock/pipeline/digests.hpp"
 
 namespace crossdock::detail {
 
@@ -141,7 +141,7 @@ private:
 class ComparingSlot final : public TensorSlot {
 public:
     /// `mismatches` outlives it.
-    ComparingSlot(Pair pair, Tensor other, Mismatches& mismatches, std::shared_ptr<BlockDigest> digest)
+    ComparingSlot(Pair pair, Tensor other, Mismatches& mismatches, std::shared_ptr<PassingDigest> digest)
         : pair_(std::move(pair)),
           other_(std::move(other)),
           mismatches_(mismatches),
@@ -161,7 +161,7 @@ private:
     Pair pair_;
     Tensor other_;
     Mismatches& mismatches_;
-    std::shared_ptr<BlockDigest> digest_;  // may be null
+    std::shared_ptr<PassingDigest> digest_;  // may be null
 };
 
 }  // namespace crossdock::detail

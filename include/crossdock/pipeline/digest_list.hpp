@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,9 +33,12 @@ inline std::string digest_line(const TensorDigest& tensor) {
 
 /// The digest of a model: that of its tensors' lines, each with a line feed.
 inline Digest model_digest(const std::vector<TensorDigest>& tensors) {
-    std::string lines;
-    for (const TensorDigest& tensor : tensors) lines += digest_line(tensor) + '\n';
-    return digest_of(lines);
+    DigestStream lines;
+    for (const TensorDigest& tensor : tensors) {
+        const std::string line = digest_line(tensor) + '\n';
+        lines.add(std::as_bytes(std::span(line)));
+    }
+    return lines.value();
 }
 
 inline Json digests_to_json(const DigestList& list) {

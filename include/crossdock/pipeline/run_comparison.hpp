@@ -168,7 +168,7 @@ private:
                           to_text("is ", dtype_name(a.dtype()), " in A, ", dtype_name(b.dtype()), " in B"));
         const Pair pair{pair_count_++, place, a.dtype(), a.shape()};
         if (world_.is_shared()) pairs_.push_back(pair);
-        std::shared_ptr<BlockDigest> digest;
+        std::shared_ptr<PassingDigest> digest;
         if (how_.digests && !(digest = how_.digests->add(place, a))) return;  // another rank's
         transfers_.submit({{a, std::make_shared<ComparingSlot>(pair, b, mismatches_, std::move(digest)), place}});
     }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <set>
 #include <vector>
 
@@ -18,7 +16,7 @@ inline void add_chunks(const Tensor& tensor, std::vector<TensorPart>& parts) {
     ReadPlan reads;  // is not executed: the memory is not touched, and costs addresses alone
     tensor.plan(0, tensor.element_count(), reads.scratch(tensor.byte_count()), reads);
     std::set<const Source*> met;
-    reads.for_each_read([&](const Source& source, std::uint64_t, std::size_t) {
+    reads.for_each_source([&](const Source& source) {
         const auto* stored = dynamic_cast<const dcp::StoredChunk*>(&source);
         if (!stored || !met.insert(&source).second) return;
         const dcp::Chunk& chunk = stored->chunk();

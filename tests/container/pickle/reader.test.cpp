@@ -179,6 +179,15 @@ TEST_CASE("pickle reader refuses getattr on anything but a class", "[container][
           "x.pt: data.pkl offset 22: getattr is called with something else than a class and a name; nothing was run");
 }
 
+TEST_CASE("pickle reader takes the calls of OBJ and INST as it takes those of REDUCE", "[container][pickle]") {
+    constexpr std::string_view refused =
+        "getattr is called with something else than a class and a name; nothing was run";
+    CHECK(read("(c__builtin__\nset\n](K\1K\2eo.").get<Set>()->items.size() == 2);
+    CHECK(read("(](K\1K\2ei__builtin__\nset\n.").get<Set>()->items.size() == 2);
+    CHECK(error_of("(c__builtin__\ngetattr\nca\nB\n}o.").ends_with(refused));
+    CHECK(error_of("(ca\nB\n}i__builtin__\ngetattr\n.").ends_with(refused));
+}
+
 TEST_CASE("pickle reader refuses unknown opcodes and those of a registry", "[container][pickle]") {
     CHECK(error_of("N\xFF.") ==
           "x.pt: data.pkl offset 1: opcode 0xFF is not one of pickle's; the file is damaged or not a pickle");

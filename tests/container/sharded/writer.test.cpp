@@ -21,7 +21,9 @@ namespace {
 
 sharded::Writer safetensors_writer(const TemporaryDirectory& directory, std::uint64_t max_shard_bytes) {
     return {directory.path(), sharded::safetensors_names, max_shard_bytes,
-            [](const std::filesystem::path& path) { return std::make_unique<safetensors::Writer>(path, 1000); }};
+            [](const std::filesystem::path& path, std::shared_ptr<NameTable> tensors) {
+                return std::make_unique<safetensors::Writer>(path, 1000, std::move(tensors));
+            }};
 }
 
 /// Adds and fills a tensor of bytes.

@@ -32,6 +32,7 @@ std::unique_ptr<zip::CheckedSource> source_of(int damaged = -1) {
     const zip::Reader reader(file);
     auto source = std::make_unique<zip::CheckedSource>(file);
     source->watch(*reader.find("p/a"), reader.payload_offset(*reader.find("p/a")));
+    source->start();
     return source;
 }
 

@@ -4,11 +4,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
+#include "crossdock/container/dcp/metadata.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/once.hpp"
 #include "crossdock/core/source.hpp"
@@ -42,6 +46,37 @@ private:
     std::uint64_t size_ = 0;
     mutable Once once_;
     mutable std::optional<FileSource> file_;
+};
+
+/// What is stored at a place in a file. Opening it asks for a dozen small pieces, so a small one is held in memory
+/// meanwhile.
+class StoredItem final : public Source {
+public:
+    /// Throws Error when the file ends before, or cannot be read.
+    StoredItem(std::shared_ptr<const Source> file, const Place& place)
+        : part_(std::move(file), place.offset, place.length) {
+        constexpr std::uint64_t most_held = std::uint64_t{1} << 18;
+        if (part_.size() > most_held) return;
+        held_.resize(static_cast<std::size_t>(part_.size()));
+        part_.read(0, std::span(held_));
+    }
+
+    /// Whatever is read from now on comes from the file. To be called while nobody reads.
+    void release() { held_ = {}; }
+
+    using Source::read;
+    const std::string& name() const noexcept override { return part_.name(); }
+    std::uint64_t size() const noexcept override { return part_.size(); }
+    bool keeps_memory() const noexcept override { return part_.keeps_memory(); }
+
+    void read(std::uint64_t offset, std::span<iovec> buffers) const override {
+        if (held_.empty()) return part_.read(offset, buffers);
+        MemorySource(held_, nullptr).read(offset, buffers);
+    }
+
+private:
+    PartSource part_;
+    std::vector<std::byte> held_;
 };
 
 }  // namespace crossdock::dcp

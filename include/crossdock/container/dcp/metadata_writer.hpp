@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <limits>
 #include <span>
@@ -17,7 +18,7 @@
 #include "crossdock/container/pickle/format.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/error.hpp"
-#include "crossdock/core/name_table.hpp"
+#include "crossdock/core/name_index.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock::dcp {
@@ -62,6 +63,7 @@ private:
         for (const BytesItem& item : metadata.bytes) {
             word(item.name);
             object(module, "BytesStorageMetadata", [] {});
+            flush_if_long();
         }
     }
 
@@ -172,15 +174,15 @@ private:
 
     /// A class or function, likewise.
     void global(std::string_view from, std::string_view name) {
-        line_.assign(from).append(1, '\n').append(name).append(1, '\n');
-        if (recalled(line_)) return;
+        std::string line = to_text(from, '\n', name, '\n');
+        if (recalled(line)) return;
         op(Opcode::global);
-        out_ += line_;
-        remember(line_);
+        out_ += line;
+        remember(lines_.emplace_back(std::move(line)));
     }
 
     bool recalled(std::string_view text) {
-        const auto found = memo_.find(text);
+        const auto found = memo_.find(text, texts_);
         if (!found) return false;
         if (std::in_range<std::uint8_t>(*found))
             op(Opcode::binget), append_little(out_, static_cast<std::uint8_t>(*found));
@@ -189,8 +191,10 @@ private:
         return true;
     }
 
+    /// The text stays where it is.
     void remember(std::string_view text) {
-        const std::size_t place = memo_.add(text).first;
+        const std::size_t place = memo_.add(text, texts_).first;
+        texts_.push_back(text);
         op(Opcode::long_binput), append_little(out_, static_cast<std::uint32_t>(place));
     }
 
@@ -209,8 +213,10 @@ private:
 
     OutputFile file_;
     std::uint64_t written_ = 0;
-    std::string out_, line_;
-    NameTable memo_;
+    std::string out_;
+    NameIndex memo_;
+    std::deque<std::string_view> texts_;  ///< of the memo: the metadata's, or
+    std::deque<std::string> lines_;       ///< what names classes and functions
 };
 
 }  // namespace detail

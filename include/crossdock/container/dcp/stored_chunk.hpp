@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/dcp/item_file.hpp"
 #include "crossdock/container/dcp/metadata.hpp"
 #include "crossdock/container/dcp/tiling.hpp"
 #include "crossdock/container/foreign_files.hpp"
@@ -25,12 +26,14 @@ namespace crossdock::dcp {
 
 /// What is stored at a place in a file: a complete file of torch.save. Throws Error when it is something else.
 inline pickle::Value read_item(const std::shared_ptr<const Source>& file, const Place& place) {
-    const auto item = std::make_shared<PartSource>(file, place.offset, place.length);
+    const auto item = std::make_shared<StoredItem>(file, place);
     const std::string head = torch::detail::head_of(*item, 4);
     if (!head.starts_with("PK"))
         throw Error(to_text(item->name(), ": does not begin with PK as a file of torch.save does; it is damaged, or ",
                             "written in another serialization format (safetensors); save it again with torch_save"));
-    return torch::read(item);
+    pickle::Value value = torch::read(item);
+    item->release();
+    return value;
 }
 
 /// The elements of one chunk in C order, as bytes. The item is opened when it is first read, on that thread; until then

@@ -22,7 +22,7 @@
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/error.hpp"
-#include "crossdock/core/name_table.hpp"
+#include "crossdock/core/name_index.hpp"
 #include "crossdock/core/shape.hpp"
 #include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/text.hpp"
@@ -57,6 +57,11 @@ private:
         std::shared_ptr<OutputFile> file;
         std::uint64_t end = 0;  ///< of the last item
     };
+    struct ValueNames {
+        const std::vector<BytesItem>& items;
+
+        std::string_view operator[](std::size_t number) const noexcept { return items[number].name; }
+    };
     struct Item {
         std::size_t tensor, chunk;
         std::shared_ptr<torch::ItemWriter> writer;
@@ -73,9 +78,9 @@ private:
     std::vector<File> files_;
     Metadata metadata_;
     std::unordered_map<std::string, std::size_t> tensors_;  ///< their numbers in metadata_
-    NameTable values_;
-    std::vector<Item> items_;        ///< that may not be filled yet
-    std::size_t worth_a_look_ = 64;  ///< when there are so many
+    NameIndex values_;                                      ///< those of metadata_
+    std::vector<Item> items_;                               ///< that may not be filled yet
+    std::size_t worth_a_look_ = 64;                         ///< when there are so many
 };
 
 inline Writer::Writer(OutputPath directory, std::size_t files) : directory_(std::move(directory)) {
@@ -106,7 +111,8 @@ inline void Writer::drop_filled() {
 }
 
 inline void Writer::put(const std::string& name, const pickle::Value& value) {
-    if (tensors_.contains(name) || !values_.add(name).second) fail(to_text("'", name, "' is written twice"));
+    if (tensors_.contains(name) || !values_.add(name, ValueNames{metadata_.bytes}).second)
+        fail(to_text("'", name, "' is written twice"));
     File& file = least_filled();
     const std::uint64_t length = torch::write_item(file.file, file.end, value);
     metadata_.bytes.push_back({name, take_place(file, length)});
@@ -127,7 +133,7 @@ inline void Writer::finish() {
 
 /// The tensor of this name, made when it is not there.
 inline TensorItem& Writer::tensor_item(const std::string& name, DType dtype, const Shape& whole) {
-    if (values_.find(name)) fail(to_text("'", name, "' is written twice"));
+    if (values_.find(name, ValueNames{metadata_.bytes})) fail(to_text("'", name, "' is written twice"));
     const auto [found, is_new] = tensors_.emplace(name, metadata_.tensors.size());
     if (is_new) metadata_.tensors.push_back({name, dtype, whole, {}});
     TensorItem& tensor = metadata_.tensors[found->second];

@@ -56,7 +56,8 @@ private:
     std::optional<Value> builtin_call(const Global& global, const std::vector<Value>& args);
     std::optional<Value> encoded_bytes(const std::vector<Value>& args);
     Value enum_member(const std::vector<Value>& args);
-    void push_call(Object object);
+    void push_call(Global global, Value args);
+    void push_object(Object object);
 
     Shortcut shortcut_;
 };
@@ -155,17 +156,21 @@ inline Object Builder::object(Global global, Construction construction, Value ar
 inline void Builder::call() {
     std::vector<Value> operands = pop_many(2);
     Global global = callee(operands[0]);
-    const auto* args = operands[1].get<Tuple>();
-    if (!args)
+    if (!operands[1].get<Tuple>())
         fail(to_text(global.module, ".", global.name, " is called with ", operands[1].describe(),
                      ", expected a tuple; the file is damaged"));
-    if (auto value = builtin_call(global, args->items)) return push(std::move(*value));
-    Object made = object(std::move(global), Construction::call, std::move(operands[1]));
+    Value tuple = std::move(operands[1]);
     operands.clear();
-    push_call(std::move(made));
+    push_call(std::move(global), std::move(tuple));
 }
 
-inline void Builder::push_call(Object object) {
+/// However a protocol spells it.
+inline void Builder::push_call(Global global, Value args) {
+    if (auto value = builtin_call(global, args.get<Tuple>()->items)) return push(std::move(*value));
+    push_object(object(std::move(global), Construction::call, std::move(args)));
+}
+
+inline void Builder::push_object(Object object) {
     std::optional<Tensor> meant = shortcut_ ? shortcut_(object) : std::nullopt;
     if (!meant) return push_node(std::move(object));
     push_node(std::move(*meant));
@@ -231,14 +236,14 @@ inline void Builder::instantiate_marked() {
     if (operands.empty()) fail("an instance lacks its class; the file is damaged");
     Global global = callee(operands.front());
     operands.erase(operands.begin());
-    push_node(object(std::move(global), Construction::call, make(Tuple{std::move(operands)})));
+    push_call(std::move(global), make(Tuple{std::move(operands)}));
 }
 
 /// Protocol 0's instance: the class in two lines, arguments after a mark.
 inline void Builder::instantiate_named(std::string module, std::string name) {
     push_global(std::move(module), std::move(name));
     Global global = callee(pop());
-    push_node(object(std::move(global), Construction::call, make(Tuple{pop_to_mark()})));
+    push_call(std::move(global), make(Tuple{pop_to_mark()}));
 }
 
 inline void Builder::build() {

@@ -166,8 +166,12 @@ struct PersistentId {
     std::uint64_t offset = 0;  ///< where it stands in the pickle, for errors
 };
 
-/// A shared value's content. A checkpoint has a few of them for each tensor, so what is large lies apart.
+/// A shared value's content. A checkpoint has a few of them for each tensor, so what is large lies apart, unless it is
+/// the tensor.
 struct Node {
+    template <class T>
+    static constexpr bool lies_apart = std::same_as<T, Object> || std::same_as<T, Global>;
+
     template <Shared T>
     explicit Node(T value) {
         set(std::move(value));
@@ -176,8 +180,8 @@ struct Node {
     /// The content if it is a T, else null.
     template <Shared T>
     T* get() noexcept {
-        if constexpr (std::same_as<T, Object>) {
-            auto* apart = std::get_if<std::unique_ptr<Object>>(&content);
+        if constexpr (lies_apart<T>) {
+            auto* apart = std::get_if<std::unique_ptr<T>>(&content);
             return apart ? apart->get() : nullptr;
         } else {
             return std::get_if<T>(&content);
@@ -186,8 +190,8 @@ struct Node {
 
     template <Shared T>
     void set(T value) {
-        if constexpr (std::same_as<T, Object>)
-            content = std::make_unique<Object>(std::move(value));
+        if constexpr (lies_apart<T>)
+            content = std::make_unique<T>(std::move(value));
         else
             content = std::move(value);
     }
@@ -197,7 +201,7 @@ struct Node {
     decltype(auto) visit(Visit&& visit) const {
         return std::visit(
             [&]<class T>(const T& value) -> decltype(auto) {
-                if constexpr (std::same_as<T, std::unique_ptr<Object>>)
+                if constexpr (std::same_as<T, std::unique_ptr<Object>> || std::same_as<T, std::unique_ptr<Global>>)
                     return visit(std::as_const(*value));
                 else
                     return visit(value);
@@ -205,8 +209,8 @@ struct Node {
             content);
     }
 
-    std::variant<std::string, Bytes, BigInteger, List, Tuple, Dict, Set, Global, std::unique_ptr<Object>, PersistentId,
-                 Tensor>
+    std::variant<std::string, Bytes, BigInteger, List, Tuple, Dict, Set, std::unique_ptr<Global>,
+                 std::unique_ptr<Object>, PersistentId, Tensor>
         content;
 
     // How deep others nest in a container that a Reader made.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -37,8 +38,9 @@ struct PendingTensors {
     };
 
     std::shared_ptr<OutputFile> file;
-    NameTable names{};
-    std::deque<Line> lines{};  ///< one for each name
+    std::shared_ptr<NameTable> names;
+    std::size_t first_name = names->size();  ///< of this file
+    std::deque<Line> lines{};                ///< one for each name from there on
 };
 
 /// A tensor's bytes in the file; counts them, so that a tensor that was never filled does not pass for zeros.
@@ -47,7 +49,7 @@ public:
     /// The last tensor, whose bytes begin at `offset` of the file.
     Slot(std::shared_ptr<PendingTensors> tensors, std::uint64_t offset)
         : tensors_(std::move(tensors)),
-          name_(tensors_->names[tensors_->names.size() - 1]),
+          name_((*tensors_->names)[tensors_->names->size() - 1]),
           line_(&tensors_->lines.back()),
           offset_(offset) {}
 
@@ -79,10 +81,13 @@ constexpr std::uint64_t aligned_header_bytes(std::uint64_t bytes) { return (byte
 /// must not either.
 class Writer final : public TensorWriter {
 public:
-    /// Creates the file. `header_capacity` is the room for the header; the function of that name gives enough.
-    Writer(const OutputPath& path, std::uint64_t header_capacity)
+    /// Creates the file. `header_capacity` is the room for the header; the function of that name gives enough. The
+    /// tensors' names are noted in `names`, which files of one checkpoint may share when each is begun after the one
+    /// before has all of its tensors.
+    Writer(const OutputPath& path, std::uint64_t header_capacity,
+           std::shared_ptr<NameTable> names = std::make_shared<NameTable>())
         : tensors_(std::make_shared<detail::PendingTensors>(
-              detail::PendingTensors{.file = std::make_shared<OutputFile>(path)})),
+              detail::PendingTensors{.file = std::make_shared<OutputFile>(path), .names = std::move(names)})),
           header_bytes_(detail::aligned_header_bytes(header_capacity)) {
         if (header_capacity > max_header_bytes)
             throw Error(to_text(name(), ": a header of ", header_capacity, " bytes is asked for, the format allows ",
@@ -109,7 +114,10 @@ public:
     void finish() override {
         check_filled();
         head_ += '}';
-        head_.append(length_bytes + header_bytes_ - head_written_ - head_.size(), ' ');
+        while (head_written_ + head_.size() < length_bytes + header_bytes_) {
+            const std::uint64_t left = length_bytes + header_bytes_ - head_written_ - head_.size();
+            append_to_head(std::string(static_cast<std::size_t>(std::min(left, head_piece)), ' '));
+        }
         write_head();
         tensors_->file->sync();
     }
@@ -119,7 +127,7 @@ private:
 
     void check_name(const std::string& name) {
         if (name == metadata_key) throw Error(to_text("a tensor cannot be called '", name, "'"));
-        if (!tensors_->names.add(name).second) throw Error(to_text("tensor '", name, "' is written twice"));
+        if (!tensors_->names->add(name).second) throw Error(to_text("tensor '", name, "' is written twice"));
     }
 
     void append_to_header(const std::string& name, const std::string& entry) {
@@ -128,9 +136,12 @@ private:
             throw Error(to_text("tensor '", name, "': the header grows to ", needed, " bytes, ", header_bytes_,
                                 " are reserved; reserve more"));
         head_ += ',';
-        head_ += entry;
-        constexpr std::size_t piece = std::size_t{1} << 18;  // of a header that may have 100 MB
-        if (head_.size() >= piece) write_head();
+        append_to_head(entry);
+    }
+
+    void append_to_head(const std::string& text) {
+        head_ += text;
+        if (head_.size() >= head_piece) write_head();
     }
 
     void write_head() {
@@ -146,8 +157,8 @@ private:
             const detail::PendingTensors::Line& line = tensors_->lines[number];
             const std::uint64_t written = line.written.load(std::memory_order_relaxed);
             if (written != line.bytes)
-                throw Error(to_text(name(), ": tensor '", tensors_->names[number], "' was given ", written,
-                                    " bytes, expected ", line.bytes));
+                throw Error(to_text(name(), ": tensor '", (*tensors_->names)[tensors_->first_name + number],
+                                    "' was given ", written, " bytes, expected ", line.bytes));
         }
     }
 
@@ -161,6 +172,8 @@ private:
         for (std::size_t number = 0; number < written.size(); ++number)
             tensors_->lines[number].written = written[number];
     }
+
+    static constexpr std::uint64_t head_piece = std::uint64_t{1} << 18;  // of a header that may have 100 MB
 
     std::shared_ptr<detail::PendingTensors> tensors_;
     std::uint64_t header_bytes_;

@@ -21,8 +21,8 @@ namespace crossdock::sharded {
 /// be is known last, so they get their names in finish(); a model of one file gets no index.
 class Writer final : public TensorWriter {
 public:
-    /// Opens one file for writing.
-    using MakeFile = std::function<std::unique_ptr<TensorWriter>(const OutputPath&)>;
+    /// Opens one file for writing, which notes its tensors' names in the table that all files share.
+    using MakeFile = std::function<std::unique_ptr<TensorWriter>(const OutputPath&, std::shared_ptr<NameTable>)>;
 
     /// The files appear in `directory`, which exists. A tensor larger than `max_shard_bytes` gets a file of its own.
     Writer(OutputPath directory, FileNames names, std::uint64_t max_shard_bytes, MakeFile make_file)
@@ -33,8 +33,7 @@ public:
 
     std::shared_ptr<TensorSlot> add(const std::string& name, DType dtype, const Shape& shape) override {
         const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
-        if (!tensors_.add(name).second)
-            throw Error(to_text(directory_.string(), ": tensor '", name, "' is written twice"));
+        if (tensors_->find(name)) throw Error(to_text(directory_.string(), ": tensor '", name, "' is written twice"));
         if (shards_.empty() || is_full(shards_.back(), bytes)) start_shard();
         Shard& shard = shards_.back();
         auto slot = shard.file->add(name, dtype, shape);
@@ -68,7 +67,7 @@ private:
     void start_shard() {
         const std::size_t number = shards_.size() + 1;
         const std::string name = to_text(names_.stem, "-part", number, names_.extension);
-        shards_.push_back({name, make_file_(directory_.in_turn(number) / name)});
+        shards_.push_back({name, make_file_(directory_.in_turn(number) / name, tensors_)});
     }
 
     std::string final_name(std::size_t shard) const {
@@ -86,8 +85,8 @@ private:
 
     void write_index() const {
         Index index{total_bytes_, total_parameters_, {}};
-        for (std::size_t number = 0; number < tensors_.size(); ++number)
-            index.weight_map.emplace(tensors_[number], final_name(shard_of_[number]));
+        for (std::size_t number = 0; number < tensors_->size(); ++number)
+            index.weight_map.emplace((*tensors_)[number], final_name(shard_of_[number]));
         OutputFile file(directory_ / names_.index);
         file.write(0, index_text(index));
         file.sync();
@@ -98,7 +97,7 @@ private:
     std::uint64_t max_shard_bytes_;
     MakeFile make_file_;
     std::vector<Shard> shards_;
-    NameTable tensors_;
+    std::shared_ptr<NameTable> tensors_ = std::make_shared<NameTable>();
     std::vector<std::uint32_t> shard_of_;  ///< each of them
     std::uint64_t total_bytes_ = 0, total_parameters_ = 0;
 };

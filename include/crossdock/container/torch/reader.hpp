@@ -67,6 +67,7 @@ public:
                 return rebuild.attempt(call);
             }).read();
         rebuild.run(root);
+        source_->start();
         return root;
     }
 

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -22,7 +24,8 @@ namespace crossdock::detail {
 /// Decides how tensors are cut into bands. A disk, and above all one behind a network, wants few calls of many bytes;
 /// caches want small bands. So bands are small, and larger only where a recipe would read or write in small pieces: by
 /// columns, or transposed. The tensors of a group move side by side where this saves reads, and each by itself
-/// otherwise. Small tensors of several groups share a band. It plans a few bands to see, and reads nothing.
+/// otherwise. Small tensors, of whichever groups, are put in the order of their files, and neighbours share a band. It
+/// plans a few bands to see, and reads nothing.
 class BandCutter {
 public:
     explicit BandCutter(const MemoryBudget& memory)
@@ -34,11 +37,11 @@ public:
     std::vector<Bands> cut(std::vector<Transfer> group, bool is_in_memory) {
         std::vector<Bands> ready;
         const std::uint64_t bytes = bytes_of(group);
-        const bool is_small = bytes <= least_ / 4;
-        if (is_small && is_in_memory) {
-            ready.emplace_back(std::move(group), usual_band);
-        } else if (is_small) {
+        if (!is_in_memory &&
+            std::all_of(group.begin(), group.end(), [this](const auto& one) { return is_small(one); })) {
             keep_back(std::move(group), ready);
+        } else if (bytes <= least_ / 4) {
+            ready.emplace_back(std::move(group), usual_band);
         } else if (const Cut best = known_cut(group, bytes); best.is_together) {
             ready.emplace_back(std::move(group), best.band_bytes);
         } else {
@@ -50,7 +53,30 @@ public:
     /// What was kept back.
     std::vector<Bands> rest() {
         std::vector<Bands> ready;
-        if (!kept_.empty()) ready.emplace_back(std::exchange(kept_, {}), std::exchange(kept_bytes_, 0));
+        kept_bytes_ = 0;
+        std::vector<Transfer> kept = std::exchange(kept_, {}), band;
+        const std::vector<Neighbour> sorted = in_file_order(kept);
+        std::uint64_t band_bytes = 0;
+        const auto end_band = [&] {
+            if (!band.empty()) ready.emplace_back(std::exchange(band, {}), std::exchange(band_bytes, 0));
+        };
+        for (std::size_t begin = 0, end; begin < sorted.size(); begin = end) {
+            std::vector<Transfer> group;
+            for (end = begin; end == begin || (end < sorted.size() && sorted[end].is_joined); ++end)
+                group.push_back(std::move(kept[sorted[end].number]));
+            const std::uint64_t bytes = bytes_of(group);
+            if (const Cut* best = bytes > least_ ? &known_cut(group, bytes) : nullptr; best && best->is_together) {
+                ready.emplace_back(std::move(group), best->band_bytes);
+                continue;
+            }
+            if (band_bytes + bytes > least_) end_band();
+            for (Transfer& one : group) {
+                band_bytes += one.tensor.byte_count();
+                band.push_back(std::move(one));
+                if (band_bytes >= least_) end_band();
+            }
+        }
+        end_band();
         return ready;
     }
 
@@ -71,7 +97,8 @@ private:
     static constexpr std::uint64_t largest_band = std::uint64_t{64} << 20;
     static constexpr std::uint64_t good_call = std::uint64_t{256} << 10;  // bytes a call, on average
     static constexpr std::uint64_t most_reads = 50'000;                   // of a band, that are worth planning
-    static constexpr std::size_t most_kept = 1000;                        // tensors
+    static constexpr std::uint64_t much_kept = std::uint64_t{64} << 20;   // bytes
+    static constexpr std::size_t many_kept = 4096;                        // tensors
 
     /// A way to cut a group, and what all of it takes.
     struct Cut {
@@ -82,12 +109,50 @@ private:
         std::uint64_t call_bytes(std::uint64_t bytes) const { return 2 * bytes / (reads + writes); }
     };
 
+    /// One of the tensors that were kept back.
+    struct Neighbour {
+        ReadPlan::Range range;   ///< of a file, that it is read from
+        std::size_t number;      ///< among those
+        bool is_joined = false;  ///< with the one before: their ranges overlap
+    };
+
+    bool is_small(const Transfer& transfer) const { return transfer.tensor.byte_count() <= least_ / 4; }
+
+    /// By where they are read; where several files make one tensor, the first of these counts.
+    std::vector<Neighbour> in_file_order(const std::vector<Transfer>& transfers) {
+        std::vector<Neighbour> sorted;
+        sorted.reserve(transfers.size());
+        for (std::size_t number = 0; number < transfers.size(); ++number)
+            sorted.push_back({range_of(transfers[number].tensor), number});
+        std::sort(sorted.begin(), sorted.end(), [](const Neighbour& a, const Neighbour& b) {
+            return std::tie(a.range.source, a.range.begin, a.number) <
+                   std::tie(b.range.source, b.range.begin, b.number);
+        });
+        std::uint64_t end = 0;
+        for (std::size_t i = 0; i < sorted.size(); ++i) {
+            sorted[i].is_joined =
+                i > 0 && sorted[i].range.source == sorted[i - 1].range.source && sorted[i].range.begin < end;
+            end = sorted[i].is_joined ? std::max(end, sorted[i].range.end) : sorted[i].range.end;
+        }
+        return sorted;
+    }
+
+    /// From its first to its last element, which says enough.
+    ReadPlan::Range range_of(const Tensor& tensor) {
+        std::array<std::byte, 8> first, last;
+        tensor.plan(0, 1, first.data(), reads_);
+        tensor.plan(tensor.element_count() - 1, 1, last.data(), reads_);
+        const ReadPlan::Range range = reads_.range();
+        reads_.clear();
+        return range;
+    }
+
     void cut_alone(Transfer one, std::uint64_t band_bytes, bool is_in_memory, std::vector<Bands>& ready) {
         const std::uint64_t bytes = one.tensor.byte_count();
         if (bytes == 0) return;
         std::vector<Transfer> group;
         group.push_back(std::move(one));
-        if (bytes <= least_ / 4 && !is_in_memory)
+        if (is_small(group.front()) && !is_in_memory)
             keep_back(std::move(group), ready);
         else
             ready.emplace_back(std::move(group), band_bytes);
@@ -99,7 +164,7 @@ private:
             kept_bytes_ += one.tensor.byte_count();
             kept_.push_back(std::move(one));
         }
-        if (kept_bytes_ < least_ && kept_.size() < most_kept) return;
+        if (kept_bytes_ < much_kept && kept_.size() < many_kept) return;
         for (Bands& bands : rest()) ready.push_back(std::move(bands));
     }
 

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/gathered_writes.hpp"
+#include "crossdock/container/output_file.hpp"
 #include "crossdock/container/transfer/bands.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/read_plan.hpp"
@@ -44,14 +46,17 @@ public:
     /// Until the next load().
     std::span<const Part> parts() const noexcept { return parts_; }
 
-    /// Writes a part to its file; returns its bytes. Throws Error, with the tensor's name, when a place refuses.
-    std::uint64_t write(const Part& part) const {
+    /// Writes a part to its file, small blocks by way of `pieces`; returns its bytes. Throws Error, with the name of a
+    /// tensor, when a place refuses.
+    std::uint64_t write(const Part& part, GatheredWrites& pieces) const {
         std::uint64_t bytes = 0;
+        OutputFile::Gathering gathering(part.file, pieces);
         for (std::size_t i = part.begin; i < part.end; ++i) {
             const Block& block = blocks_[i].block;
             named(block, [&] { block.transfer->slot->write(block.at(), {blocks_[i].memory, block.bytes()}); });
             bytes += block.bytes();
         }
+        named(blocks_[part.end - 1].block, [&] { gathering.finish(); });
         return bytes;
     }
 

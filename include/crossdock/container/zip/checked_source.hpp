@@ -10,9 +10,12 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <tuple>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/little_endian.hpp"
 #include "crossdock/container/zip/crc32.hpp"
 #include "crossdock/container/zip/format.hpp"
 #include "crossdock/core/error.hpp"
@@ -21,81 +24,35 @@
 
 namespace crossdock::zip {
 
-namespace detail {
-
-/// The checksum of an entry whose bytes are read in pieces, in any order, some perhaps twice, from any thread.
-class PassingChecksum {
-public:
-    PassingChecksum(std::string name, std::uint64_t size, std::uint32_t expected)
-        : name_(std::move(name)),
-          size_(size),
-          expected_(expected) {}
-
-    std::uint64_t size() const noexcept { return size_; }
-
-    /// The bytes [begin, end) have come. `crc_of(begin, end)` is asked for those that have not come before. Throws Error
-    /// when all have come and the checksum is another.
-    template <class Crc>
-    void take(std::uint64_t begin, std::uint64_t end, Crc&& crc_of) {
-        for (const auto& [from, to] : claim(begin, end)) {
-            const std::uint32_t share = crc32_share(crc_of(from, to), size_ - to);
-            const std::lock_guard lock(mutex_);
-            found_ ^= share;
-            summed_ += to - from;
-            if (summed_ == size_ && found_ != expected_)
-                throw Error(to_text("zip entry '", name_, "' does not have the checksum that the directory gives; ",
-                                    "the file is damaged"));
-        }
-    }
-
-private:
-    using Ranges = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
-
-    /// What of a range has not come yet.
-    Ranges claim(std::uint64_t begin, std::uint64_t end) {
-        constexpr std::size_t most_ranges = std::size_t{1} << 16;  // of a pattern that never becomes whole
-        const std::lock_guard lock(mutex_);
-        if (summed_ == size_ || ranges_.size() > most_ranges) return {};
-        Ranges fresh;
-        auto next = ranges_.upper_bound(begin);
-        if (next != ranges_.begin() && std::prev(next)->second >= begin) next = std::prev(next);
-        std::uint64_t first = begin, last = end, at = begin;
-        while (next != ranges_.end() && next->first <= end) {
-            if (at < next->first) fresh.emplace_back(at, next->first);
-            at = std::max(at, next->second);
-            first = std::min(first, next->first);
-            last = std::max(last, next->second);
-            next = ranges_.erase(next);
-        }
-        if (at < end) fresh.emplace_back(at, end);
-        ranges_.emplace(first, last);
-        return fresh;
-    }
-
-    std::string name_;
-    std::uint64_t size_;
-    std::uint32_t expected_;
-    std::mutex mutex_;                               // of what follows
-    std::map<std::uint64_t, std::uint64_t> ranges_;  // that have come: begin, end
-    std::uint64_t summed_ = 0;                       // bytes
-    std::uint32_t found_ = 0;                        // of these
-};
-
-}  // namespace detail
-
-/// A zip file whose entries' checksums are compared while their bytes are read. An entry of which some bytes are never
-/// read is not compared.
+/// A zip file whose entries' checksums are compared while their bytes are read: in pieces, in any order, some perhaps
+/// twice, from any thread. An entry of which some bytes are never read is not compared. Takes 40 bytes an entry.
 class CheckedSource final : public Source {
 public:
     explicit CheckedSource(std::shared_ptr<const Source> file) : file_(std::move(file)) {}
 
-    /// Compares the checksum of a stored entry whose payload begins at `offset`. Call it before the entry is read; not
-    /// while another thread reads.
+    /// Compares the checksum of a stored entry whose payload begins at `offset`, once start() is called.
     void watch(const Entry& entry, std::uint64_t offset) {
         constexpr std::uint32_t not_computed = 0;  // torch.serialization.set_crc32_options(False)
         if (entry.crc == not_computed || entry.size == 0) return;
-        auto& checksum = entries_[offset];
-        if (!checksum) checksum = std::make_unique<detail::PassingChecksum>(entry.name, entry.size, entry.crc);
+        if (!watched_.empty() && watched_.back().begin == offset) return;  // several tensors are parts of one entry
+        watched_.push_back({.begin = offset,
+                            .size = entry.size,
+                            .expected = entry.crc,
+                            .header_bytes = static_cast<std::uint32_t>(offset - entry.header_offset)});
+    }
+
+    /// From here on all that is read is compared, and no entry may be added. Not while another thread reads.
+    void start() {
+        const auto order = [](const Watched& a, const Watched& b) {
+            return std::tie(a.begin, a.size) < std::tie(b.begin, b.size);
+        };
+        if (!std::is_sorted(watched_.begin(), watched_.end(), order))
+            std::sort(watched_.begin(), watched_.end(), order);
+        const auto last = std::unique(watched_.begin(), watched_.end(),
+                                      [](const Watched& a, const Watched& b) { return a.begin == b.begin; });
+        watched_.erase(last, watched_.end());
+        watched_.shrink_to_fit();
+        compares_ = true;
     }
 
     using Source::read;
@@ -106,23 +63,84 @@ public:
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
         const std::vector<iovec> pieces(buffers.begin(), buffers.end());  // reading changes them
         file_->read(offset, buffers);
+        if (!compares_) return;
         std::uint64_t end = offset;
         for (const iovec& piece : pieces) end += piece.iov_len;
-        auto entry = entries_.upper_bound(offset);
-        if (entry != entries_.begin()) --entry;
-        for (; entry != entries_.end() && entry->first < end; ++entry) {
-            const std::uint64_t start = entry->first, stop = start + entry->second->size();
+        auto entry = std::upper_bound(watched_.begin(), watched_.end(), offset,
+                                      [](std::uint64_t at, const Watched& each) { return at < each.begin; });
+        if (entry != watched_.begin()) --entry;
+        for (; entry != watched_.end() && entry->begin < end; ++entry) {
+            const std::uint64_t start = entry->begin, stop = start + entry->size;
             if (stop <= offset) continue;
-            in_context(name(), [&] {
-                entry->second->take(std::max(offset, start) - start, std::min(end, stop) - start,
-                                    [&](std::uint64_t from, std::uint64_t to) {
-                                        return crc_of(pieces, offset, start + from, start + to);
-                                    });
-            });
+            take(
+                *entry, std::max(offset, start) - start, std::min(end, stop) - start,
+                [&](std::uint64_t from, std::uint64_t to) { return crc_of(pieces, offset, start + from, start + to); });
         }
     }
 
 private:
+    /// An entry whose payload begins at byte `begin`, and what of it has come.
+    struct Watched {
+        std::uint64_t begin = 0, size = 0;
+        std::uint64_t summed = 0;        ///< bytes
+        std::uint32_t expected = 0;      ///< checksum
+        std::uint32_t found = 0;         ///< of the bytes that are summed
+        std::uint32_t header_bytes = 0;  ///< of the header in front, which has the name
+    };
+    using Ranges = std::map<std::uint64_t, std::uint64_t>;  ///< begin, end
+
+    /// The bytes [begin, end) of an entry have come. `crc_of(begin, end)` is asked for those that have not come before.
+    /// Throws Error when all have come and the checksum is another.
+    template <class Crc>
+    void take(Watched& entry, std::uint64_t begin, std::uint64_t end, Crc&& crc_of) const {
+        for (const auto& [from, to] : claim(entry, begin, end))
+            if (!add(entry, crc32_share(crc_of(from, to), entry.size - to), to - from))
+                throw Error(to_text(name(), ": zip entry '", name_of(entry),
+                                    "' does not have the checksum that the directory gives; the file is damaged"));
+    }
+
+    /// What of a range has not come yet.
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> claim(const Watched& entry, std::uint64_t begin,
+                                                               std::uint64_t end) const {
+        constexpr std::size_t most_ranges = std::size_t{1} << 16;  // of a pattern that never becomes whole
+        const std::lock_guard lock(mutex_);
+        if (entry.summed == entry.size) return {};
+        Ranges& come = come_[&entry];
+        if (come.size() > most_ranges) return {};
+        std::vector<std::pair<std::uint64_t, std::uint64_t>> fresh;
+        auto next = come.upper_bound(begin);
+        if (next != come.begin() && std::prev(next)->second >= begin) next = std::prev(next);
+        std::uint64_t first = begin, last = end, at = begin;
+        while (next != come.end() && next->first <= end) {
+            if (at < next->first) fresh.emplace_back(at, next->first);
+            at = std::max(at, next->second);
+            first = std::min(first, next->first);
+            last = std::max(last, next->second);
+            next = come.erase(next);
+        }
+        if (at < end) fresh.emplace_back(at, end);
+        come.emplace(first, last);
+        return fresh;
+    }
+
+    /// Counts in what some bytes add to an entry's checksum; false when all have come and it is another.
+    bool add(Watched& entry, std::uint32_t share, std::uint64_t bytes) const {
+        const std::lock_guard lock(mutex_);
+        entry.found ^= share;
+        entry.summed += bytes;
+        if (entry.summed < entry.size) return true;
+        come_.erase(&entry);
+        return entry.found == entry.expected;
+    }
+
+    /// As the header in front of the entry has it.
+    std::string name_of(const Watched& entry) const {
+        std::string header(entry.header_bytes, '\0');
+        file_->read(entry.begin - entry.header_bytes, std::as_writable_bytes(std::span(header)));
+        const auto bytes = load_little<std::uint16_t>(reinterpret_cast<const std::byte*>(&header[26]));
+        return header.substr(local_bytes, bytes);
+    }
+
     /// Of the bytes [begin, end) of the file, which lie in the pieces; these begin at `offset`.
     static std::uint32_t crc_of(std::span<const iovec> pieces, std::uint64_t offset, std::uint64_t begin,
                                 std::uint64_t end) {
@@ -139,7 +157,10 @@ private:
     }
 
     std::shared_ptr<const Source> file_;
-    std::map<std::uint64_t, std::unique_ptr<detail::PassingChecksum>> entries_;  // by where they begin
+    bool compares_ = false;
+    mutable std::mutex mutex_;                                 // of what follows
+    mutable std::vector<Watched> watched_;                     // in file order, once it compares
+    mutable std::unordered_map<const Watched*, Ranges> come_;  // of those of which a part has come, or is being summed
 };
 
 }  // namespace crossdock::zip

@@ -16,6 +16,7 @@
 
 #include "crossdock/container/output_file.hpp"
 #include "crossdock/container/zip/crc32.hpp"
+#include "crossdock/container/zip/entry_headers.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/name_table.hpp"
 #include "crossdock/core/text.hpp"
@@ -38,6 +39,7 @@ struct PendingEntries {
 
         std::uint64_t header_offset, size;
         Received received{};
+        bool has_header = false;  ///< in the file
     };
     /// A name, or a number; valid while entries are added.
     struct Label {
@@ -46,6 +48,7 @@ struct PendingEntries {
     };
 
     std::shared_ptr<OutputFile> file;
+    std::uint64_t begin = 0;           ///< of the zip in the file; entries count from here
     std::string stem{};                ///< what stands in front of numbers; never changes
     std::deque<Line> lines{};          ///< one for each entry
     NameTable names{};                 ///< of those that are not numbered
@@ -61,6 +64,10 @@ struct PendingEntries {
         return label.name ? std::string(*label.name) : to_text(stem, label.number);
     }
     std::string name(std::size_t line) const { return name(label(line)); }
+    detail::Described described(std::size_t line) const { return described(lines[line], label(line)); }
+    detail::Described described(const Line& line, const Label& label) const {
+        return {name(label), line.header_offset, line.size, line.received.crc};
+    }
 };
 
 /// One entry being written: its bytes come in blocks, in any order and from any thread, each byte once. Copies write
@@ -85,6 +92,7 @@ public:
             entries_->file->write(offset_ + at, bytes);
             return receive(at, bytes);
         }
+        if (bytes.size() == line_->size && !entries_->file->world().is_shared()) return write_whole(bytes);
         entries_->file->for_each_own(offset_ + at, bytes, [&](std::uint64_t place, std::span<const std::byte> piece) {
             entries_->file->write(place, piece);
             receive(place - offset_, piece);
@@ -97,6 +105,16 @@ public:
     void mark_whole() const noexcept { line_->received.is_whole = true; }
 
 private:
+    /// With its header in front, so that one call may do for many small entries.
+    void write_whole(std::span<const std::byte> bytes) const {
+        receive(0, bytes);
+        std::string header;
+        detail::append_local_header(header, entries_->described(*line_, label_), entries_->begin);
+        entries_->file->write(offset_ - header.size(), header);
+        line_->has_header = true;
+        entries_->file->write(offset_, bytes);
+    }
+
     void receive(std::uint64_t at, std::span<const std::byte> bytes) const {
         line_->received.crc ^= crc32_share(crc32(bytes), line_->size - at - bytes.size());
         const std::uint64_t before = line_->received.bytes.fetch_add(bytes.size());

@@ -134,7 +134,9 @@ inline std::vector<std::unique_ptr<TensorWriter>> open_hub_writers(const TargetF
     std::vector<std::unique_ptr<TensorWriter>> writers;
     writers.push_back(std::make_unique<sharded::Writer>(
         files.directory, sharded::safetensors_names, files.max_shard_bytes,
-        [capacity](const OutputPath& path) { return std::make_unique<safetensors::Writer>(path, capacity); }));
+        [capacity](const OutputPath& path, std::shared_ptr<NameTable> tensors) {
+            return std::make_unique<safetensors::Writer>(path, capacity, std::move(tensors));
+        }));
     return writers;
 }
 
