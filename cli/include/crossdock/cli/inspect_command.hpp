@@ -286,6 +286,20 @@ inline void add_details(AnyLoader& loader, const Arguments& arguments, const Ten
     }
 }
 
+/// The statistics of each of a model's tensors, null of those that are not listed; empty where there are none.
+inline std::vector<const Statistics*> values_of(const std::vector<InspectedTensor>& tensors,
+                                                const std::vector<ListedTensor>& listed) {
+    std::vector<const Statistics*> values;
+    auto next = listed.begin();  // both are in protocol order
+    for (const InspectedTensor& tensor : tensors) {
+        if (next == listed.end() || !next->statistics) break;
+        const bool is_listed = next->tensor.message == tensor.message && next->tensor.name == tensor.name;
+        values.push_back(is_listed ? &*next++->statistics : nullptr);
+    }
+    if (!values.empty()) values.resize(tensors.size());
+    return values;
+}
+
 template <class Loaders>
 void inspect_directory(const std::string& directory, const Arguments& arguments, const TensorChoice& choice,
                        const StopOnSignal& signals) {
@@ -293,18 +307,19 @@ void inspect_directory(const std::string& directory, const Arguments& arguments,
     require_known<Loaders>(arguments.options, inspect_options(), {name});
     const std::unique_ptr<AnyLoader> loader = open_checkpoint<Loaders>(name, directory, arguments.options);
     const bool is_json = arguments.has("json"), has_page = arguments.has("html");
-    if (has_page && !is_json && (arguments.has("stats") || arguments.has("parts")))
-        throw UsageError("--stats and --parts add to the lists, which --html is in place of: leave one of them out");
+    if (has_page && !is_json && arguments.has("parts"))
+        throw UsageError("--parts adds to the lists, which --html is in place of: leave one of them out");
     Inspection found = inspect(*loader);
     const std::string shown = loader_of_format(name, found.header);
-    if (has_page) html::InspectPage(found, directory, shown).write(arguments.value("html"));
-    const TensorChoice listed = has_page && !is_json ? TensorChoice::none() : choice;
-    std::vector<ListedTensor> tensors = chosen_of(found.tensors, listed);
-    add_details(*loader, arguments, listed, signals, tensors, found);
+    std::vector<ListedTensor> tensors = chosen_of(found.tensors, choice);
+    add_details(*loader, arguments, choice, signals, tensors, found);
+    if (has_page)
+        html::InspectPage(found, directory, shown, values_of(found.tensors, tensors)).write(arguments.value("html"));
+    if (has_page && !is_json) return print_text(found, {}, shown, TensorChoice::none());
     if (is_json)
-        print_json(json_of(found, tensors, shown, listed));
+        print_json(json_of(found, tensors, shown, choice));
     else
-        print_text(found, tensors, shown, listed);
+        print_text(found, tensors, shown, choice);
 }
 
 }  // namespace detail
