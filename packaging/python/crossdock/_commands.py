@@ -62,7 +62,7 @@ def convert(
         if "report" in event:
             report.update(event["report"])
         elif "progress" in event and progress is not None:
-            progress(Progress(**event["progress"]))
+            progress(_taken(Progress, event["progress"]))
 
     run(["convert", *words_of(given)], hear)
     return _taken(Report, report)
