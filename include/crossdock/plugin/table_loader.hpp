@@ -196,10 +196,10 @@ private:
                 all.push_back({.name = entry.name,
                                .file = entry.file,
                                .dtype = entry.tensor.dtype(),
+                               .use = use,
                                .shape = entry.tensor.shape(),
                                .bytes = entry.tensor.byte_count(),
-                               .use = use,
-                               .why = use == TensorUse::ignored ? why_ignored(entry) : std::string()});
+                               .why = use == TensorUse::ignored ? SharedText(why_ignored(entry)) : SharedText()});
             });
         return all;
     }

@@ -281,7 +281,7 @@ private:
     /// What becomes of it, and why.
     static std::string use_of(const SourceTensor& tensor) {
         if (tensor.use == TensorUse::unknown) return "unknown: no place in this model";
-        return to_text(enum_name(tensor.use), tensor.why.empty() ? "" : ": ", tensor.why);
+        return to_text(enum_name(tensor.use), tensor.why.str().empty() ? "" : ": ", tensor.why);
     }
 
     /// The path of a file as seen from the checkpoint's folder.
