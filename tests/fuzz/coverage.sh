@@ -11,7 +11,7 @@ readers=(container/json.hpp container/json_parser.hpp container/pickle/{builder,
          container/pickle/{reader,recalled,stack,text,value}.hpp container/torch/{format,reader,rebuild}.hpp
          container/zip/{checked_source,crc32,reader}.hpp container/safetensors/{format,reader}.hpp
          container/sharded/{format,reader}.hpp container/dcp/{assemble,item_file,metadata_reader,reader,stored_chunk,tiling}.hpp
-         container/foreign_files.hpp container/foreign_directory.hpp)
+         container/foreign_files.hpp)
 
 tools/install-dependencies.sh clang libclang-rt-14-dev llvm
 out=build/fuzz/coverage

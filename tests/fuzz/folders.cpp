@@ -5,7 +5,7 @@
 // is linked with this, and with the library.
 //
 // An input is a byte that says which folder, one that says which file of it, one that says where it goes, and the file's
-// content. It is changed value by value or instruction by instruction, as the file's kind asks for.
+// content; without any, the file is missing. It is changed value by value or instruction by instruction, as the file's kind asks for.
 
 #include "folders.hpp"
 
@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -131,10 +132,10 @@ public:
         for (std::size_t i = 0; i < folder.files.size(); ++i) {
             const fs::path from = folder.path / folder.files[i], to = input() / folder.files[i];
             fs::create_directories(to.parent_path());
-            if (i == changed)
-                write_all(to, replaced(from, content));
-            else
+            if (i != changed)
                 fs::create_hard_link(from, to);
+            else if (!content.empty())
+                write_all(to, replaced(from, content));
         }
     }
 
@@ -211,19 +212,34 @@ void compare_result(const fs::path& out) {
     }
 }
 
-/// One for each file of each folder, as it is. Of those without a crossdock.json one is enough to have an empty one.
+/// An index that lacks its last tensor, and one that has another besides.
+std::vector<std::string> wrong_indices(const std::string& content) {
+    Json without = parse_json(content), with = without;
+    Json& map = without["weight_map"];
+    map.erase(std::prev(map.end()));
+    with["weight_map"]["another"] = *map.begin();
+    return {json_text(without), json_text(with)};
+}
+
+/// Of each file: as it is, and missing. Of those without a crossdock.json one is enough to have an empty one.
 void write_folder_seeds(const fs::path& directory) {
     fs::create_directories(directory);
-    const auto& all = workplace().all();
-    std::size_t target = 0;
-    for (std::size_t folder = 0; folder < all.size(); ++folder)
-        for (std::size_t file = 0; file < all[folder].files.size(); ++file) {
-            const std::string& content = all[folder].content[file];
-            if (content.empty() || (content == no_sidecar && folder > 0)) continue;
-            const std::string head{static_cast<char>(folder), static_cast<char>(file),
-                                   static_cast<char>(target++ % targets().size())};
-            write_all(directory / to_text(folder, '-', file), head + content);
+    std::size_t number = 0;
+    for (std::size_t folder = 0; folder < workplace().all().size(); ++folder) {
+        const Folder& all = workplace().all()[folder];
+        for (std::size_t file = 0; file < all.files.size(); ++file) {
+            const std::string& content = all.content[file];
+            if (content == no_sidecar && folder > 0) continue;
+            std::vector<std::string> seeds{content, ""};
+            if (all.files[file].string().ends_with(".index.json"))
+                for (std::string& wrong : wrong_indices(content)) seeds.push_back(std::move(wrong));
+            for (const std::string& seed : seeds) {
+                const std::string head{static_cast<char>(folder), static_cast<char>(file),
+                                       static_cast<char>(number % targets().size())};
+                write_all(directory / to_text(folder, '-', file, '-', number++), head + seed);
+            }
         }
+    }
 }
 
 /// Another file, as it is.
