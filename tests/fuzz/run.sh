@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # For CI: how many inputs. Those of whole folders are written to files, converted, read again and compared.
 declare -A runs=([json]=8000 [pickle]=6000 [metadata]=3000 [safetensors]=6000 [torch]=2000 [distributed]=200
-                 [hub]=24 [megatron]=24 [megatron_dist]=12 [original]=16)
+                 [hub]=16 [megatron]=12 [megatron_dist]=6 [original]=10)
 # The fast ones learn most from short inputs.
 declare -A longest=([json]=512 [pickle]=512 [metadata]=4096 [safetensors]=1024 [torch]=4096)
 

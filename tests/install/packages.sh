@@ -28,7 +28,7 @@ for package in "$work"/packages/*.deb; do dpkg-deb --extract "$package" "$work/r
 gzip --decompress --stdout "$work/root/usr/share/man/man1/crossdock.1.gz" | groff -k -man -Tutf8 -z -ww
 bash -n "$work/root/usr/share/bash-completion/completions/crossdock"
 for file in include/crossdock/crossdock.hpp share/pkgconfig/crossdock.pc share/cmake/crossdock/crossdock-config.cmake \
-    share/zsh/vendor-completions/_crossdock share/fish/vendor_completions.d/crossdock.fish; do
+    share/doc/crossdock/third-party.txt share/zsh/vendor-completions/_crossdock share/fish/vendor_completions.d/crossdock.fish; do
     [[ -s $work/root/usr/$file ]] || { echo "no package has $file"; exit 1; }
 done
 
