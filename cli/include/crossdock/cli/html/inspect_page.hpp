@@ -148,6 +148,7 @@ private:
             ++tensors, bytes += tensor.bytes;
         }
         std::vector<Part> files;
+        files.reserve(sizes.size());
         for (const auto& [name, size] : sizes)
             files.push_back({std::string(name), size.second,
                              to_text(count_text(size.first), size.first == 1 ? " tensor, " : " tensors, ",
@@ -165,6 +166,7 @@ private:
                             training.previous_pipeline_parallel_size.value_or(1));
         page << "</p>\n";
         std::vector<Part> kinds;
+        kinds.reserve(storage.kinds.size());
         for (const StoredKind& kind : storage.kinds)
             kinds.push_back({kind.kind, kind.bytes,
                              to_text(count_text(kind.items), kind.items == 1 ? " item, " : " items, ",
@@ -182,6 +184,7 @@ private:
         std::stable_sort(shares.begin(), shares.end(),
                          [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
         std::vector<Part> parts;
+        parts.reserve(shares.size());
         for (const auto& [dtype, share] : shares)
             parts.push_back({std::string(dtype_name(dtype)), share.bytes, bytes_text(share.bytes)});
         page.begin_section("dtypes", "Element types");
