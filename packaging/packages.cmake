@@ -47,6 +47,8 @@ function(install_debian_papers component package)
         DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/${package}" COMPONENT ${component} EXCLUDE_FROM_ALL)
 endfunction()
 install_debian_papers(program crossdock)
+install(FILES "${PROJECT_SOURCE_DIR}/packaging/third-party.txt"
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/crossdock" COMPONENT program)
 install_debian_papers(development libcrossdock-dev)
 
 include(CPack)

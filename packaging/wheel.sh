@@ -28,6 +28,6 @@ CXX=$tools/c++ CXXFLAGS="-isystem $tools/include" "$python" -m pip wheel . --no-
     --config-settings=cmake.define.libdeflate_LIBRARY="$(c++ -print-file-name=libdeflate.a)"
 wheel=$(ls -t "$output"/crossdock-*-linux_*.whl | head -1)
 "$python" -m auditwheel show "$wheel"
-"$python" -m auditwheel repair --plat "$platform" --wheel-dir "$output" "$wheel"
+PATH=$(dirname "$python"):$PATH "$python" -m auditwheel repair --plat "$platform" --wheel-dir "$output" "$wheel"
 rm "$wheel"
 ls -l "$output"/crossdock-*-"$platform".whl

@@ -83,6 +83,20 @@ TEST_CASE("inspect writes a page in place of its lists", "[cli]") {
     CHECK(read_file(page) == text);  // the same page for the same model
 }
 
+TEST_CASE("a page has the values of tensors that are asked for", "[cli]") {
+    const crossdock::test::TemporaryDirectory directory;
+    const auto page = directory / "model.html";
+    CHECK(crossdock_program({"inspect", source, "--stats", "--tensors", "layer 1 / ", "--html", page.string()})
+              .exit_code == 0);
+    const std::string text = read_file(page);
+    CHECK_THAT(text, ContainsSubstring("[\"Least\",\"number\"]"));
+    CHECK_THAT(text, ContainsSubstring("[\"transformer layer 0 / qkv weight\",0,") &&
+                         ContainsSubstring("12288,null,null,null,0,0]"));  // it was not read
+    CHECK_THAT(text, !ContainsSubstring("alert\""));
+    CHECK_THAT(crossdock_program({"inspect", source, "--parts", "--html", page.string()}).err,
+               ContainsSubstring("--parts adds to the lists, which --html is in place of"));
+}
+
 TEST_CASE("verify writes a page whatever it finds", "[cli]") {
     const crossdock::test::TemporaryDirectory directory;
     const auto page = directory / "differences.html";
@@ -122,5 +136,5 @@ TEST_CASE("a page is there whole or not at all", "[cli]") {
         CHECK_THAT(refused(directory / "none" / "page.html"), ContainsSubstring("none: is not a directory"));
     }
     CHECK_THAT(crossdock_program({"inspect", source + "/model.safetensors", "--html", page.string()}).err,
-               ContainsSubstring("--html is for a checkpoint's folder"));
+               ContainsSubstring("--html is for a checkpoint, "));
 }

@@ -62,6 +62,7 @@ TEST_CASE("help lists the commands, and each command has its own", "[cli]") {
         CHECK(help.err.empty());
         CHECK_THAT(help.out, ContainsSubstring("crossdock " + command));
         CHECK(crossdock_program({command, "-h"}).out == help.out);
+        CHECK(crossdock_program({"help", command}).out == help.out);
     }
     CHECK(crossdock_program({"help"}).out == overview.out);
 }

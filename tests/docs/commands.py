@@ -124,7 +124,8 @@ def run(block, folder, environment):
         encoding="utf-8",
     )
     if done.returncode != 0:
-        return f"{block.where}: failed with {done.returncode}\n{done.stdout}"
+        end = "\n".join(done.stdout.splitlines()[-15:])
+        return f"{block.where}: failed with {done.returncode}\n{end}\n"
     return None
 
 

@@ -34,10 +34,10 @@ class Pages:
     def __init__(self, program, data, work, pictures, browser):
         self.program, self.data, self.work, self.pictures, self.browser = program, data, work, pictures, browser
 
-    def make(self, name, command, *folders, exit_code=0):
+    def make(self, name, command, *words, exit_code=0):
         """Makes a page and opens it."""
         page = f"{self.work}/{name}.html"
-        result = subprocess.run([self.program, command, *folders, "--html", page], capture_output=True, text=True)
+        result = subprocess.run([self.program, command, *words, "--html", page], capture_output=True, text=True)
         check(f"{name}: exit code ({result.stderr})", result.returncode, exit_code)
         self.browser.open(page)
         self.check_page(name, page)
@@ -207,6 +207,32 @@ def check_hostile(pages):
     check("and is complained of", len(pages.browser.errors) >= 4)
 
 
+def flipped(source, target, bits, wanted):
+    """A copy of a Hugging Face folder, with other bits at the beginning of tensors whose names are wanted."""
+    shutil.copytree(source, target)
+    with open(target + "/model.safetensors", "r+b") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        for name, entry in json.loads(file.read(length)).items():
+            if wanted(name):
+                file.seek(8 + length + entry["data_offsets"][0])
+                file.write(bits)
+
+
+def check_values(pages):
+    flipped(pages.data + "/hf/llama2-gqa", pages.work + "/nan", b"\xc0\x7f", lambda name: name == "model.norm.weight")
+    pages.make("values", "inspect", pages.work + "/nan", "--stats")
+    check("what is not finite is said", pages.text(".alert"), "1 tensor has NaNs or infinities.")
+    pages.browser.run("document.querySelector('#views input[value=model]').click()")
+    pages.browser.type("#search", "final norm")
+    check("its NaNs", pages.browser.run("[...document.querySelectorAll('#rows .count')].map(each => each.textContent)"),
+          ["1", ""])
+    check("its mean", 0.5 < float(pages.browser.run("document.querySelectorAll('#rows .number')[2].textContent")) < 1.5)
+    pages.browser.type("#search", " ")
+    pages.browser.run("document.querySelectorAll('#columns button')[7].click()")
+    pages.browser.run("document.querySelectorAll('#columns button')[7].click()")
+    check("those with most NaNs first", pages.names()[0], "final norm / weight")
+
+
 def check_verify(pages):
     source, other = pages.data + "/hf/llama2-gqa", pages.work + "/other"
     page = pages.make("equal", "verify", source, pages.data + "/megatron-llm/llama2-gqa-tp2pp2")
@@ -214,19 +240,12 @@ def check_verify(pages):
     check("nothing to search", pages.count("#search"), 0)
     check("the verdict's colour", pages.count(".verdict.good"), 1)
 
-    shutil.copytree(source, other)
+    flipped(source, other, b"\x12\x34", lambda name: "layers.2." in name)
     with open(other + "/config.json") as file:
         config = json.load(file)
     config["rms_norm_eps"] = 0.25
     with open(other + "/config.json", "w") as file:
         json.dump(config, file)
-    with open(other + "/model.safetensors", "r+b") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        entries = json.loads(file.read(length))
-        for name, entry in entries.items():
-            if "layers.2." in name:
-                file.seek(8 + length + entry["data_offsets"][0])
-                file.write(b"\x12\x34")
     page = pages.make("different", "verify", source, other, exit_code=1)
     check("the verdict", pages.text(".verdict").startswith("✗ "))
     check("a field that differs", "norm_epsilon" in (pages.text("section[aria-labelledby=fields-title]") or ""))
@@ -251,8 +270,8 @@ def main():
         browser = Browser(chromium)
         try:
             pages = Pages(program, data, work, pictures, browser)
-            for part in (check_megatron, check_experts, check_search, check_distributed, check_many, check_hostile,
-                         check_verify):
+            for part in (check_megatron, check_experts, check_search, check_distributed, check_many, check_values,
+                         check_hostile, check_verify):
                 part(pages)
         finally:
             browser.close()

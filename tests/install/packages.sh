@@ -11,15 +11,19 @@ say() { echo "== $*"; }
 configure() { cmake --preset release -DCROSSDOCK_BUILD_TESTS=OFF -DCROSSDOCK_BUILD_EXAMPLES=OFF "$@"; }
 # scikit-build-core forgets what was compiled where it finds that another environment of it was there.
 skbuild_info=build/release/.skbuild-info.json
-tidy_up() {
-    rm -rf "$work" "$skbuild_info"
+as_it_was() {
+    rm -f "$skbuild_info"
     configure -U 'SKBUILD*' -U libdeflate_LIBRARY -U CMAKE_EXE_LINKER_FLAGS -U CMAKE_INSTALL_PREFIX \
-        -DCROSSDOCK_SELF_CONTAINED=OFF > /dev/null
+        -DCROSSDOCK_SELF_CONTAINED=OFF "$@"
+}
+tidy_up() {
+    rm -rf "$work"
+    as_it_was > /dev/null
 }
 trap tidy_up EXIT
 
 say "Debian packages"
-configure -DCMAKE_INSTALL_PREFIX=/usr
+as_it_was -DCMAKE_INSTALL_PREFIX=/usr
 cmake --build --preset release
 (cd build/release && cpack -G DEB -B "$work/packages")
 lintian --fail-on error "$work"/packages/*.deb
@@ -28,7 +32,7 @@ for package in "$work"/packages/*.deb; do dpkg-deb --extract "$package" "$work/r
 gzip --decompress --stdout "$work/root/usr/share/man/man1/crossdock.1.gz" | groff -k -man -Tutf8 -z -ww
 bash -n "$work/root/usr/share/bash-completion/completions/crossdock"
 for file in include/crossdock/crossdock.hpp share/pkgconfig/crossdock.pc share/cmake/crossdock/crossdock-config.cmake \
-    share/zsh/vendor-completions/_crossdock share/fish/vendor_completions.d/crossdock.fish; do
+    share/doc/crossdock/third-party.txt share/zsh/vendor-completions/_crossdock share/fish/vendor_completions.d/crossdock.fish; do
     [[ -s $work/root/usr/$file ]] || { echo "no package has $file"; exit 1; }
 done
 
@@ -36,7 +40,6 @@ say "Python wheel"
 /usr/bin/python3 -m venv "$work/build-venv"
 "$work/build-venv/bin/python" -m pip install --quiet 'scikit-build-core>=0.10' auditwheel
 libdeflate=$("${CXX:-c++}" -print-file-name=libdeflate.a)
-rm -f "$skbuild_info"
 "$work/build-venv/bin/python" -m pip wheel . --quiet --no-deps --no-build-isolation --wheel-dir "$work" \
     --config-settings=build-dir=build/release --config-settings=cmake.define.libdeflate_LIBRARY="$libdeflate"
 "$work/build-venv/bin/python" -m auditwheel show "$work"/crossdock-*.whl

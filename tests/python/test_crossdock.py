@@ -44,6 +44,10 @@ class Package(unittest.TestCase):
         self.assertNotIn("crossdock: ", str(caught.exception))
         with self.assertRaisesRegex(crossdock.CrossdockError, "did you mean --target_tensor_parallel_size"):
             crossdock.convert(LLAMA, self.folder / "target", saver="mcore", target_tensor_parallel_siz=2)
+        (self.folder / "mine").mkdir()
+        (self.folder / "mine" / "file").touch()
+        with self.assertRaisesRegex(crossdock.CrossdockError, "exists already"):
+            crossdock.convert(LLAMA, self.folder / "mine", saver="mcore", progress=lambda progress: None)
 
     def test_an_exception_in_progress_stops_it(self):
         def fail(progress):

@@ -355,7 +355,9 @@ private:
         if (has_target) remove_too(at_.replaced);
         if (has_target || !std::filesystem::exists(at_.replaced, ignored)) {
             remove_too(at_.lock);
-            ::rmdir(at_.staging.c_str());  // unless somebody else has put something there
+            const bool is_gone = ::rmdir(at_.staging.c_str()) == 0 || errno == ENOENT;
+            const bool is_used = !is_gone && (errno == ENOTEMPTY || errno == EEXIST);  // by somebody else
+            if (!is_gone && !is_used && reason == 0) reason = errno;
         }
         return reason;
     }

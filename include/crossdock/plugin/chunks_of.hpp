@@ -6,16 +6,17 @@
 
 #include "crossdock/container/dcp/stored_chunk.hpp"
 #include "crossdock/core/read_plan.hpp"
+#include "crossdock/core/source.hpp"
 #include "crossdock/core/tensor.hpp"
 #include "crossdock/plugin/storage.hpp"
 
 namespace crossdock {
 
-/// Adds the chunks of a distributed checkpoint that a tensor is read from, in the order in which it has them.
-inline void add_chunks(const Tensor& tensor, std::vector<TensorPart>& parts) {
+/// Adds the chunks of a distributed checkpoint that a tensor is read from, in the order in which it has them, but those
+/// that have been `met`: a chunk may hold many experts.
+inline void add_chunks(const Tensor& tensor, std::set<const Source*>& met, std::vector<TensorPart>& parts) {
     ReadPlan reads;  // is not executed: the memory is not touched, and costs addresses alone
     tensor.plan(0, tensor.element_count(), reads.scratch(tensor.byte_count()), reads);
-    std::set<const Source*> met;
     reads.for_each_source([&](const Source& source) {
         const auto* stored = dynamic_cast<const dcp::StoredChunk*>(&source);
         if (!stored || !met.insert(&source).second) return;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <new>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -79,11 +80,19 @@ inline std::filesystem::path blobs_beside(const std::filesystem::path& directory
     return snapshots.filename() == "snapshots" ? snapshots.parent_path() / "blobs" : std::filesystem::path();
 }
 
+/// The path without links; empty where it leads to nothing. What memory lacks for is not nothing.
+inline std::filesystem::path without_links(const std::filesystem::path& path) {
+    std::error_code error;
+    auto real = std::filesystem::canonical(path, error);
+    if (error == std::errc::not_enough_memory) throw std::bad_alloc();
+    return error ? std::filesystem::path() : real;
+}
+
 /// Why a file is not taken; empty when it is. `real` is the directory without links.
 inline std::string reason_against(const std::filesystem::path& file, const std::filesystem::path& real) {
     std::error_code error;
-    const auto target = std::filesystem::canonical(file, error);
-    if (error) return "is a link to nothing";
+    const auto target = without_links(file);
+    if (target.empty()) return "is a link to nothing";
     const auto blobs = blobs_beside(real);
     if (!lies_under(target, real) && (blobs.empty() || !lies_under(target, blobs)))
         return to_text("is a link to ", target.string(), ", outside of the checkpoint");
@@ -102,8 +111,8 @@ inline std::string reason_against(const std::filesystem::path& file, const std::
 inline std::vector<Companion> find_companions(const std::filesystem::path& directory,
                                               std::vector<std::string>& notices) {
     std::error_code error;
-    const auto real = std::filesystem::canonical(directory, error);
-    if (error) return {};
+    const auto real = detail::without_links(directory);
+    if (real.empty()) return {};
     std::vector<Companion> found;
     const auto take = [&](const std::filesystem::path& file, std::string name) {
         if (const std::string reason = detail::reason_against(file, real); reason.empty())

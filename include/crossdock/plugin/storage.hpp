@@ -51,10 +51,10 @@ struct SourceTensor {
     std::string name;
     SharedText file{};
     std::optional<DType> dtype{};  ///< none: of a type that nothing here knows
+    TensorUse use = TensorUse::used;
     Shape shape{};
     std::uint64_t bytes = 0;
-    TensorUse use = TensorUse::used;
-    std::string why{};  ///< it is ignored
+    SharedText why{};  ///< it is ignored
 };
 
 /// A stored tensor that a canonical one is made of, by itself or with others; of a distributed checkpoint a chunk.

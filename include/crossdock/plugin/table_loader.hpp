@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -123,9 +124,10 @@ private:
         const LayerPlace place = place_of(key, checkpoint_, checkpoint_.stages.size());
         const StageTensors& stage = checkpoint_.stages[place.stage];
         std::vector<TensorPart> parts;
+        std::set<const Source*> met;
         for_each_stored(checkpoint_.table->rows<M>(), key, field, stage, place.scope, checkpoint_.header,
                         [&](std::size_t rank, const NamedTensor& entry) {
-                            if (checkpoint_.distributed) return add_chunks(entry.tensor, parts);
+                            if (checkpoint_.distributed) return add_chunks(entry.tensor, met, parts);
                             RankCoordinates at = stage.places()[rank];
                             at.pipeline = place.stage;
                             parts.push_back({.name = entry.name,
@@ -194,10 +196,10 @@ private:
                 all.push_back({.name = entry.name,
                                .file = entry.file,
                                .dtype = entry.tensor.dtype(),
+                               .use = use,
                                .shape = entry.tensor.shape(),
                                .bytes = entry.tensor.byte_count(),
-                               .use = use,
-                               .why = use == TensorUse::ignored ? why_ignored(entry) : std::string()});
+                               .why = use == TensorUse::ignored ? SharedText(why_ignored(entry)) : SharedText()});
             });
         return all;
     }

@@ -2,8 +2,8 @@
 """The program's commands as functions."""
 
 import json
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional
+from dataclasses import dataclass, field, fields
+from typing import Any, Callable, Dict, List, Optional, Type, TypeVar
 
 from ._run import OptionValue, PathOrText, run, words_of
 
@@ -62,10 +62,10 @@ def convert(
         if "report" in event:
             report.update(event["report"])
         elif "progress" in event and progress is not None:
-            progress(Progress(**event["progress"]))
+            progress(_taken(Progress, event["progress"]))
 
     run(["convert", *words_of(given)], hear)
-    return Report(**report)
+    return _taken(Report, report)
 
 
 def inspect(directory: PathOrText, **options: OptionValue) -> Dict[str, Any]:
@@ -90,3 +90,11 @@ def version() -> str:
     lines: List[str] = []
     run(["--version"], lines.append)
     return "".join(lines).split()[-1]
+
+
+_Kind = TypeVar("_Kind", Progress, Report)
+
+
+def _taken(kind: Type[_Kind], told: Dict[str, Any]) -> _Kind:
+    """What is known of a document, which may have further fields (docs/json.md)."""
+    return kind(**{known.name: told[known.name] for known in fields(kind) if known.name in told})

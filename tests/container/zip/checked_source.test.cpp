@@ -84,3 +84,18 @@ TEST_CASE("a checksum is compared when bytes come in many buffers, beside those 
             CHECK_THROWS_AS(source->read(0, std::span(buffers)), Error);
     }
 }
+
+TEST_CASE("checksums are compared from the start on, of entries that were named in any order, and twice",
+          "[container][zip]") {
+    std::string bytes = zip_bytes({{"p/first", "something else"}, {"p/a", text}, {"p/last", "and more"}});
+    bytes[bytes.find(text)] ^= 1;
+    const auto file = memory_source(bytes);
+    const zip::Reader reader(file);
+    zip::CheckedSource source(file);
+    for (const char* name : {"p/last", "p/a", "p/first", "p/a", "p/last"})
+        source.watch(*reader.find(name), reader.payload_offset(*reader.find(name)));
+    std::string whole(source.size(), '\0');
+    CHECK_NOTHROW(source.read(0, std::as_writable_bytes(std::span(whole))));
+    source.start();
+    CHECK_THROWS_WITH(source.read(0, std::as_writable_bytes(std::span(whole))), ContainsSubstring("zip entry 'p/a'"));
+}

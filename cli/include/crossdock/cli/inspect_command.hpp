@@ -102,24 +102,22 @@ inline void print_header(const ModelHeader& header) {
 
 /// A tensor that is listed, and what is told of it where that is asked for.
 struct ListedTensor {
-    InspectedTensor tensor;
-    std::optional<Statistics> statistics{};
+    const InspectedTensor& tensor;
+    std::unique_ptr<const Statistics> statistics{};
     std::vector<TensorPart> parts{};
 
     std::string place() const { return to_text(tensor.message, " / ", tensor.name); }
 };
 
 inline void print_tensors(const std::vector<ListedTensor>& tensors) {
-    std::vector<std::array<std::string, 8>> lines;
-    lines.reserve(tensors.size());
-    for (const ListedTensor& listed : tensors) {
-        const InspectedTensor& tensor = listed.tensor;
-        lines.push_back({listed.place(), std::string(dtype_name(tensor.dtype)), to_string(tensor.shape),
-                         bytes_text(tensor.bytes())});
-        if (listed.statistics) std::ranges::copy(statistics_columns(*listed.statistics), lines.back().begin() + 4);
-    }
     std::cout << "\ntensors\n";
-    print_columns(lines);
+    print_columns(tensors, [](const ListedTensor& listed) {
+        const InspectedTensor& tensor = listed.tensor;
+        std::array<std::string, 8> line{listed.place(), std::string(dtype_name(tensor.dtype)), to_string(tensor.shape),
+                                        bytes_text(tensor.bytes())};
+        if (listed.statistics) std::ranges::copy(statistics_columns(*listed.statistics), line.begin() + 4);
+        return line;
+    });
 }
 
 inline void print_parts(const std::vector<ListedTensor>& tensors) {
@@ -172,7 +170,7 @@ inline void print_distributed(const DistributedStorage& storage) {
     print_columns(lines);
 }
 
-/// The tensors that are chosen; "transformer layer 3 / qkv weight" is a name.
+/// The tensors that are chosen, of those that outlive the list; "transformer layer 3 / qkv weight" is a name.
 inline std::vector<ListedTensor> chosen_of(const std::vector<InspectedTensor>& tensors, const TensorChoice& choice) {
     std::vector<ListedTensor> chosen;
     for (const InspectedTensor& tensor : tensors) {
@@ -182,24 +180,21 @@ inline std::vector<ListedTensor> chosen_of(const std::vector<InspectedTensor>& t
     return chosen;
 }
 
-/// All that is found of the storage but tensors that are not chosen.
-inline Storage chosen_of(Storage storage, const TensorChoice& choice) {
+/// Drops the tensors that are not chosen.
+inline void keep_chosen(Storage& storage, const TensorChoice& choice) {
     std::erase_if(storage.tensors, [&](const SourceTensor& tensor) { return !choice.has(tensor.name); });
     if (storage.distributed)
         std::erase_if(storage.distributed->tensors, [&](const StoredGrid& tensor) { return !choice.has(tensor.name); });
-    return storage;
 }
 
-inline void print_text(const Inspection& found, const std::vector<ListedTensor>& tensors, const std::string& loader,
-                       const TensorChoice& choice) {
+inline void print_text(const Inspection& found, const std::vector<ListedTensor>& tensors, const std::string& loader) {
     print_identity(found, loader);
     print_header(found.header);
     if (!tensors.empty()) print_tensors(tensors);
     print_parts(tensors);
     if (!found.storage.ranks.empty()) print_ranks(found.storage.ranks);
-    const Storage chosen = chosen_of(found.storage, choice);
-    if (chosen.distributed) print_distributed(*chosen.distributed);
-    if (!chosen.tensors.empty()) print_source_tensors(chosen.tensors);
+    if (found.storage.distributed) print_distributed(*found.storage.distributed);
+    if (!found.storage.tensors.empty()) print_source_tensors(found.storage.tensors);
     print_list("unused tensors", found.storage.unused);
     print_list("notices", found.notices);
     std::cout << std::flush;
@@ -230,8 +225,7 @@ inline Json json_of(const DistributedStorage& storage) {
     return json;
 }
 
-inline Json json_of(const Inspection& found, const std::vector<ListedTensor>& tensors, const std::string& loader,
-                    const TensorChoice& choice) {
+inline Json json_of(const Inspection& found, const std::vector<ListedTensor>& tensors, const std::string& loader) {
     const ModelHeader& header = found.header;
     Json json{{"format", header.origin.format},
               {"loader", loader},
@@ -258,10 +252,9 @@ inline Json json_of(const Inspection& found, const std::vector<ListedTensor>& te
                                  {"layers", stored.layers},
                                  {"tensors", stored.tensors},
                                  {"bytes", stored.bytes}});
-    const Storage chosen = chosen_of(found.storage, choice);
-    if (chosen.distributed) json["distributed"] = json_of(*chosen.distributed);
+    if (found.storage.distributed) json["distributed"] = json_of(*found.storage.distributed);
     json["source_tensors"] = Json::array();
-    for (const SourceTensor& tensor : chosen.tensors) json["source_tensors"].push_back(cli::json_of(tensor));
+    for (const SourceTensor& tensor : found.storage.tensors) json["source_tensors"].push_back(cli::json_of(tensor));
     json["unused"] = found.storage.unused;
     json["notices"] = found.notices;
     return json;
@@ -272,7 +265,8 @@ inline void add_details(AnyLoader& loader, const Arguments& arguments, const Ten
                         const StopOnSignal& signals, std::vector<ListedTensor>& tensors, Inspection& found) {
     if (arguments.has("stats")) {
         StatisticsReport values = chosen_statistics(loader, arguments, choice, signals);
-        for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].statistics = values.tensors.at(i).statistics;
+        for (std::size_t i = 0; i < tensors.size(); ++i)
+            tensors[i].statistics = std::make_unique<const Statistics>(values.tensors.at(i).statistics);
         std::ranges::move(values.notices, std::back_inserter(found.notices));
     }
     if (!arguments.has("parts")) return;
@@ -286,25 +280,42 @@ inline void add_details(AnyLoader& loader, const Arguments& arguments, const Ten
     }
 }
 
+/// The statistics of each of a model's tensors, null of those that are not listed; empty where there are none.
+inline std::vector<const Statistics*> values_of(const std::vector<InspectedTensor>& tensors,
+                                                const std::vector<ListedTensor>& listed) {
+    std::vector<const Statistics*> values;
+    auto next = listed.begin();  // both are in protocol order
+    for (const InspectedTensor& tensor : tensors) {
+        if (next == listed.end() || !next->statistics) break;
+        values.push_back(&next->tensor == &tensor ? (next++)->statistics.get() : nullptr);
+    }
+    if (!values.empty()) values.resize(tensors.size());
+    return values;
+}
+
 template <class Loaders>
 void inspect_directory(const std::string& directory, const Arguments& arguments, const TensorChoice& choice,
                        const StopOnSignal& signals) {
     const std::string name = choose_loader<Loaders>(arguments.value("loader"), directory);
     require_known<Loaders>(arguments.options, inspect_options(), {name});
-    const std::unique_ptr<AnyLoader> loader = open_checkpoint<Loaders>(name, directory, arguments.options);
+    std::unique_ptr<AnyLoader> loader = open_checkpoint<Loaders>(name, directory, arguments.options);
     const bool is_json = arguments.has("json"), has_page = arguments.has("html");
-    if (has_page && !is_json && (arguments.has("stats") || arguments.has("parts")))
-        throw UsageError("--stats and --parts add to the lists, which --html is in place of: leave one of them out");
+    if (has_page && !is_json && arguments.has("parts"))
+        throw UsageError("--parts adds to the lists, which --html is in place of: leave one of them out");
     Inspection found = inspect(*loader);
     const std::string shown = loader_of_format(name, found.header);
-    if (has_page) html::InspectPage(found, directory, shown).write(arguments.value("html"));
-    const TensorChoice listed = has_page && !is_json ? TensorChoice::none() : choice;
-    std::vector<ListedTensor> tensors = chosen_of(found.tensors, listed);
-    add_details(*loader, arguments, listed, signals, tensors, found);
+    std::vector<ListedTensor> tensors = chosen_of(found.tensors, choice);
+    add_details(*loader, arguments, choice, signals, tensors, found);
+    loader.reset();  // it may keep a million tensors
+    if (has_page)
+        html::InspectPage(found, directory, shown, values_of(found.tensors, tensors)).write(arguments.value("html"));
+    const bool has_lists = is_json || !has_page;
+    if (!has_lists) tensors.clear();
+    keep_chosen(found.storage, has_lists ? choice : TensorChoice::none());
     if (is_json)
-        print_json(json_of(found, tensors, shown, listed));
+        print_json(json_of(found, tensors, shown));
     else
-        print_text(found, tensors, shown, listed);
+        print_text(found, tensors, shown);
 }
 
 }  // namespace detail

@@ -93,6 +93,13 @@ inline int run_together(const Command& command, const Arguments& arguments, Worl
     });
 }
 
+/// "help convert …" as "convert … --help".
+inline std::vector<std::string> help_words(std::vector<std::string> words) {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+    return words;
+}
+
 /// `on_error` becomes the exit code of an error.
 template <class Loaders, class Savers>
 int dispatch(const std::vector<Command>& commands, const std::vector<std::string>& words, World& world,
@@ -103,6 +110,8 @@ int dispatch(const std::vector<Command>& commands, const std::vector<std::string
     if (words.empty())
         throw UsageError(
             to_text("a command is missing, one of ", joined_list(names), "; see ", program_name(), " --help"));
+    if (words[0] == "help" && words.size() > 1)
+        return dispatch<Loaders, Savers>(commands, help_words(words), world, on_error);
     if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") return print_overview(commands), success;
     if (words[0] == "--version") {
         std::cout << "crossdock " << library_version << std::endl;

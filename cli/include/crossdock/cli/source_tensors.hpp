@@ -33,16 +33,13 @@ inline std::string uses_text(const std::vector<SourceTensor>& tensors) {
 /// A tensor's line, as columns: what becomes of it, its name, its size, its file and why it is ignored.
 inline std::array<std::string, 4> use_columns(const SourceTensor& tensor) {
     return {std::string(enum_name(tensor.use)), tensor.name, bytes_text(tensor.bytes),
-            tensor.why.empty() ? tensor.file.str() : to_text(tensor.file, ": ", tensor.why)};
+            tensor.why.str().empty() ? tensor.file.str() : to_text(tensor.file, ": ", tensor.why)};
 }
 
 /// Prints what becomes of each, and how much of each there is.
 inline void print_source_tensors(const std::vector<SourceTensor>& tensors) {
-    std::vector<std::array<std::string, 4>> lines;
-    lines.reserve(tensors.size());
-    for (const SourceTensor& tensor : tensors) lines.push_back(use_columns(tensor));
     std::cout << '\n' << uses_text(tensors) << '\n';
-    detail::print_columns(lines);
+    detail::print_columns(tensors, use_columns);
 }
 
 inline Json json_of(const SourceTensor& tensor) {
@@ -52,7 +49,7 @@ inline Json json_of(const SourceTensor& tensor) {
               {"shape", std::vector<std::uint64_t>(tensor.shape.begin(), tensor.shape.end())},
               {"bytes", tensor.bytes},
               {"use", enum_name(tensor.use)}};
-    if (!tensor.why.empty()) json["why"] = tensor.why;
+    if (!tensor.why.str().empty()) json["why"] = tensor.why.str();
     return json;
 }
 

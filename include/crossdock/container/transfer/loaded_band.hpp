@@ -77,9 +77,7 @@ private:
     /// The blocks in the order of their files, so that each has one part.
     void lay_out(const Bands& bands, std::uint64_t band) {
         blocks_.clear();
-        bands.for_each_block(band, [&](const Block& block) {
-            blocks_.push_back({block, block.transfer->slot->place(block.at()), nullptr});
-        });
+        bands.for_each_block(band, [this](const Block& block) { add(block); });
         const std::less<const OutputFile*> before;
         std::sort(blocks_.begin(), blocks_.end(), [&](const Placed& a, const Placed& b) {
             return a.place.file == b.place.file ? a.place.offset < b.place.offset : before(a.place.file, b.place.file);
@@ -91,6 +89,19 @@ private:
             parts_.back().end = i + 1;
         }
         take_memory();
+    }
+
+    /// A tensor may go to several files.
+    void add(Block block) {
+        const std::uint64_t item = block.item();
+        while (block.count > 0) {
+            const FilePlace place = block.transfer->slot->place(block.at());
+            const std::uint64_t most = std::max<std::uint64_t>(place.bytes / item + (place.bytes % item != 0), 1);
+            const std::uint64_t here = std::min(block.count, most);
+            blocks_.push_back({{block.transfer, block.begin, here}, place, nullptr});
+            block.begin += here;
+            block.count -= here;
+        }
     }
 
     void take_memory() {

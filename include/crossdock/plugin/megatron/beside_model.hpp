@@ -41,9 +41,9 @@ private:
             tensors.push_back({.name = name,
                                .file = file_,
                                .dtype = tensor->dtype(),
+                               .use = TensorUse::ignored,
                                .shape = tensor->shape(),
                                .bytes = tensor->byte_count(),
-                               .use = TensorUse::ignored,
                                .why = why});
         if (const auto* entries = value.entries())
             for (const pickle::Entry& entry : *entries)

@@ -84,9 +84,9 @@ private:
             beside_.push_back({.name = item.name,
                                .file = item.chunks.empty() ? std::string() : item.chunks.front().place.file.str(),
                                .dtype = item.dtype,
+                               .use = TensorUse::ignored,
                                .shape = item.shape,
                                .bytes = bytes,
-                               .use = TensorUse::ignored,
                                .why = to_text("not of the model: ", kind)});
     }
 

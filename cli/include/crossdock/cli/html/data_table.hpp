@@ -6,6 +6,7 @@
 #include <functional>
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,12 +15,13 @@
 
 #include "crossdock/cli/html/page.hpp"
 #include "crossdock/cli/html/text.hpp"
+#include "crossdock/container/json.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock::cli::html {
 
 /// A column of a table, and how the page's script shows it: "text"; "word" or "path", a text that comes again and again
-/// and is kept once; "bytes" or "count".
+/// and is kept once; "bytes" or "count", where nothing is shown for none; "number".
 struct Column {
     std::string_view title, kind;
 };
@@ -44,7 +46,7 @@ public:
         page_ << "],\"rows\":[";
     }
 
-    using Cell = std::variant<std::string_view, std::uint64_t>;
+    using Cell = std::variant<std::string_view, std::uint64_t, std::optional<double>>;
 
     /// As many cells as there are columns.
     void add(std::initializer_list<Cell> cells) {
@@ -73,7 +75,9 @@ public:
 
 private:
     std::string text_of(const Cell& cell, std::size_t column) {
-        if (const auto* number = std::get_if<std::uint64_t>(&cell)) return to_text(*number);
+        if (const auto* count = std::get_if<std::uint64_t>(&cell)) return to_text(*count);
+        if (const auto* number = std::get_if<std::optional<double>>(&cell))
+            return *number ? Json(**number).dump() : "null";
         const auto text = std::get<std::string_view>(cell);
         if (columns_[column].kind == "text") return script_text(text);
         auto& words = words_[column];

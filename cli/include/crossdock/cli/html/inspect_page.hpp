@@ -19,6 +19,7 @@
 #include "crossdock/cli/html/text.hpp"
 #include "crossdock/cli/units.hpp"
 #include "crossdock/container/json_text.hpp"
+#include "crossdock/core/element_statistics.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/pipeline/reports.hpp"
@@ -29,11 +30,15 @@ namespace crossdock::cli::html {
 /// What `inspect` found, as a page: what the model is, who stores what of it, and every tensor.
 class InspectPage {
 public:
+    /// What is known of the values of each of the model's tensors: null where that is nothing; empty: of none.
+    using Values = std::vector<const Statistics*>;
+
     /// Keeps references.
-    InspectPage(const Inspection& found, const std::string& directory, const std::string& loader)
+    InspectPage(const Inspection& found, const std::string& directory, const std::string& loader, Values values = {})
         : found_(found),
           directory_(directory),
-          loader_(loader) {}
+          loader_(loader),
+          values_(std::move(values)) {}
 
     void write(const std::filesystem::path& file) const {
         Page page(file);
@@ -43,12 +48,13 @@ public:
         write_facts(page, facts());
         page.end_header();
         write_unknown(page);
+        write_not_finite(page);
         write_storage(page);
         write_dtypes(page);
         write_fields(page);
         write_tables(page);
         page.list("notices", "To know", found_.notices);
-        page.end("Read from headers alone, without weights, by");
+        page.end(values_.empty() ? "Read from headers alone, without weights, by" : "Read by");
     }
 
 private:
@@ -142,6 +148,7 @@ private:
             ++tensors, bytes += tensor.bytes;
         }
         std::vector<Part> files;
+        files.reserve(sizes.size());
         for (const auto& [name, size] : sizes)
             files.push_back({std::string(name), size.second,
                              to_text(count_text(size.first), size.first == 1 ? " tensor, " : " tensors, ",
@@ -159,6 +166,7 @@ private:
                             training.previous_pipeline_parallel_size.value_or(1));
         page << "</p>\n";
         std::vector<Part> kinds;
+        kinds.reserve(storage.kinds.size());
         for (const StoredKind& kind : storage.kinds)
             kinds.push_back({kind.kind, kind.bytes,
                              to_text(count_text(kind.items), kind.items == 1 ? " item, " : " items, ",
@@ -176,6 +184,7 @@ private:
         std::stable_sort(shares.begin(), shares.end(),
                          [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
         std::vector<Part> parts;
+        parts.reserve(shares.size());
         for (const auto& [dtype, share] : shares)
             parts.push_back({std::string(dtype_name(dtype)), share.bytes, bytes_text(share.bytes)});
         page.begin_section("dtypes", "Element types");
@@ -202,15 +211,19 @@ private:
              << "</a> no place in this model. They would be lost, so that no conversion begins.</p>\n";
     }
 
+    void write_not_finite(Page& page) const {
+        const auto broken = std::count_if(values_.begin(), values_.end(), [](const Statistics* values) {
+            return values && (values->nans > 0 || values->infinities > 0);
+        });
+        if (broken > 0)
+            page << "<p class=\"alert\" role=\"note\">" << count_text(static_cast<std::uint64_t>(broken))
+                 << (broken == 1 ? " tensor has" : " tensors have") << " NaNs or infinities.</p>\n";
+    }
+
     void write_tables(Page& page) const {
         write_searchable(page, "Tensors");
         if (!found_.storage.tensors.empty()) write_stored(page);
-        DataTable model(page, "model", "Of the model",
-                        {{"Name", "text"}, {"Type", "word"}, {"Shape", "word"}, {"Size", "bytes"}});
-        for (const InspectedTensor& tensor : found_.tensors)
-            model.add({to_text(tensor.message, " / ", tensor.name), dtype_name(tensor.dtype), to_string(tensor.shape),
-                       tensor.bytes()});
-        model.end();
+        values_.empty() ? write_model(page) : write_values(page);
         if (found_.storage.distributed && !found_.storage.distributed->tensors.empty()) write_chunks(page);
     }
 
@@ -228,6 +241,35 @@ private:
         stored.end();
     }
 
+    void write_model(Page& page) const {
+        DataTable model(page, "model", "Of the model",
+                        {{"Name", "text"}, {"Type", "word"}, {"Shape", "word"}, {"Size", "bytes"}});
+        for (const InspectedTensor& tensor : found_.tensors)
+            model.add({to_text(tensor.message, " / ", tensor.name), dtype_name(tensor.dtype), to_string(tensor.shape),
+                       tensor.bytes()});
+        model.end();
+    }
+
+    void write_values(Page& page) const {
+        DataTable model(page, "model", "Of the model",
+                        {{"Name", "text"},
+                         {"Type", "word"},
+                         {"Shape", "word"},
+                         {"Size", "bytes"},
+                         {"Least", "number"},
+                         {"Greatest", "number"},
+                         {"Mean", "number"},
+                         {"NaNs", "count"},
+                         {"Infinities", "count"}});
+        for (std::size_t i = 0; i < values_.size(); ++i) {
+            const InspectedTensor& tensor = found_.tensors[i];
+            const Statistics values = values_[i] ? *values_[i] : Statistics{};
+            model.add({to_text(tensor.message, " / ", tensor.name), dtype_name(tensor.dtype), to_string(tensor.shape),
+                       tensor.bytes(), values.min, values.max, values.mean, values.nans, values.infinities});
+        }
+        model.end();
+    }
+
     void write_chunks(Page& page) const {
         DataTable chunks(page, "chunks", "Chunks",
                          {{"Name", "text"}, {"Shape", "word"}, {"Chunks", "count"}, {"Along each axis", "word"}});
@@ -242,7 +284,7 @@ private:
     /// What becomes of it, and why.
     static std::string use_of(const SourceTensor& tensor) {
         if (tensor.use == TensorUse::unknown) return "unknown: no place in this model";
-        return to_text(enum_name(tensor.use), tensor.why.empty() ? "" : ": ", tensor.why);
+        return to_text(enum_name(tensor.use), tensor.why.str().empty() ? "" : ": ", tensor.why);
     }
 
     /// The path of a file as seen from the checkpoint's folder.
@@ -256,6 +298,7 @@ private:
     const Inspection& found_;
     const std::string& directory_;
     const std::string& loader_;
+    Values values_;
 };
 
 }  // namespace crossdock::cli::html

@@ -41,8 +41,8 @@ const matches = row => words.every(word => table.columns.some((_, column) =>
     is_text(column) && word.test(value(row, column))));
 
 function compare(a, b) {
-    const left = value(a, sorted.column), right = value(b, sorted.column);
-    const order = is_text(sorted.column) ? alphabet.compare(left, right) : left - right;
+    const left = value(a, sorted.column) ?? -Infinity, right = value(b, sorted.column) ?? -Infinity;
+    const order = is_text(sorted.column) ? alphabet.compare(left, right) : left < right ? -1 : left > right ? 1 : 0;
     return sorted.descending ? -order : order;
 }
 
@@ -77,6 +77,12 @@ function marked(text) {  // with what was searched for
     return cell;
 }
 
+function shown_number(number, kind) {
+    if (kind === 'bytes') return bytes(number);
+    if (kind === 'count') return number ? count(number) : '';
+    return number === null ? '' : String(Number(number.toPrecision(5)));
+}
+
 function line(row) {
     const made = element('tr');
     table.columns.forEach(([, kind], column) => {
@@ -84,7 +90,7 @@ function line(row) {
         if (column === 0) cell.scope = 'row';
         const content = value(row, column);
         if (is_text(column)) cell.append(marked(content));
-        else cell.textContent = kind === 'bytes' ? bytes(content) : content ? count(content) : '';
+        else cell.textContent = shown_number(content, kind);
         if (kind === 'bytes') cell.title = count(content) + ' bytes';
         made.append(cell);
     });

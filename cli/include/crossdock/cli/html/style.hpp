@@ -51,7 +51,7 @@ caption { text-align: left; font-weight: 600; padding-bottom: .35rem; }
 th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; font-weight: 400; }
 thead th { color: var(--soft); font-size: .85rem; border-bottom-color: var(--soft); }
 tbody tr:last-child > * { border-bottom: 0; }
-th.bytes, td.bytes, th.count, td.count { text-align: right; white-space: nowrap; padding-right: 1.5rem; }
+th.bytes, td.bytes, th.count, td.count, th.number, td.number { text-align: right; white-space: nowrap; padding-right: 1.5rem; }
 .fields th { color: var(--soft); font-size: .88em; white-space: nowrap; }
 .fields td { min-width: 4.3rem; text-align: right; padding-right: 0; font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .86em; }
 .fields .off { color: var(--soft); opacity: .75; }
