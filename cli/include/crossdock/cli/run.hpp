@@ -137,7 +137,7 @@ int dispatch(const std::vector<Command>& commands, const std::vector<std::string
 inline int end_document(std::string_view message, ExitCode code, bool as_json) {
     try {
         if (as_json) print_json_error(std::string(message), code);
-    } catch (const std::bad_alloc&) {  // people have been told
+    } catch (const std::exception&) {  // people have been told
     }
     return code;
 }
