@@ -114,6 +114,30 @@ TEST_CASE("a read plan spreads what lies together over places at equal distances
     }
 }
 
+TEST_CASE("a read plan reads pieces at equal distances as it reads one after the other", "[core][read_plan]") {
+    // bytes, step, out_step, pieces: apart, together, whole, large, one, none, empty, overlapping
+    const auto [bytes, step, out_step, pieces] =
+        GENERATE(table<std::size_t, std::uint64_t, std::size_t, std::uint64_t>({{10, 30, 10, 50},
+                                                                                {2, 2, 3, 20},
+                                                                                {7, 7, 7, 9},
+                                                                                {5000, 6000, 5500, 4},
+                                                                                {8, 100, 100, 1},
+                                                                                {8, 100, 100, 0},
+                                                                                {0, 5, 5, 3},
+                                                                                {10, 4, 10, 6}}));
+    CAPTURE(bytes, step, out_step, pieces);
+    const NotingSource source, other;
+    std::vector<std::byte> out(30'000), expected(30'000);
+    ReadPlan at_once, one_by_one;
+    at_once.read_pieces({&source, 11, bytes, out.data() + 1, pieces, step, out_step});
+    for (std::uint64_t i = 0; i < pieces; ++i)
+        one_by_one.read(other, 11 + i * step, bytes, expected.data() + 1 + i * out_step);
+    at_once.execute();
+    one_by_one.execute();
+    CHECK(out == expected);
+    CHECK(source.ranges == other.ranges);
+}
+
 TEST_CASE("a read plan does not read long gaps between the rows of one shard", "[core][read_plan]") {
     const NotingSource source;
     std::vector<std::byte> out(30);

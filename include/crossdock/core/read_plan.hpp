@@ -34,12 +34,58 @@ struct ReadCost {
 /// to where they belong, small ones by way of a buffer. For one thread. The sources, and the memory that is read into,
 /// must outlive execute().
 class ReadPlan {
+    static constexpr std::size_t small_piece = 4096;  // bytes: copied sooner than the kernel is told of
+
 public:
+    /// Pieces of equal size at equal distances: the rows of a part that was cut by columns. Mostly it is one piece.
+    struct Run {
+        const Source* source;
+        std::uint64_t offset;
+        std::size_t bytes;  // of a piece
+        std::byte* out;
+        std::uint64_t pieces = 1;
+        std::uint64_t step = 0;    // from one to the next, in the source
+        std::size_t out_step = 0;  // and in memory
+
+        std::uint64_t begin(std::uint64_t piece) const { return offset + piece * step; }
+        std::uint64_t end() const { return begin(pieces - 1) + bytes; }
+        std::byte* place(std::uint64_t piece) const { return out + piece * out_step; }
+
+        /// Whether it goes on with this piece, which it then has.
+        bool take(const Run& next) {
+            if (next.source != source) return false;
+            if (pieces == 1 && next.offset == offset + bytes && next.out == out + bytes) {
+                bytes += next.bytes;
+                return true;
+            }
+            if (next.bytes != bytes || bytes >= small_piece) return false;
+            if (pieces == 1) {
+                if (next.offset < offset + bytes || !std::less<>()(out, next.out)) return false;
+                step = next.offset - offset;
+                out_step = reinterpret_cast<std::uintptr_t>(next.out) - reinterpret_cast<std::uintptr_t>(out);
+            } else if (next.offset != begin(pieces) || next.out != place(pieces)) {
+                return false;
+            }
+            ++pieces;
+            return true;
+        }
+    };
+
     /// Reads `bytes` bytes at `offset` of `source` to `out`.
     void read(const Source& source, std::uint64_t offset, std::size_t bytes, std::byte* out) {
         if (bytes == 0) return;
         if (!runs_.empty() && runs_.back().take({&source, offset, bytes, out})) return;
         runs_.push_back({&source, offset, bytes, out});
+    }
+
+    /// Reads all pieces of a run.
+    void read_pieces(const Run& run) {
+        if (run.step == run.bytes && run.out_step == run.bytes)
+            return read(*run.source, run.offset, run.bytes * static_cast<std::size_t>(run.pieces), run.out);
+        if (run.pieces > 1 && run.bytes > 0 && run.bytes < small_piece && run.step >= run.bytes)
+            return runs_.push_back(run);
+        for (std::uint64_t piece = 0; piece < run.pieces; ++piece)
+            read(*run.source, run.begin(piece), run.bytes, run.place(piece));
     }
 
     /// Memory for the input of a step. It lives until execute() returns.
@@ -112,42 +158,7 @@ public:
 
 private:
     static constexpr std::uint64_t worth_a_call = 4096;  // bytes: they take as long to be read as a call does
-    static constexpr std::size_t small_piece = 4096;     // bytes: copied sooner than the kernel is told of
     static constexpr std::uint64_t buffer_bytes = std::uint64_t{256} << 10;
-
-    /// Pieces of equal size at equal distances: the rows of a part that was cut by columns. Mostly it is one piece.
-    struct Run {
-        const Source* source;
-        std::uint64_t offset;
-        std::size_t bytes;  // of a piece
-        std::byte* out;
-        std::uint64_t pieces = 1;
-        std::uint64_t step = 0;    // from one to the next, in the source
-        std::size_t out_step = 0;  // and in memory
-
-        std::uint64_t begin(std::uint64_t piece) const { return offset + piece * step; }
-        std::uint64_t end() const { return begin(pieces - 1) + bytes; }
-        std::byte* place(std::uint64_t piece) const { return out + piece * out_step; }
-
-        /// Whether it goes on with this piece, which it then has.
-        bool take(const Run& next) {
-            if (next.source != source) return false;
-            if (pieces == 1 && next.offset == offset + bytes && next.out == out + bytes) {
-                bytes += next.bytes;
-                return true;
-            }
-            if (next.bytes != bytes || bytes >= small_piece) return false;
-            if (pieces == 1) {
-                if (next.offset < offset + bytes || !std::less<>()(out, next.out)) return false;
-                step = next.offset - offset;
-                out_step = reinterpret_cast<std::uintptr_t>(next.out) - reinterpret_cast<std::uintptr_t>(out);
-            } else if (next.offset != begin(pieces) || next.out != place(pieces)) {
-                return false;
-            }
-            ++pieces;
-            return true;
-        }
-    };
 
     /// Runs in file order that are read together: [begin, end) of their source.
     struct Stretch {

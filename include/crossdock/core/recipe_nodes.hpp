@@ -32,6 +32,11 @@ public:
         plan.read(*source_, offset_ + begin * item_, count * item_, out);
     }
 
+    void plan_pieces(const Pieces& pieces, std::byte* out, ReadPlan& plan) const override {
+        plan.read_pieces({source_.get(), offset_ + pieces.begin * item_, pieces.count * item_, out, pieces.number,
+                          pieces.step * item_, pieces.out_step});
+    }
+
     RecipePtr from(std::uint64_t begin) const {
         return std::make_shared<Region>(source_, offset_ + begin * item_, item_);
     }
@@ -55,6 +60,23 @@ void for_each_row(std::uint64_t begin, std::uint64_t count, std::uint64_t row, V
     }
 }
 
+/// The same range as the end of a row, whole rows, and the beginning of another: all three may be empty.
+struct RowRange {
+    RowRange(std::uint64_t begin, std::uint64_t count, std::uint64_t width) {
+        if (count == 0) return;
+        if (width == 0) throw Error("elements are asked of rows without elements");
+        at = begin % width;
+        head = at > 0 ? std::min(count, width - at) : 0;
+        first = (begin + head) / width;
+        rows = (count - head) / width;
+        tail = count - head - rows * width;
+    }
+
+    std::uint64_t at = 0;               // where in its row the range begins
+    std::uint64_t head = 0, tail = 0;   // elements
+    std::uint64_t first = 0, rows = 0;  // whole ones
+};
+
 /// The elements [first, first + width) of every row of `child_row` elements.
 class Columns final : public Recipe {
 public:
@@ -72,10 +94,14 @@ public:
     std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
-        for_each_row(begin, count, width_, [&](std::uint64_t row, std::uint64_t at, std::uint64_t part) {
-            child_->plan(row * child_row_ + first_ + at, part, out, plan);
-            out += part * item_;
-        });
+        const RowRange range(begin, count, width_);
+        if (range.head > 0) child_->plan(begin / width_ * child_row_ + first_ + range.at, range.head, out, plan);
+        out += range.head * item_;
+        if (range.rows > 0)
+            child_->plan_pieces({range.first * child_row_ + first_, width_, child_row_, width_ * item_, range.rows},
+                                out, plan);
+        out += range.rows * width_ * item_;
+        if (range.tail > 0) child_->plan((range.first + range.rows) * child_row_ + first_, range.tail, out, plan);
     }
 
 private:
@@ -111,24 +137,20 @@ public:
     std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
-        const std::uint64_t width = begins_.back();
-        if (width == 0 && count > 0) throw Error("elements are asked of rows without elements");
-        const std::uint64_t at = count > 0 ? begin % width : 0, head = std::min(count, at > 0 ? width - at : 0);
-        const std::uint64_t row = count > 0 ? (begin + head) / width : 0, rows = count > 0 ? (count - head) / width : 0;
-        const std::uint64_t tail = count - head - rows * width;
-        if (head > 0) plan_row(begin / width, at, head, out, plan);
-        plan_rows(row, rows, out + head * item_, plan);
-        if (tail > 0) plan_row(row + rows, 0, tail, out + (head + rows * width) * item_, plan);
+        const RowRange range(begin, count, width());
+        if (range.head > 0) plan_row(begin / width(), range.at, range.head, out, plan);
+        plan_rows(range.first, range.rows, out + range.head * item_, plan);
+        if (range.tail > 0)
+            plan_row(range.first + range.rows, 0, range.tail, out + (range.head + range.rows * width()) * item_, plan);
     }
 
 private:
     /// Whole rows, part by part: so each part asks for its own in the order in which it has them.
     void plan_rows(std::uint64_t first, std::uint64_t rows, std::byte* out, ReadPlan& plan) const {
-        for (std::size_t index = 0; index < parts_.size(); ++index) {
+        for (std::size_t index = 0; index < parts_.size() && rows > 0; ++index) {
             const Part& part = parts_[index];
-            for (std::uint64_t row = 0; row < rows; ++row)
-                part.recipe->plan((first + row) * part.width, part.width,
-                                  out + (row * begins_.back() + begins_[index]) * item_, plan);
+            part.recipe->plan_pieces({first * part.width, part.width, part.width, width() * item_, rows},
+                                     out + begins_[index] * item_, plan);
         }
     }
 

@@ -30,6 +30,20 @@ public:
     /// the tensor has them. Reads nothing itself.
     virtual void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const = 0;
 
+    /// Pieces of equal size at equal distances.
+    struct Pieces {
+        std::uint64_t begin, count;  ///< elements, of the first one
+        std::uint64_t step;          ///< from one to the next: elements here
+        std::size_t out_step;        ///< and bytes where they go
+        std::uint64_t number;
+    };
+
+    /// Adds what plan() adds for each of them: for those who can say it at once.
+    virtual void plan_pieces(const Pieces& pieces, std::byte* out, ReadPlan& plan) const {
+        for (std::uint64_t i = 0; i < pieces.number; ++i)
+            this->plan(pieces.begin + i * pieces.step, pieces.count, out + i * pieces.out_step, plan);
+    }
+
     /// How many bytes plan() puts at `out` for each element; 0 when that is left to the tensor's type.
     virtual std::size_t item() const noexcept { return 0; }
 };

@@ -62,7 +62,7 @@ public:
     }
 
     /// Whatever is read from now on comes from the file. To be called while nobody reads.
-    void release() { held_ = {}; }
+    void release() { held_ = std::vector<std::byte>(); }
 
     using Source::read;
     const std::string& name() const noexcept override { return part_.name(); }
