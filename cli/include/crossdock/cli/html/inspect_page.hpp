@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -181,8 +182,9 @@ private:
         const auto dtypes = found_.dtypes();
         if (dtypes.empty()) return;
         std::vector<std::pair<DType, DTypeShare>> shares(dtypes.begin(), dtypes.end());
-        std::stable_sort(shares.begin(), shares.end(),
-                         [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
+        std::sort(shares.begin(), shares.end(), [](const auto& a, const auto& b) {
+            return std::tie(b.second.bytes, a.first) < std::tie(a.second.bytes, b.first);
+        });
         std::vector<Part> parts;
         parts.reserve(shares.size());
         for (const auto& [dtype, share] : shares)
