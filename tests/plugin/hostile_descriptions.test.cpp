@@ -69,7 +69,7 @@ Places places_of(const ConfigTable& table) {
 /// the description where the loader finds it.
 template <class Write>
 void try_all(std::string_view loader, const fs::path& directory, const Json& sound, const Places& places, Write&& write,
-             std::size_t step = std::max<std::size_t>(one_in, 2)) {
+             std::size_t step = 2 * one_in) {
     std::size_t refused = 0;
     for (std::size_t i = 0; i < places.size(); ++i)
         for (std::size_t j = i % step; j < hostile_values.size(); j += step) {
