@@ -13,8 +13,8 @@ configure() { cmake --preset release -DCROSSDOCK_BUILD_TESTS=OFF -DCROSSDOCK_BUI
 skbuild_info=build/release/.skbuild-info.json
 as_it_was() {
     rm -f "$skbuild_info"
-    configure -U 'SKBUILD*' -U libdeflate_LIBRARY -U CMAKE_EXE_LINKER_FLAGS -U CMAKE_INSTALL_PREFIX \
-        -DCROSSDOCK_SELF_CONTAINED=OFF "$@"
+    configure -U 'SKBUILD*' -U 'P[Yy][Tt][Hh][Oo][Nn]*' -U CMAKE_PREFIX_PATH -U libdeflate_LIBRARY \
+        -U CMAKE_EXE_LINKER_FLAGS -U CMAKE_INSTALL_PREFIX -DCROSSDOCK_SELF_CONTAINED=OFF "$@"
 }
 tidy_up() {
     rm -rf "$work"
