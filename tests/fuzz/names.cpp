@@ -4,13 +4,12 @@
 //   tests/fuzz/run.sh builds and runs it. An input is a line for each path in the folder: one that ends with "/" is a
 //   folder, of another what stands behind a tab is the file's content. Lines are changed one by one.
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -20,6 +19,7 @@
 #include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/container/sharded/reader.hpp"
 #include "inputs.hpp"
+#include "room.hpp"
 
 using namespace crossdock;
 using namespace crossdock::test;
@@ -37,49 +37,26 @@ std::vector<std::string> lines_of(std::string_view text) {
     return lines;
 }
 
-/// A folder of its own for each process, in memory where that can be.
-class Room {
-public:
-    Room() {
-        const fs::path memory = "/dev/shm";
-        std::string name =
-            ((::access(memory.c_str(), W_OK) == 0 ? memory : fs::temp_directory_path()) / "crossdock-fuzz-XXXXXX")
-                .string();
-        if (!::mkdtemp(name.data())) fail("there is no room for folders");
-        root_ = name;
-    }
-    Room(const Room&) = delete;
-    Room& operator=(const Room&) = delete;
-    ~Room() {
-        std::error_code ignored;
-        fs::remove_all(root_, ignored);
-    }
+/// The folder that an input describes.
+fs::path folder() {
+    static const Room room;
+    return room.path() / "folder";
+}
 
-    fs::path folder() const { return root_ / "folder"; }
+/// What leads out of the folder, or cannot be there, is not.
+void add(const std::string& line) {
+    const std::size_t tab = line.find('\t');
+    const std::string path = line.substr(0, tab);
+    if (path.empty() || path.find('\0') != path.npos || path.front() == '/' || path.find("..") != path.npos) return;
+    std::error_code ignored;
+    fs::create_directories((folder() / path).parent_path(), ignored);
+    std::ofstream(folder() / path, std::ios::binary) << (tab == line.npos ? std::string() : line.substr(tab + 1));
+}
 
-    void lay_out(const std::vector<std::string>& lines) const {
-        fs::remove_all(folder());
-        fs::create_directory(folder());
-        for (const std::string& line : lines) add(line);
-    }
-
-private:
-    /// What leads out of the folder, or cannot be there, is not.
-    void add(const std::string& line) const {
-        const std::size_t tab = line.find('\t');
-        const std::string path = line.substr(0, tab);
-        if (path.empty() || path.find('\0') != path.npos || path.front() == '/' || path.find("..") != path.npos) return;
-        std::error_code ignored;
-        fs::create_directories((folder() / path).parent_path(), ignored);
-        std::ofstream(folder() / path, std::ios::binary) << (tab == line.npos ? std::string() : line.substr(tab + 1));
-    }
-
-    fs::path root_;
-};
-
-Room& room() {
-    static Room place;
-    return place;
+void lay_out(const std::vector<std::string>& lines) {
+    fs::remove_all(folder());
+    fs::create_directory(folder());
+    for (const std::string& line : lines) add(line);
 }
 
 /// Of the names that a folder is known by, a "*" in them is anything.
@@ -117,15 +94,12 @@ std::string mutate_lines(const std::string& text, std::size_t, Random& random) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    const std::vector<std::string> lines = lines_of(text_of(data, size));
-    room().lay_out(lines);
-    const fs::path folder = room().folder();
-    accepts([&] { foreign_directory(folder); });
-    accepts([&] { sharded::read_directory(folder); });
-    sharded::holds_weights(folder);
-    std::vector<fs::path> inside;
-    for (const auto& entry : fs::directory_iterator(folder)) inside.push_back(entry.path());
-    inside.push_back(folder / "nothing");
+    lay_out(lines_of(text_of(data, size)));
+    accepts([] { foreign_directory(folder()); });
+    accepts([] { sharded::read_directory(folder()); });
+    sharded::holds_weights(folder());
+    std::vector<fs::path> inside{folder() / "nothing"};
+    for (const auto& entry : fs::directory_iterator(folder())) inside.push_back(entry.path());
     for (const fs::path& path : inside) accepts([&] { require_directory(path); });
     return 0;
 }
