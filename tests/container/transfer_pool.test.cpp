@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -302,49 +300,6 @@ TEST_CASE("transfer pool lets one thread at a time write to a file, and others t
     pool.wait();
     CHECK(a.most_writers == 1);
     CHECK(b.most_writers == 1);
-}
-
-TEST_CASE("transfer pool prepares each block once, before it is written and while others are",
-          "[container][transfer]") {
-    class PreparedSlot final : public TensorSlot {
-    public:
-        explicit PreparedSlot(const std::filesystem::path& path) : output_(path) {}
-        void write(std::uint64_t, std::span<const std::byte>) override { ++written_at_once; }
-        void prepare(std::uint64_t at, std::span<const std::byte> bytes) override {
-            const std::lock_guard lock(mutex_);
-            prepared_.emplace_back(at, bytes.size());
-            came_.notify_all();
-        }
-        void write_prepared(std::uint64_t at, std::span<const std::byte> bytes) override {
-            std::unique_lock lock(mutex_);
-            const auto found = std::ranges::find(prepared_, std::pair{at, bytes.size()});
-            if (found == prepared_.end()) return void(++unprepared);
-            prepared_.erase(found);
-            const bool is_first = written_++ == 0;
-            if (is_first && !came_.wait_for(lock, std::chrono::minutes(1), [this] { return !prepared_.empty(); }))
-                ++alone;
-        }
-        FilePlace place(std::uint64_t at) const override { return {&output_, at}; }
-
-        bool all_are_written() const { return prepared_.empty() && written_ > 1; }
-        std::atomic<int> written_at_once = 0, unprepared = 0, alone = 0;
-
-    private:
-        OutputFile output_;
-        std::mutex mutex_;
-        std::condition_variable came_;
-        std::vector<std::pair<std::uint64_t, std::size_t>> prepared_;
-        int written_ = 0;
-    };
-    const test::TemporaryDirectory directory;
-    const auto slot = std::make_shared<PreparedSlot>(directory / "a");
-    TransferPool pool(2);
-    pool.submit({{tensor_of(DType::u8, Shape{20'000'000}), slot, "a"}});
-    pool.wait();
-    CHECK(slot->written_at_once == 0);
-    CHECK(slot->unprepared == 0);
-    CHECK(slot->alone == 0);
-    CHECK(slot->all_are_written());
 }
 
 TEST_CASE("transfer pool refuses too little memory and says how much would do", "[container][transfer]") {

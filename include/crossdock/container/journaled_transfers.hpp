@@ -49,7 +49,7 @@ void for_each_place(const TensorSlot& slot, std::uint64_t at, std::uint64_t byte
     }
 }
 
-/// A place that notes what is written to it. Before it is, since who goes on reads it back all the same.
+/// A place that notes what was written to it.
 class JournalSlot final : public TensorSlot {
 public:
     JournalSlot(std::shared_ptr<TensorSlot> slot, std::string tensor, Journal& journal, const std::string& directory)
@@ -59,20 +59,13 @@ public:
           directory_(directory) {}
 
     void write(std::uint64_t at, std::span<const std::byte> bytes) override {
-        prepare(at, bytes);
-        write_prepared(at, bytes);
-    }
-    void prepare(std::uint64_t at, std::span<const std::byte> bytes) override {
-        slot_->prepare(at, bytes);
+        slot_->write(at, bytes);
         for_each_place(*slot_, at, bytes.size(), [&](std::uint64_t begin, const FilePlace& place, std::uint64_t count) {
             if (!place.file) return;
             const auto piece = bytes.subspan(static_cast<std::size_t>(begin - at), static_cast<std::size_t>(count));
             journal_.note(journal_name(*place.file, directory_), place.offset,
                           {count, digest_of_block(tensor_, piece)});
         });
-    }
-    void write_prepared(std::uint64_t at, std::span<const std::byte> bytes) override {
-        slot_->write_prepared(at, bytes);
     }
     FilePlace place(std::uint64_t at) const override { return slot_->place(at); }
     const Tensor* reads_beside() const override { return slot_->reads_beside(); }

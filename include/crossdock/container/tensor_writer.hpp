@@ -36,11 +36,6 @@ public:
     /// Puts the bytes at `at` from the start of the tensor. Throws Error when the disk refuses.
     virtual void write(std::uint64_t at, std::span<const std::byte> bytes) = 0;
 
-    /// What write() does, in two steps, for those who let one thread at a time write to a file: checksums and digests
-    /// first, which others may compute meanwhile, then the file. A place that has no first step leaves both as they are.
-    virtual void prepare(std::uint64_t /*at*/, std::span<const std::byte> /*bytes*/) {}
-    virtual void write_prepared(std::uint64_t at, std::span<const std::byte> bytes) { write(at, bytes); }
-
     /// Where the byte `at` of the tensor goes. Writers of one file wait for each other in the kernel, so whoever moves
     /// tensors wants to know.
     virtual FilePlace place(std::uint64_t /*at*/) const { return {}; }
@@ -56,10 +51,6 @@ public:
     PartOfSlot(std::shared_ptr<TensorSlot> whole, std::uint64_t begin) : whole_(std::move(whole)), begin_(begin) {}
 
     void write(std::uint64_t at, std::span<const std::byte> bytes) override { whole_->write(begin_ + at, bytes); }
-    void prepare(std::uint64_t at, std::span<const std::byte> bytes) override { whole_->prepare(begin_ + at, bytes); }
-    void write_prepared(std::uint64_t at, std::span<const std::byte> bytes) override {
-        whole_->write_prepared(begin_ + at, bytes);
-    }
     FilePlace place(std::uint64_t at) const override { return whole_->place(begin_ + at); }
 
 private:
@@ -74,10 +65,15 @@ public:
         : slots_(std::move(slots)),
           slot_bytes_(slot_bytes) {}
 
-    void write(std::uint64_t at, std::span<const std::byte> bytes) override { each(&TensorSlot::write, at, bytes); }
-    void prepare(std::uint64_t at, std::span<const std::byte> bytes) override { each(&TensorSlot::prepare, at, bytes); }
-    void write_prepared(std::uint64_t at, std::span<const std::byte> bytes) override {
-        each(&TensorSlot::write_prepared, at, bytes);
+    void write(std::uint64_t at, std::span<const std::byte> bytes) override {
+        while (!bytes.empty()) {
+            const std::uint64_t begin = at % slot_bytes_;
+            const std::size_t count =
+                static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), slot_bytes_ - begin));
+            slots_.at(at / slot_bytes_)->write(begin, bytes.first(count));
+            at += count;
+            bytes = bytes.subspan(count);
+        }
     }
 
     FilePlace place(std::uint64_t at) const override {
@@ -87,19 +83,6 @@ public:
     }
 
 private:
-    using Step = void (TensorSlot::*)(std::uint64_t, std::span<const std::byte>);
-
-    void each(Step step, std::uint64_t at, std::span<const std::byte> bytes) {
-        while (!bytes.empty()) {
-            const std::uint64_t begin = at % slot_bytes_;
-            const std::size_t count =
-                static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), slot_bytes_ - begin));
-            (slots_.at(at / slot_bytes_).get()->*step)(begin, bytes.first(count));
-            at += count;
-            bytes = bytes.subspan(count);
-        }
-    }
-
     std::vector<std::shared_ptr<TensorSlot>> slots_;
     std::uint64_t slot_bytes_;
 };

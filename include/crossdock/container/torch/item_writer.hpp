@@ -56,17 +56,9 @@ public:
     std::uint64_t missing() const noexcept { return left_; }   ///< bytes that have not come yet
 
     void write(std::uint64_t at, std::span<const std::byte> bytes) override {
-        prepare(at, bytes);
-        write_prepared(at, bytes);
-    }
-    void prepare(std::uint64_t at, std::span<const std::byte> bytes) override {
         if (bytes.empty()) return;
         if (left_ == 0) throw Error(to_text("a tensor of ", bytes_, " bytes is given more after its last"));
-        entry_->prepare(at, bytes);
-    }
-    void write_prepared(std::uint64_t at, std::span<const std::byte> bytes) override {
-        if (bytes.empty()) return;
-        entry_->write_prepared(at, bytes);
+        entry_->write(at, bytes);
         if (payload_.file->world().is_shared()) return;
         if (left_.fetch_sub(bytes.size()) == bytes.size()) complete();
     }

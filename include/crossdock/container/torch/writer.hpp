@@ -37,10 +37,6 @@ public:
     explicit StorageSlot(zip::EntryWriter entry) : entry_(std::move(entry)) {}
 
     void write(std::uint64_t at, std::span<const std::byte> bytes) override { entry_.write(at, bytes); }
-    void prepare(std::uint64_t at, std::span<const std::byte> bytes) override { entry_.prepare(at, bytes); }
-    void write_prepared(std::uint64_t at, std::span<const std::byte> bytes) override {
-        entry_.write_prepared(at, bytes);
-    }
     FilePlace place(std::uint64_t at) const override { return {entry_.file(), entry_.offset() + at}; }
 
 private:

@@ -29,9 +29,8 @@ public:
         std::size_t begin = 0, end = 0;
     };
 
-    /// Reads and computes a band, in place of the one before, with the checksums of what it holds: its file is written by
-    /// one thread at a time, which should do nothing else. Throws Error, with a tensor's name, when a source cannot be
-    /// read.
+    /// Reads and computes a band, in place of the one before. Throws Error, with a tensor's name, when a source cannot
+    /// be read.
     void load(const Bands& bands, std::uint64_t band, ReadPlan& reads) {
         lay_out(bands, band);
         try {
@@ -42,8 +41,6 @@ public:
             load_one_by_one(reads);
             throw;
         }
-        for (const Placed& placed : blocks_)
-            named(placed.block, [&] { placed.block.transfer->slot->prepare(placed.block.at(), placed.bytes()); });
     }
 
     /// Until the next load().
@@ -56,7 +53,7 @@ public:
         OutputFile::Gathering gathering(part.file, pieces);
         for (std::size_t i = part.begin; i < part.end; ++i) {
             const Block& block = blocks_[i].block;
-            named(block, [&] { block.transfer->slot->write_prepared(block.at(), blocks_[i].bytes()); });
+            named(block, [&] { block.transfer->slot->write(block.at(), {blocks_[i].memory, block.bytes()}); });
             bytes += block.bytes();
         }
         named(blocks_[part.end - 1].block, [&] { gathering.finish(); });
@@ -68,8 +65,6 @@ private:
         Block block;
         FilePlace place;
         std::byte* memory = nullptr;
-
-        std::span<const std::byte> bytes() const { return {memory, block.bytes()}; }
     };
 
     static constexpr std::size_t page = 4096;  // whole pages move fastest between kernel and user

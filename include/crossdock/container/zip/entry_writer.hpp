@@ -87,24 +87,16 @@ public:
     /// Puts `bytes` at `at` from the start of the entry. Throws Error when the disk refuses, or when there are more than
     /// the entry has: a byte that is written twice is noticed by their number.
     void write(std::uint64_t at, std::span<const std::byte> bytes) const {
-        prepare(at, bytes);
-        write_prepared(at, bytes);
-    }
-
-    /// The first step of write(), which needs no file: adds the bytes to the checksum.
-    void prepare(std::uint64_t at, std::span<const std::byte> bytes) const {
         if (at > line_->size || bytes.size() > line_->size - at) refuse("is given more than");
-        if (line_->received.is_whole) return receive(at, bytes);
+        if (line_->received.is_whole) {
+            entries_->file->write(offset_ + at, bytes);
+            return receive(at, bytes);
+        }
+        if (bytes.size() == line_->size && !entries_->file->world().is_shared()) return write_whole(bytes);
         entries_->file->for_each_own(offset_ + at, bytes, [&](std::uint64_t place, std::span<const std::byte> piece) {
+            entries_->file->write(place, piece);
             receive(place - offset_, piece);
         });
-    }
-
-    /// The second one. A whole entry has its header in front, so that one call may do for many small ones.
-    void write_prepared(std::uint64_t at, std::span<const std::byte> bytes) const {
-        const bool is_alone = !line_->received.is_whole && !entries_->file->world().is_shared();
-        if (is_alone && bytes.size() == line_->size) write_header();
-        entries_->file->write(offset_ + at, bytes);
     }
 
     /// What has come here; of an entry that the ranks of a world share, what this one has received.
@@ -113,11 +105,14 @@ public:
     void mark_whole() const noexcept { line_->received.is_whole = true; }
 
 private:
-    void write_header() const {
+    /// With its header in front, so that one call may do for many small entries.
+    void write_whole(std::span<const std::byte> bytes) const {
+        receive(0, bytes);
         std::string header;
         detail::append_local_header(header, entries_->described(*line_, label_), entries_->begin);
         entries_->file->write(offset_ - header.size(), header);
         line_->has_header = true;
+        entries_->file->write(offset_, bytes);
     }
 
     void receive(std::uint64_t at, std::span<const std::byte> bytes) const {
