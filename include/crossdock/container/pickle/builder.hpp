@@ -125,17 +125,19 @@ inline void Builder::set_items(std::vector<Entry> entries, std::vector<NamedTens
     append_all(dict ? dict->tensors : object->tensors, std::move(tensors));
 }
 
-inline bool is_parameter(const Value& key, const Value& value) {
+/// Whether a name and what it names are a parameter's, and nobody else refers to them. Beside tensors, Megatron-Core says
+/// of many names that there is None.
+inline bool is_parameter(const Value& key, const Value& value, bool is_beside_tensors) {
     const std::string* name = key.as_string();
-    return name && value.get<Tensor>() && name->find('.') != name->npos && key.node().use_count() == 1 &&
-           value.node().use_count() == 1;
+    const bool is_own = value.is_none() ? is_beside_tensors : value.get<Tensor>() && value.node().use_count() == 1;
+    return name && is_own && name->find('.') != name->npos && key.node().use_count() == 1;
 }
 
 inline void Builder::set_last_apart() {
     const auto values = above_mark();
     const Value* filled = tensors_ == TensorPlace::apart && !values.empty() ? below_mark() : nullptr;
     if (!filled || !(filled->get<Dict>() || filled->get<Object>()) || values.size() % 2 != 0) return;
-    if (!is_parameter(values[values.size() - 2], values.back())) return;
+    if (!is_parameter(values[values.size() - 2], values.back(), has_waiting())) return;
     std::vector<Entry> last = pop_entries(2);
     set_apart(last, waiting());
     pin();
@@ -147,10 +149,11 @@ inline void Builder::set_apart(std::vector<Entry>& entries, std::vector<NamedTen
     std::vector<Entry> others;
     std::uint64_t bytes = 0;
     for (Entry& entry : entries) {
-        if (!is_parameter(entry.key, entry.value)) {
+        if (!is_parameter(entry.key, entry.value, !tensors.empty())) {
             others.push_back(std::move(entry));
             continue;
         }
+        if (entry.value.is_none()) continue;
         auto& name = *entry.key.edit<std::string>();
         bytes += tensor_bytes + name.size();
         tensors.push_back({std::move(name), std::move(*entry.value.edit<Tensor>()), {}});

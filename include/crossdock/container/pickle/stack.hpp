@@ -69,6 +69,7 @@ public:
     std::size_t close_mark();
 
     /// Parameters of a dict that is being filled: they were above the last mark, where the others still are.
+    bool has_waiting() const;
     std::vector<NamedTensor>& waiting();
     std::vector<NamedTensor> take_waiting();
     /// Calls take(Value&&) for each of the last `count` values in their order, and takes them away.
@@ -107,7 +108,6 @@ public:
 private:
     static constexpr std::uint64_t node_bytes = sizeof(Node) + 4 * sizeof(void*);
 
-    bool has_waiting() const;
     void require_none_waiting() const;
 
     std::size_t floor() const noexcept { return marks_.empty() ? 0 : marks_.back(); }

@@ -133,7 +133,8 @@ struct Tuple {
 /// Where a reader puts the tensors of dicts.
 enum class TensorPlace : std::uint8_t {
     entries,  ///< with all others
-    apart,    ///< those that have a name with a dot, as parameters have, and are mentioned once: into Dict::tensors
+    apart,    ///< those that have a name with a dot, as parameters have, and are mentioned once: into Dict::tensors;
+              ///< where such a name has None beside them, there is nothing to keep
 };
 
 /// In the order in which the keys came; of equal keys the last one counts, as in Python.

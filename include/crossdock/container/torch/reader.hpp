@@ -224,7 +224,6 @@ public:
         std::vector<pickle::Entry>* entries = own_entries(value);
         if (!entries) return visit(value, name);
         take_apart(*value.tensors_apart(), name);
-        out_.reserve(out_.entries().size() + entries->size());
         auto kept = entries->begin();
         for (pickle::Entry& entry : *entries) {
             pickle::Entry taken = std::exchange(entry, {});
