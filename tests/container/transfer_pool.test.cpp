@@ -16,6 +16,9 @@
 #include <vector>
 
 #include "crossdock/container/output_file.hpp"
+#include "crossdock/container/transfer/bands.hpp"
+#include "crossdock/container/transfer/schedule.hpp"
+#include "crossdock/core/read_plan.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
@@ -266,40 +269,52 @@ TEST_CASE("transfer pool joins the reads of small tensors", "[container][transfe
     for (const Moved& one : all) one.check();
 }
 
-TEST_CASE("transfer pool lets one thread at a time write to a file, and others to other files",
-          "[container][transfer]") {
-    /// Its first write waits until that of the other file has begun.
-    struct File {
-        explicit File(const std::filesystem::path& path) : output(path) {}
-        OutputFile output;
-        std::atomic<int> writers = 0, most_writers = 0;
-        std::atomic<bool> has_begun = false;
-    };
+TEST_CASE("a file has one writer at a time, and files have theirs side by side", "[container][transfer]") {
     class FileSlot final : public TensorSlot {
     public:
-        FileSlot(File& own, const File& other) : own_(own), other_(other) {}
-        void write(std::uint64_t, std::span<const std::byte>) override {
-            own_.most_writers = std::max<int>(own_.most_writers, ++own_.writers);
-            own_.has_begun = true;
-            own_.has_begun.notify_all();
-            other_.has_begun.wait(false);
-            --own_.writers;
-        }
-        FilePlace place(std::uint64_t at) const override { return {&own_.output, at}; }
+        explicit FileSlot(OutputFile& file) : file_(file) {}
+        void write(std::uint64_t at, std::span<const std::byte> bytes) override { file_.write(at, bytes); }
+        FilePlace place(std::uint64_t at) const override { return {&file_, at}; }
 
     private:
-        File& own_;
-        const File& other_;
+        OutputFile& file_;
     };
+    using Task = crossdock::detail::Schedule::Task;
     const test::TemporaryDirectory directory;
-    File a(directory / "a"), b(directory / "b");
-    TransferPool pool(4);
-    const Tensor tensor = tensor_of(DType::u8, Shape{20'000'000});
-    pool.submit({{tensor, std::make_shared<FileSlot>(a, b), "a"}});
-    pool.submit({{tensor, std::make_shared<FileSlot>(b, a), "b"}});
-    pool.wait();
-    CHECK(a.most_writers == 1);
-    CHECK(b.most_writers == 1);
+    const Tensor tensor = tensor_of(DType::u8, Shape{1'000'000});
+    OutputFile a{OutputPath(directory / "a")}, b{OutputPath(directory / "b")};
+    crossdock::detail::Schedule schedule(4);
+    for (OutputFile* file : {&a, &b})
+        schedule.add(crossdock::detail::Bands({{tensor, std::make_shared<FileSlot>(*file), "t"}}, 100'000), false);
+
+    ReadPlan reads;
+    std::vector<Task> writing;
+    std::size_t most = 0;
+    const auto end = [&](const Task& task) {
+        if (const auto work = schedule.done(task)) schedule.forget(work->bands.transfers().size(), false);
+    };
+    for (;;) {
+        if (const Task task = schedule.next(); task && task.part) {
+            for (const Task& other : writing) CHECK(other.part->file != task.part->file);
+            writing.push_back(task);
+            most = std::max(most, writing.size());
+        } else if (task) {
+            CHECK(task.carrier->band.load(task.carrier->work->bands, task.carrier->number, reads) == 0);
+            end(task);
+        } else if (!writing.empty()) {
+            CHECK(writing.back().carrier->band.write(*writing.back().part) == 100'000);
+            end(writing.back());
+            writing.pop_back();
+        } else {
+            break;
+        }
+    }
+    CHECK(most == 2);
+    CHECK(schedule.is_empty());
+    const std::vector<std::byte> bytes = tensor.bytes();
+    const std::string expected(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    CHECK(test::read_file(directory / "a") == expected);
+    CHECK(test::read_file(directory / "b") == expected);
 }
 
 TEST_CASE("transfer pool refuses too little memory and says how much would do", "[container][transfer]") {
