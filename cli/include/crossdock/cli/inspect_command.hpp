@@ -203,7 +203,7 @@ inline void print_text(const Inspection& found, const std::vector<ListedTensor>&
 
 inline Json json_of(const ListedTensor& listed) {
     const InspectedTensor& tensor = listed.tensor;
-    Json json{{"message", tensor.message},
+    Json json{{"message", tensor.message.str()},
               {"name", tensor.name},
               {"dtype", dtype_name(tensor.dtype)},
               {"shape", std::vector<std::uint64_t>(tensor.shape.begin(), tensor.shape.end())},
