@@ -187,6 +187,17 @@ ssize_t pwrite(int file, const void* buffer, size_t bytes, off_t offset) {
 ssize_t pwrite64(int file, const void* buffer, size_t bytes, off_t offset) {
     return pwrite(file, buffer, bytes, offset);
 }
+ssize_t pwritev(int file, const struct iovec* buffers, int count, off_t offset) {
+    REAL(ssize_t, "pwritev", int, const struct iovec*, int, off_t);
+    const int what = fault("write", NULL);
+    if (what == fails) return -1;
+    if (what == is_short && count > 0 && buffers[0].iov_len > 0)
+        return syscall(SYS_pwrite64, file, buffers[0].iov_base, 1, offset);
+    return real(file, buffers, count, offset);
+}
+ssize_t pwritev64(int file, const struct iovec* buffers, int count, off_t offset) {
+    return pwritev(file, buffers, count, offset);
+}
 
 /* ---- names */
 

@@ -122,23 +122,21 @@ TEST_CASE("rows that do not make heads are refused", "[plugin][others]") {
 
 TEST_CASE("scalars and tensors of other ranks end in an Error or a model, never in a signal", "[plugin][others]") {
     const Shape shape = GENERATE(Shape{}, Shape{0}, Shape{1}, Shape{0, 0}, Shape{1, 1, 1}, Shape{7, 32});
+    const TransformerLayer sound = AlteredLoader(small_header(DType::bf16), 1).layer(0);
     for (const std::string saver : {"llama", "megatron", "mcore"})
         for (const auto& field : tensor_fields<TransformerLayer>) {
+            if (!(sound.*field.tensor)) continue;
             INFO(saver << " " << field.name << " " << to_string(shape));
             const TemporaryDirectory scratch;
             AlteredLoader loader(small_header(DType::bf16), 1);
-            bool is_altered = false;
             loader.alter_layer = [&](TransformerLayer& layer) {
                 auto& tensor = layer.*field.tensor;
-                if (!tensor) return;
-                is_altered = true;
                 tensor =
                     reshape(slice(reshape(*tensor, {tensor->element_count()}), 0, 0, shape.element_count()), shape);
             };
             const std::string line = refused(loader, saver, scratch, true);
-            CHECK((is_altered || line.empty()));
             CHECK(std::filesystem::exists(scratch.path() / "out") == line.empty());
-            CHECK((!is_altered || refused(loader, saver, scratch, false) != ""));
+            CHECK(refused(loader, saver, scratch, false) != "");
         }
 }
 

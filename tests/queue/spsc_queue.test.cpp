@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/one_in.hpp"
 
 using crossdock::SpscQueue;
 
@@ -81,7 +82,7 @@ void let_it_sleep(int round) {
 }  // namespace
 
 TEST_CASE("spsc queue hands millions of items over in order", "[queue][spsc_queue]") {
-    constexpr std::int64_t count = 3'000'000;
+    constexpr std::int64_t count = 3'000'000 / crossdock::test::one_in;
     SpscQueue<std::int64_t> queue(1000);
     std::int64_t pushed = 0;
     std::thread producer([&] {

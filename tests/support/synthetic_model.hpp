@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <random>
@@ -47,7 +49,10 @@ private:
 
     Tensor tensor(const Shape& shape, DType dtype, std::mt19937& random) const {
         auto bytes = std::make_shared<std::vector<std::byte>>(shape.element_count() * item_size(dtype));
-        for (std::byte& byte : *bytes) byte = static_cast<std::byte>(random());
+        for (std::size_t at = 0; at < bytes->size(); at += sizeof(std::uint32_t)) {
+            const auto bits = static_cast<std::uint32_t>(random());
+            std::memcpy(bytes->data() + at, &bits, std::min(sizeof bits, bytes->size() - at));
+        }
         const std::span<const std::byte> view(*bytes);
         return region(std::make_shared<MemorySource>(view, std::move(bytes)), 0, dtype, shape);
     }

@@ -95,6 +95,13 @@ int walk(const std::filesystem::path& directory, const Visit& visit) {
     return 0;
 }
 
+/// Makes a directory. Returns false when there is something of that name already.
+inline bool make_directory(const std::filesystem::path& path, mode_t access = 0777) {
+    if (::mkdir(path.c_str(), access) == 0) return true;
+    if (errno != EEXIST) throw file_error(path, "cannot be created", errno);
+    return false;
+}
+
 /// Returns when a file, or a directory's list of names, is on the disk. File systems that cannot flush directories say
 /// EINVAL; they keep names safe in their own way or not at all.
 inline void flush(const std::filesystem::path& path) {

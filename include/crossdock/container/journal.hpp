@@ -62,6 +62,9 @@ public:
     Journal& operator=(const Journal&) = delete;
     ~Journal() { flush(); }
 
+    /// Whether earlier runs have noted something.
+    bool goes_on() const noexcept { return !files_.empty(); }
+
     /// What earlier runs have noted of a file.
     const Blocks& blocks(std::string_view file) const {
         static const Blocks none;

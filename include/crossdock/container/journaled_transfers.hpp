@@ -26,10 +26,8 @@ namespace crossdock {
 
 namespace detail {
 
-/// The name makes sure that the bytes are looked for where they belong.
-inline Digest digest_of_block(std::string_view tensor, std::span<const std::byte> bytes) {
-    return digest_of(bytes, digest_of(tensor).low);
-}
+/// What the digests of a tensor's blocks begin with: so they are looked for where they belong.
+inline std::uint64_t journal_seed(std::string_view tensor) { return digest_of(tensor).low; }
 
 /// Files are named from the target's directory on.
 inline std::string_view journal_name(const OutputFile& file, const std::string& directory) {
@@ -52,9 +50,9 @@ void for_each_place(const TensorSlot& slot, std::uint64_t at, std::uint64_t byte
 /// A place that notes what was written to it.
 class JournalSlot final : public TensorSlot {
 public:
-    JournalSlot(std::shared_ptr<TensorSlot> slot, std::string tensor, Journal& journal, const std::string& directory)
+    JournalSlot(std::shared_ptr<TensorSlot> slot, std::uint64_t seed, Journal& journal, const std::string& directory)
         : slot_(std::move(slot)),
-          tensor_(std::move(tensor)),
+          seed_(seed),
           journal_(journal),
           directory_(directory) {}
 
@@ -63,8 +61,7 @@ public:
         for_each_place(*slot_, at, bytes.size(), [&](std::uint64_t begin, const FilePlace& place, std::uint64_t count) {
             if (!place.file) return;
             const auto piece = bytes.subspan(static_cast<std::size_t>(begin - at), static_cast<std::size_t>(count));
-            journal_.note(journal_name(*place.file, directory_), place.offset,
-                          {count, digest_of_block(tensor_, piece)});
+            journal_.note(journal_name(*place.file, directory_), place.offset, {count, digest_of(piece, seed_)});
         });
     }
     FilePlace place(std::uint64_t at) const override { return slot_->place(at); }
@@ -72,7 +69,7 @@ public:
 
 private:
     std::shared_ptr<TensorSlot> slot_;
-    std::string tensor_;
+    std::uint64_t seed_;
     Journal& journal_;
     const std::string& directory_;
 };
@@ -93,17 +90,22 @@ public:
           stop_(std::move(stop)) {}
 
     void submit(std::vector<Transfer> group) override {
-        std::vector<Transfer> missing;
-        for (const Transfer& transfer : group) take_standing(transfer, missing);
-        for (Transfer& transfer : missing)
-            transfer.slot =
-                std::make_shared<detail::JournalSlot>(std::move(transfer.slot), transfer.name, journal_, directory_);
-        if (!missing.empty()) rest_.submit(std::move(missing));
+        if (journal_.goes_on()) group = missing_of(group);
+        for (Transfer& transfer : group)
+            transfer.slot = std::make_shared<detail::JournalSlot>(
+                std::move(transfer.slot), detail::journal_seed(transfer.name), journal_, directory_);
+        if (!group.empty()) rest_.submit(std::move(group));
     }
 
     void wait() override { rest_.wait(); }
 
 private:
+    std::vector<Transfer> missing_of(const std::vector<Transfer>& group) {
+        std::vector<Transfer> missing;
+        for (const Transfer& transfer : group) take_standing(transfer, missing);
+        return missing;
+    }
+
     /// Gives the slot the blocks that stand in its file, and appends the other parts of the transfer to `missing`.
     void take_standing(const Transfer& transfer, std::vector<Transfer>& missing) {
         const std::uint64_t bytes = transfer.tensor.byte_count(), item = item_size(transfer.tensor.dtype());
@@ -133,7 +135,7 @@ private:
         if (stop_.stop_requested()) throw Cancelled();
         memory_.resize(static_cast<std::size_t>(block.bytes));
         if (!file.read_back(offset, memory_)) return false;
-        if (detail::digest_of_block(transfer.name, memory_) != block.digest) return false;
+        if (digest_of(memory_, detail::journal_seed(transfer.name)) != block.digest) return false;
         transfer.slot->write(begin, memory_);
         if (written_) written_(block.bytes);
         return true;

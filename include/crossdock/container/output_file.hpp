@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -55,33 +56,19 @@ public:
         if (file_ >= 0) ::close(file_);
     }
 
-    /// While it lives, what the calling thread writes to one file in small pieces is gathered: finish() writes it, with
-    /// one call for what touches, or whoever gives more than there is room for. What is there when it ends without is
-    /// lost.
-    class Gathering {
+    /// While it lives, what the calling thread writes to any file is put off: whoever has the pieces writes them, with
+    /// write_pieces(). What cannot be put off is written at once.
+    class PuttingOff {
     public:
-        /// Of nothing where `file` is null. `pieces` are the thread's.
-        Gathering(const OutputFile* file, GatheredWrites& pieces) : file_(file), pieces_(pieces) { current = this; }
-        Gathering(const Gathering&) = delete;
-        Gathering& operator=(const Gathering&) = delete;
-        ~Gathering() {
-            current = nullptr;
-            pieces_.clear();
-        }
-
-        /// Throws Error where the disk refuses.
-        void finish() {
-            if (writer_) writer_->write_gathered(pieces_);
-        }
+        explicit PuttingOff(GatheredWrites& pieces) noexcept { current = &pieces; }
+        PuttingOff(const PuttingOff&) = delete;
+        PuttingOff& operator=(const PuttingOff&) = delete;
+        ~PuttingOff() { current = nullptr; }
 
     private:
         friend class OutputFile;
 
-        static inline thread_local Gathering* current = nullptr;
-
-        const OutputFile* file_;
-        OutputFile* writer_ = nullptr;  // the same, once something is written to it
-        GatheredWrites& pieces_;
+        static inline thread_local GatheredWrites* current = nullptr;
     };
 
     const std::string& name() const noexcept { return name_; }
@@ -132,6 +119,20 @@ public:
         return write(offset, std::as_bytes(std::span(bytes)));
     }
 
+    /// Writes pieces of this file that were put off, in the order in which they lie in it.
+    void write_pieces(std::span<const GatheredWrites::Piece> pieces) {
+        for_each_touching(pieces, max_piece, [this](std::uint64_t offset, std::span<const iovec> buffers) {
+            std::size_t done = is_continued_ ? 0 : write_at_once(offset, buffers);
+            for (const iovec& buffer : buffers) {
+                const std::size_t skipped = std::min(done, buffer.iov_len);
+                const std::span bytes(static_cast<const std::byte*>(buffer.iov_base), buffer.iov_len);
+                if (skipped < bytes.size()) write_now(offset + skipped, bytes.subspan(skipped));
+                done -= skipped;
+                offset += bytes.size();
+            }
+        });
+    }
+
     /// Reads what stands at `offset` of a file that is continued; false where there is not so much.
     bool read_back(std::uint64_t offset, std::span<std::byte> out) const {
         while (!out.empty()) {
@@ -155,6 +156,10 @@ public:
 
 private:
     /// Ranks do not wait for one of them to have made the file.
+    void open_if_shared() {
+        if (world_.is_shared()) opened_.run([this] { open(); });
+    }
+
     void open() {
         const int kind = is_continued_ ? O_RDWR | O_NOFOLLOW : world_.is_shared() ? O_WRONLY : O_WRONLY | O_EXCL;
         const mode_t mode = (access_ & 0666) | S_IRUSR | S_IWUSR;
@@ -164,20 +169,23 @@ private:
 
     void write_own(std::uint64_t offset, std::span<const std::byte> bytes) {
         if (planned_) return plan(offset + bytes.size());
-        Gathering* const gathering = Gathering::current;
-        if (!gathering || gathering->file_ != this || bytes.size() > GatheredWrites::most_bytes)
-            return write_now(offset, bytes);
-        gathering->writer_ = this;
-        if (!gathering->pieces_.has_room_for(bytes.size())) write_gathered(gathering->pieces_);
-        gathering->pieces_.add(offset, bytes);
+        GatheredWrites* const pieces = PuttingOff::current;
+        if (!pieces || !pieces->add(*this, offset, bytes)) write_now(offset, bytes);
     }
 
-    void write_gathered(GatheredWrites& pieces) {
-        pieces.flush([this](std::uint64_t offset, std::span<const std::byte> bytes) { write_now(offset, bytes); });
+    /// Returns how many of the bytes were written, at least one; those that were not are left to write_now().
+    std::size_t write_at_once(std::uint64_t offset, std::span<const iovec> buffers) {
+        open_if_shared();
+        const std::size_t done = written([&] {
+            return ::pwritev(file_, buffers.data(), static_cast<int>(buffers.size()), static_cast<off_t>(offset));
+        });
+        reach(offset + done);
+        start_writeback(offset, offset + done);
+        return done;
     }
 
     void write_now(std::uint64_t offset, std::span<const std::byte> bytes) {
-        if (world_.is_shared()) opened_.run([this] { open(); });
+        open_if_shared();
         const std::uint64_t begin = offset;
         while (!bytes.empty()) {
             const std::size_t piece = std::min(bytes.size(), max_piece);
@@ -191,9 +199,14 @@ private:
     }
 
     /// Returns how many of the bytes were written, at least one.
-    std::size_t write_some(std::uint64_t offset, std::span<const std::byte> bytes) {
+    std::size_t write_some(std::uint64_t offset, std::span<const std::byte> bytes) const {
+        return written([&] { return ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
+    }
+
+    template <class Write>
+    std::size_t written(Write&& write) const {
         for (;;) {
-            const ssize_t done = ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+            const ssize_t done = write();
             if (done > 0) return static_cast<std::size_t>(done);
             if (done < 0 && errno == EINTR) continue;
             throw Error(to_text(name_, ": cannot be written: ", std::strerror(done < 0 ? errno : ENOSPC)));

@@ -3,13 +3,11 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -18,7 +16,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -33,6 +30,7 @@
 #include "crossdock/container/output_path.hpp"
 #include "crossdock/container/planned_files.hpp"
 #include "crossdock/container/require_usable.hpp"
+#include "crossdock/container/staging_lock.hpp"
 #include "crossdock/container/target_path.hpp"
 #include "crossdock/container/under_way.hpp"
 #include "crossdock/container/when_in_place.hpp"
@@ -125,7 +123,7 @@ private:
         at_ = {.staging = target_.parent_path() / to_text('.', target_.filename().string(), ".crossdock-staging")};
         if (asked_.planned) return;
         make_parents();
-        lock();
+        lock_ = detail::StagingLock(target_, at_.staging, at_.lock);
         put_back();
         is_continued_ = asked_.resume && can_be_continued();
         if (is_continued_)
@@ -145,7 +143,7 @@ private:
 
     void begin_anew() {
         clean();
-        make_directory(path(), asked_.access | S_IRWXU);
+        detail::make_directory(path(), asked_.access | S_IRWXU);
         detail::require_usable(path());
     }
 
@@ -158,7 +156,7 @@ private:
     /// Ranks that do not share the target's file system would each write a part of it somewhere else.
     void find() {
         at_ = {.staging = world_.from_leader(at_.staging.string())};
-        const std::string mark = world_.from_leader(world_.leads() ? mark_lock() : std::string());
+        const std::string mark = world_.from_leader(world_.leads() ? lock_.mark(at_.lock) : std::string());
         std::ifstream file(at_.lock);
         std::string found;
         std::getline(file, found);
@@ -166,17 +164,6 @@ private:
             throw Error(to_text(path().string(), ": is not what rank 0 made under this name; all ranks need the ",
                                 "target's file system"));
         world_.meet();
-    }
-
-    /// Writes into the lock what no other run writes there.
-    std::string mark_lock() const {
-        std::random_device random;
-        std::string mark = to_text(std::chrono::system_clock::now().time_since_epoch().count(), '-', random());
-        if (::ftruncate(lock_.get(), 0) != 0 ||
-            ::pwrite(lock_.get(), mark.data(), mark.size(), 0) != static_cast<ssize_t>(mark.size()) ||
-            detail::uninterrupted([&] { return ::fsync(lock_.get()); }) != 0)
-            throw detail::file_error(at_.lock, "cannot be written", errno);
-        return mark;
     }
 
     void put_in_place(const std::stop_token& stop) {
@@ -197,60 +184,13 @@ private:
             when_in_place("not all else was removed", [&] { notices_.push_back(leftover_text(reason)); });
     }
 
-    /// Returns false when it exists.
-    static bool make_directory(const std::filesystem::path& path, mode_t access = 0777) {
-        if (::mkdir(path.c_str(), access) == 0) return true;
-        if (errno != EEXIST) throw detail::file_error(path, "cannot be created", errno);
-        return false;
-    }
-
     void make_parents() {
         std::vector<std::filesystem::path> missing;
         for (auto parent = target_.parent_path(); !std::filesystem::exists(parent); parent = parent.parent_path())
             missing.push_back(parent);
         made_parents_.reserve(missing.size());
         for (; !missing.empty(); missing.pop_back())
-            if (make_directory(missing.back())) made_parents_.push_back(missing.back());
-    }
-
-    /// Takes the lock. A run that ends removes its lock with its directory, so the file that was locked may be gone by
-    /// then; the next try makes a new one.
-    void lock() {
-        for (;;) {
-            const bool is_new = make_directory(at_.staging);
-            if (!std::filesystem::is_directory(std::filesystem::symlink_status(at_.staging)))
-                throw Error(to_text(at_.staging.string(), ": is not a directory; remove it"));
-            detail::Descriptor file(detail::uninterrupted(
-                [&] { return ::open(at_.lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666); }));
-            if (file.get() < 0 && errno == ENOENT) continue;
-            if (file.get() < 0) {
-                const int reason = errno;
-                if (is_new) ::rmdir(at_.staging.c_str());
-                throw detail::file_error(at_.lock, "cannot be created", reason);
-            }
-            take(file, is_new);
-            if (!is_at(file, at_.lock)) continue;
-            lock_ = std::move(file);
-            return;
-        }
-    }
-
-    /// Some network file systems have no locks; there a staging directory may belong to a run on another machine.
-    void take(const detail::Descriptor& file, bool is_new) const {
-        if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return;
-        if (errno == EWOULDBLOCK)
-            throw Error(to_text(target_.string(), ": another run is writing it (", at_.staging.string(),
-                                " is locked); wait for it or choose another target"));
-        if (!is_new)
-            throw Error(to_text(at_.staging.string(), ": is there already and cannot be locked: ",
-                                std::string_view(std::strerror(errno)), "; remove it if no other run is under way"));
-    }
-
-    static bool is_at(const detail::Descriptor& file, const std::filesystem::path& path) {
-        struct stat own {
-        }, named{};
-        return ::fstat(file.get(), &own) == 0 && ::lstat(path.c_str(), &named) == 0 && own.st_ino == named.st_ino &&
-               own.st_dev == named.st_dev;
+            if (detail::make_directory(missing.back())) made_parents_.push_back(missing.back());
     }
 
     /// A run that was killed while it replaced the target may have left the only copy of the old content.
@@ -330,14 +270,14 @@ private:
         const std::lock_guard lock(UnderWay::ending);
         journal_.reset();
         const int reason = remove_all();
-        lock_ = detail::Descriptor();
+        lock_ = detail::StagingLock();
         made_parents_.clear();
         return reason;
     }
 
     int remove_all() const noexcept {
         std::error_code ignored;
-        const int reason = lock_.get() >= 0 ? remove_staging() : 0;
+        const int reason = lock_.is_held() ? remove_staging() : 0;
         for (auto parent = made_parents_.rbegin(); parent != made_parents_.rend(); ++parent)
             std::filesystem::remove(*parent, ignored);
         return reason;
@@ -374,7 +314,7 @@ private:
     Staging asked_;
     std::filesystem::path target_;  // rank 0's
     Names at_;
-    detail::Descriptor lock_;
+    detail::StagingLock lock_;
     std::vector<std::filesystem::path> made_parents_;  // outermost first
     std::unique_ptr<Journal> journal_;
     bool is_continued_ = false, is_in_place_ = false;

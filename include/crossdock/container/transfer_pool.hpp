@@ -15,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "crossdock/container/gathered_writes.hpp"
 #include "crossdock/container/transfer.hpp"
 #include "crossdock/container/transfer/band_cutter.hpp"
 #include "crossdock/container/transfer/memory_budget.hpp"
@@ -123,11 +122,10 @@ private:
 
     void work() {
         ReadPlan reads;
-        GatheredWrites pieces;
         std::unique_lock lock(mutex_);
         while (const Task task = claim(lock)) {
             lock.unlock();
-            std::exception_ptr failure = attempt(task, reads, pieces);
+            std::exception_ptr failure = attempt(task, reads);
             lock.lock();
             if (failure)
                 fail_locked(std::move(failure));
@@ -155,14 +153,13 @@ private:
         return {};
     }
 
-    std::exception_ptr attempt(const Task& task, ReadPlan& reads, GatheredWrites& pieces) noexcept {
+    std::exception_ptr attempt(const Task& task, ReadPlan& reads) noexcept {
         try {
             if (stop_.stop_requested()) throw Cancelled();
             detail::Schedule::Carrier& carrier = *task.carrier;
-            if (task.part)
-                report(carrier.band.write(*task.part, pieces));
-            else
-                carrier.band.load(carrier.work->bands, carrier.number, reads);
+            const std::uint64_t moved = task.part ? carrier.band.write(*task.part)
+                                                  : carrier.band.load(carrier.work->bands, carrier.number, reads);
+            if (moved > 0) report(moved);
             return nullptr;
         } catch (...) {
             return std::current_exception();

@@ -57,6 +57,7 @@ inline std::array<std::byte, digest_bytes> bytes_of(const Digest& digest) {
 inline std::string to_string(const Digest& digest) {
     constexpr std::string_view digits = "0123456789abcdef";
     std::string text;
+    text.reserve(2 * detail::digest_bytes);
     for (const std::byte byte : detail::bytes_of(digest)) {
         text += digits[std::to_integer<std::size_t>(byte >> 4)];
         text += digits[std::to_integer<std::size_t>(byte & std::byte{15})];

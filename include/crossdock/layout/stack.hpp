@@ -15,8 +15,7 @@ inline Tensor take_element(const Tensor& stacked, std::uint64_t index) {
     const Shape& shape = stacked.shape();
     const std::uint64_t extent = shape[0];  // throws where there is no axis
     if (index >= extent) throw Error(to_text("a tensor ", shape, " does not have the element ", index));
-    return reshape(slice(stacked, 0, index, index + 1),
-                   Shape(std::vector<std::uint64_t>(shape.begin() + 1, shape.end())));
+    return reshape(slice(stacked, 0, index, index + 1), Shape(std::span(shape.begin() + 1, shape.end())));
 }
 
 /// The shape of `count` elements stacked on a new axis 0: [a, b] → [count, a, b].

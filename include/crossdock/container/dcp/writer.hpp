@@ -2,12 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,9 @@
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/torch/item_writer.hpp"
+#include "crossdock/container/touching_writes.hpp"
+#include "crossdock/container/zip/envelope.hpp"
+#include "crossdock/container/zip/format.hpp"
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/error.hpp"
@@ -55,20 +59,29 @@ private:
     struct File {
         SharedText name;
         std::shared_ptr<OutputFile> file;
+        TouchingWrites values;
         std::uint64_t end = 0;  ///< of the last item
     };
-    struct ValueNames {
-        const std::vector<BytesItem>& items;
+    template <class Kind>
+    struct Names {
+        const std::vector<Kind>& items;
 
         std::string_view operator[](std::size_t number) const noexcept { return items[number].name; }
     };
+    /// Items that are the same but for a tensor's bytes, by what they are and the remainder of where they begin.
+    template <class What>
+    using Envelopes = std::map<std::pair<What, std::uint64_t>, std::shared_ptr<const zip::Envelope>>;
+
     struct Item {
         std::size_t tensor, chunk;
         std::shared_ptr<torch::ItemWriter> writer;
     };
 
     [[noreturn]] void fail(std::string_view what) const { throw Error(to_text(directory_.string(), ": ", what)); }
-    TensorItem& tensor_item(const std::string& name, DType dtype, const Shape& whole);
+    std::size_t tensor_number(const std::string& name, DType dtype, const Shape& whole);
+    template <class What, class Make>
+    static std::shared_ptr<const zip::Envelope> envelope(Envelopes<What>& known, What what, std::uint64_t begin,
+                                                         Make&& make);
     File& least_filled();
     static Place take_place(File& file, std::uint64_t length);
     void drop_filled();
@@ -77,10 +90,11 @@ private:
     OutputPath directory_;
     std::vector<File> files_;
     Metadata metadata_;
-    std::unordered_map<std::string, std::size_t> tensors_;  ///< their numbers in metadata_
-    NameIndex values_;                                      ///< those of metadata_
-    std::vector<Item> items_;                               ///< that may not be filled yet
-    std::size_t worth_a_look_ = 64;                         ///< when there are so many
+    NameIndex tensors_, values_;  ///< those of metadata_
+    Envelopes<std::pair<DType, std::vector<std::uint64_t>>> tensor_envelopes_;
+    Envelopes<std::string> value_envelopes_;  ///< by their pickles
+    std::vector<Item> items_;                 ///< that may not be filled yet
+    std::size_t worth_a_look_ = 64;           ///< when there are so many
 };
 
 inline Writer::Writer(OutputPath directory, std::size_t files) : directory_(std::move(directory)) {
@@ -88,19 +102,35 @@ inline Writer::Writer(OutputPath directory, std::size_t files) : directory_(std:
     for (std::size_t number = 0; number < files; ++number) {
         std::string name = to_text("__0_", number, ".distcp");
         auto file = std::make_shared<OutputFile>(directory_ / name);
-        files_.push_back({std::move(name), std::move(file)});
+        TouchingWrites values(*file);
+        files_.push_back({std::move(name), std::move(file), std::move(values)});
     }
 }
 
 inline std::shared_ptr<TensorSlot> Writer::add_chunk(const std::string& name, DType dtype, const Shape& whole,
                                                      std::vector<std::uint64_t> offsets, const Shape& sizes) {
-    TensorItem& tensor = tensor_item(name, dtype, whole);
+    const std::size_t number = tensor_number(name, dtype, whole);
+    std::vector<Chunk>& chunks = metadata_.tensors[number].chunks;
     File& file = least_filled();
-    auto writer = std::make_shared<torch::ItemWriter>(file.file, file.end, dtype, sizes);
-    items_.push_back({tensors_.at(name), tensor.chunks.size(), writer});
-    tensor.chunks.push_back({std::move(offsets), sizes, take_place(file, writer->length())});
+    auto item = envelope(tensor_envelopes_, {dtype, {sizes.begin(), sizes.end()}}, file.end,
+                         [&] { return torch::tensor_item(file.end, dtype, sizes); });
+    const std::uint64_t length = item->length();
+    auto writer = std::make_shared<torch::ItemWriter>(file.file, file.end, std::move(item));
+    items_.push_back({number, chunks.size(), writer});
+    chunks.push_back({std::move(offsets), sizes, take_place(file, length)});
     drop_filled();
     return writer;
+}
+
+/// What is the same for many is made once.
+template <class What, class Make>
+std::shared_ptr<const zip::Envelope> Writer::envelope(Envelopes<What>& known, What what, std::uint64_t begin,
+                                                      Make&& make) {
+    constexpr std::size_t many = 4096;
+    if (known.size() >= many) known.clear();
+    auto& envelope = known[{std::move(what), begin % zip::payload_alignment}];
+    if (!envelope) envelope = std::make_shared<const zip::Envelope>(make());
+    return envelope;
 }
 
 /// Looks again when there are twice as many, so that a chunk is looked at a few times.
@@ -111,11 +141,15 @@ inline void Writer::drop_filled() {
 }
 
 inline void Writer::put(const std::string& name, const pickle::Value& value) {
-    if (tensors_.contains(name) || !values_.add(name, ValueNames{metadata_.bytes}).second)
+    if (tensors_.find(name, Names<TensorItem>{metadata_.tensors}) ||
+        !values_.add(name, Names<BytesItem>{metadata_.bytes}).second)
         fail(to_text("'", name, "' is written twice"));
     File& file = least_filled();
-    const std::uint64_t length = torch::write_item(file.file, file.end, value);
-    metadata_.bytes.push_back({name, take_place(file, length)});
+    const std::string pickled = in_context(file.file->name(), [&] { return torch::pickled(value); });
+    const auto item =
+        envelope(value_envelopes_, pickled, file.end, [&] { return torch::value_item(file.end, pickled); });
+    file.values.at(file.end) += item->whole();
+    metadata_.bytes.push_back({name, take_place(file, item->length())});
 }
 
 inline void Writer::finish() {
@@ -127,20 +161,25 @@ inline void Writer::finish() {
     require_filled();
     for (const TensorItem& tensor : metadata_.tensors)
         in_context(to_text(directory_.string(), ": tensor '", tensor.name, "'"), [&] { require_tiling(tensor); });
-    for (const File& file : files_) file.file->sync();
+    for (File& file : files_) {
+        file.values.flush();
+        file.file->sync();
+    }
     write_metadata(directory_ / metadata_name, metadata_);
 }
 
-/// The tensor of this name, made when it is not there.
-inline TensorItem& Writer::tensor_item(const std::string& name, DType dtype, const Shape& whole) {
-    if (values_.find(name, ValueNames{metadata_.bytes})) fail(to_text("'", name, "' is written twice"));
-    const auto [found, is_new] = tensors_.emplace(name, metadata_.tensors.size());
-    if (is_new) metadata_.tensors.push_back({name, dtype, whole, {}});
-    TensorItem& tensor = metadata_.tensors[found->second];
+/// The number of the tensor of this name, made when it is not there.
+inline std::size_t Writer::tensor_number(const std::string& name, DType dtype, const Shape& whole) {
+    const auto [number, is_new] = tensors_.add(name, Names<TensorItem>{metadata_.tensors});
+    if (is_new) {
+        metadata_.tensors.push_back({name, dtype, whole, {}});
+        if (values_.find(name, Names<BytesItem>{metadata_.bytes})) fail(to_text("'", name, "' is written twice"));
+    }
+    const TensorItem& tensor = metadata_.tensors[number];
     if (tensor.dtype != dtype || tensor.shape != whole)
         fail(to_text("a chunk says that tensor '", name, "' is ", dtype_name(dtype), ' ', whole,
                      ", those before it that it is ", dtype_name(*tensor.dtype), ' ', tensor.shape));
-    return tensor;
+    return number;
 }
 
 inline Writer::File& Writer::least_filled() {

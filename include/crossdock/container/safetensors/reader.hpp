@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "crossdock/container/foreign_files.hpp"
-#include "crossdock/container/safetensors/format.hpp"
+#include "crossdock/container/safetensors/header_parser.hpp"
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "crossdock/core/shared_text.hpp"

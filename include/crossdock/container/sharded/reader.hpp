@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -101,7 +102,8 @@ inline Contents read_index(const std::filesystem::path& path) {
     Contents contents;
     for (const auto& [file, tensors] : detail::tensors_by_file(index)) {
         const std::filesystem::path shard_path = path.parent_path() / file;
-        if (!std::filesystem::exists(shard_path))
+        std::error_code too_long;  // a name that no file can have
+        if (!std::filesystem::exists(shard_path, too_long))
             throw Error(to_text(shard_path.string(), ": is missing; ", path.filename().string(), " places ",
                                 tensors.size(), " tensors there"));
         const TensorDict shard = read_file(shard_path);

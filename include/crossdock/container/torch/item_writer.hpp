@@ -2,10 +2,11 @@
 #pragma once
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,8 +15,8 @@
 #include "crossdock/container/pickle/writer.hpp"
 #include "crossdock/container/tensor_writer.hpp"
 #include "crossdock/container/torch/tensor_pickler.hpp"
-#include "crossdock/container/torch/writer.hpp"
-#include "crossdock/container/zip/writer.hpp"
+#include "crossdock/container/zip/crc32.hpp"
+#include "crossdock/container/zip/envelope.hpp"
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/error.hpp"
@@ -27,87 +28,113 @@ namespace crossdock::torch {
 
 namespace detail {
 
-/// What torch.save calls a file that it was given no path of.
-inline constexpr const char* item_prefix = "archive/";
+/// What `write_content` pickles.
+template <class Content>
+std::string pickled_by(Content&& write_content) {
+    std::string text;
+    pickle::Writer out([&](std::string_view piece) { text += piece; });
+    write_content(out);
+    out.finish();
+    return text;
+}
+
+/// The records beside the storages of an item: torch.save calls a file that it was given no path of "archive".
+inline std::vector<zip::Envelope::Content> item_records(std::string pickle) {
+    return {{"archive/data.pkl", std::move(pickle)}, {"archive/version", "3\n"}, {"archive/byteorder", "little"}};
+}
 
 }  // namespace detail
 
-/// One tensor as torch.save writes it by itself: a zip of its own, which is a part of a file. Its length is known at
-/// once. The last block of the tensor completes the zip, and lets go of all that was kept for it; where the ranks of a
-/// world share the file, complete_items() does that.
+/// One tensor as torch.save writes it by itself, a zip of its own, without its bytes; it begins at byte `begin` of its
+/// file.
+inline zip::Envelope tensor_item(std::uint64_t begin, DType dtype, const Shape& shape) {
+    auto records = detail::item_records(
+        detail::pickled_by([&](pickle::Writer& out) { TensorPickler(out).write("0", dtype, shape); }));
+    const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
+    return zip::Envelope(begin, records, zip::Envelope::Awaited{"archive/data/0", bytes});
+}
+
+/// A value without tensors as torch.save pickles it.
+inline std::string pickled(const pickle::Value& value) {
+    return detail::pickled_by([&](pickle::Writer& out) { out.value(value); });
+}
+
+/// What was pickled so, as torch.save writes it by itself.
+inline zip::Envelope value_item(std::uint64_t begin, std::string pickled) {
+    return zip::Envelope(begin, detail::item_records(std::move(pickled)));
+}
+
+/// The place of a tensor that is an item of a file. Its last block completes the item; where the ranks of a world share
+/// the file, complete_items() does that.
 class ItemWriter final : public TensorSlot {
 public:
-    /// The zip begins at byte `begin` of the file. Throws Error when the disk refuses.
-    ItemWriter(std::shared_ptr<OutputFile> file, std::uint64_t begin, DType dtype, const Shape& shape)
-        : bytes_(checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes")),
-          left_(bytes_),
-          zip_(std::make_unique<zip::Writer>(std::move(file), begin)) {
-        detail::add_records(*zip_, detail::item_prefix,
-                            [&](pickle::Writer& out) { TensorPickler(out).write("0", dtype, shape); });
-        entry_ = std::make_unique<zip::EntryWriter>(zip_->add(to_text(detail::item_prefix, "data/0"), bytes_));
-        payload_ = {entry_->file(), entry_->offset()};
-        length_ = zip_->length();
-        if (payload_.file->is_planned()) left_ = 0;
-        if (left_ == 0) complete();
+    /// The item begins at byte `begin` of the file. Throws Error when the disk refuses.
+    ItemWriter(std::shared_ptr<OutputFile> file, std::uint64_t begin, std::shared_ptr<const zip::Envelope> envelope)
+        : file_(std::move(file)),
+          begin_(begin),
+          envelope_(std::move(envelope)) {
+        file_->plan(begin_ + envelope_->length());
+        if (file_->is_planned()) received_ = bytes();
+        if (bytes() == 0) complete();
     }
 
-    std::uint64_t length() const noexcept { return length_; }  ///< of the zip
-    std::uint64_t bytes() const noexcept { return bytes_; }    ///< of the tensor
-    std::uint64_t missing() const noexcept { return left_; }   ///< bytes that have not come yet
+    std::uint64_t bytes() const noexcept { return envelope_->awaited_bytes(); }    ///< of the tensor
+    std::uint64_t missing() const noexcept { return bytes() - received_.load(); }  ///< bytes that have not come yet
 
     void write(std::uint64_t at, std::span<const std::byte> bytes) override {
         if (bytes.empty()) return;
-        if (left_ == 0) throw Error(to_text("a tensor of ", bytes_, " bytes is given more after its last"));
-        entry_->write(at, bytes);
-        if (payload_.file->world().is_shared()) return;
-        if (left_.fetch_sub(bytes.size()) == bytes.size()) complete();
+        if (missing() == 0) refuse("more after its last");
+        if (at > this->bytes() || bytes.size() > this->bytes() - at) refuse("bytes behind its end");
+        std::uint64_t received = 0;
+        file_->for_each_own(content() + at, bytes, [&](std::uint64_t place, std::span<const std::byte> piece) {
+            file_->write(place, piece);
+            const std::uint64_t behind = content() + this->bytes() - place - piece.size();
+            crc_ ^= zip::crc32_share(zip::crc32(piece), behind);
+            received += piece.size();
+        });
+        const std::uint64_t before = received_.fetch_add(received);
+        if (before > this->bytes() - received) refuse("a byte twice");
+        if (!file_->world().is_shared() && before + received == this->bytes()) complete();
     }
 
-    FilePlace place(std::uint64_t at) const override { return {payload_.file, payload_.offset + at}; }
+    FilePlace place(std::uint64_t at) const override { return {file_.get(), content() + at}; }
 
 private:
     friend void complete_items(World& world, std::span<const std::shared_ptr<ItemWriter>> items);
 
+    std::uint64_t content() const noexcept { return begin_ + envelope_->head_bytes(); }
+
     void complete() {
-        entry_->mark_whole();
-        zip_->close();
-        entry_.reset();
-        zip_.reset();
+        file_->write(begin_, envelope_->head(crc_));
+        file_->write(content() + bytes(), envelope_->tail(crc_));
     }
 
-    std::uint64_t bytes_, length_ = 0;
-    FilePlace payload_;
-    std::atomic<std::uint64_t> left_;
-    std::unique_ptr<zip::Writer> zip_;
-    std::unique_ptr<zip::EntryWriter> entry_;
+    [[noreturn, gnu::cold]] void refuse(std::string_view what) const {
+        throw Error(to_text(file_->name(), ": a tensor of ", bytes(), " bytes is given ", what));
+    }
+
+    std::shared_ptr<OutputFile> file_;
+    std::uint64_t begin_;
+    std::shared_ptr<const zip::Envelope> envelope_;
+    std::atomic<std::uint64_t> received_ = 0;
+    std::atomic<std::uint32_t> crc_ = 0;  ///< the XOR of crc32_share() of what came
 };
 
 /// Completes the items that all bytes have come of, of those that the ranks of a world have written together.
 inline void complete_items(World& world, std::span<const std::shared_ptr<ItemWriter>> items) {
     std::vector<std::uint64_t> bytes, crcs;
     for (const auto& item : items) {
-        bytes.push_back(item->entry_ ? item->entry_->received().bytes.load() : 0);
-        crcs.push_back(item->entry_ ? item->entry_->received().crc.load() : 0);
+        bytes.push_back(item->received_);
+        crcs.push_back(item->crc_);
     }
     world.sum(bytes);
     world.exclusive_or(crcs);
     for (std::size_t i = 0; i < items.size(); ++i) {
         ItemWriter& item = *items[i];
-        if (!item.entry_) continue;  // it is empty
-        item.entry_->received().bytes = bytes[i];
-        item.entry_->received().crc = static_cast<std::uint32_t>(crcs[i]);
-        item.left_ = item.bytes_ - bytes[i];
-        if (item.left_ == 0) item.complete();
+        item.received_ = bytes[i];
+        item.crc_ = static_cast<std::uint32_t>(crcs[i]);
+        if (item.missing() == 0 && item.bytes() > 0) item.complete();
     }
-}
-
-/// Writes a value without tensors as torch.save does, as a zip from byte `begin` of the file on. Returns its length.
-/// Throws Error when the disk refuses.
-inline std::uint64_t write_item(std::shared_ptr<OutputFile> file, std::uint64_t begin, const pickle::Value& value) {
-    zip::Writer zip(std::move(file), begin);
-    detail::add_records(zip, detail::item_prefix, [&](pickle::Writer& out) { out.value(value); });
-    zip.close();
-    return zip.length();
 }
 
 }  // namespace crossdock::torch

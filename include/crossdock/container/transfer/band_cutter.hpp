@@ -73,7 +73,7 @@ public:
             for (Transfer& one : group) {
                 band_bytes += one.tensor.byte_count();
                 band.push_back(std::move(one));
-                if (band_bytes >= least_) end_band();
+                if (band_bytes >= least_ || band.size() >= many_in_band) end_band();
             }
         }
         end_band();
@@ -98,7 +98,7 @@ private:
     static constexpr std::uint64_t good_call = std::uint64_t{256} << 10;  // bytes a call, on average
     static constexpr std::uint64_t most_reads = 50'000;                   // of a band, that are worth planning
     static constexpr std::uint64_t much_kept = std::uint64_t{64} << 20;   // bytes
-    static constexpr std::size_t many_kept = 4096;                        // tensors
+    static constexpr std::size_t many_kept = 4096, many_in_band = 1024;   // tensors
 
     /// A way to cut a group, and what all of it takes.
     struct Cut {

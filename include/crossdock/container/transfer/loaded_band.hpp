@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,16 +24,20 @@ namespace crossdock::detail {
 /// The blocks of a band in memory: read by one thread, and written by any. Keeps its memory from one band to the next.
 class LoadedBand {
 public:
-    /// What goes to one file: the blocks [begin, end).
+    /// What goes to one file.
     struct Part {
-        const OutputFile* file = nullptr;  ///< null where nobody knows
-        std::size_t begin = 0, end = 0;
+        OutputFile* file;
+        std::span<const GatheredWrites::Piece> pieces;
+        std::uint64_t bytes = 0;  ///< of the band's tensors, that count for it
     };
 
-    /// Reads and computes a band, in place of the one before. Throws Error, with a tensor's name, when a source cannot
-    /// be read.
-    void load(const Bands& bands, std::uint64_t band, ReadPlan& reads) {
-        lay_out(bands, band);
+    /// Reads and computes a band, in place of the one before, and gives it to its places, as pieces of files. Returns the
+    /// bytes of its tensors where they go to no file, and none where there are parts to be written. Throws Error, with a
+    /// tensor's name, when a source cannot be read or a place refuses.
+    std::uint64_t load(const Bands& bands, std::uint64_t band, ReadPlan& reads) {
+        blocks_.clear();
+        bands.for_each_block(band, [this](const Block& block) { blocks_.push_back({block, nullptr}); });
+        take_memory();
         try {
             for (const Placed& placed : blocks_) plan(placed, reads);
             reads.execute();
@@ -41,29 +46,27 @@ public:
             load_one_by_one(reads);
             throw;
         }
+        const std::uint64_t bytes = give_to_places();
+        find_parts();
+        if (parts_.empty()) return bytes;
+        parts_.front().bytes = bytes;
+        return 0;
     }
 
     /// Until the next load().
     std::span<const Part> parts() const noexcept { return parts_; }
 
-    /// Writes a part to its file, small blocks by way of `pieces`; returns its bytes. Throws Error, with the name of a
-    /// tensor, when a place refuses.
-    std::uint64_t write(const Part& part, GatheredWrites& pieces) const {
-        std::uint64_t bytes = 0;
-        OutputFile::Gathering gathering(part.file, pieces);
-        for (std::size_t i = part.begin; i < part.end; ++i) {
-            const Block& block = blocks_[i].block;
-            named(block, [&] { block.transfer->slot->write(block.at(), {blocks_[i].memory, block.bytes()}); });
-            bytes += block.bytes();
-        }
-        named(blocks_[part.end - 1].block, [&] { gathering.finish(); });
-        return bytes;
+    /// Writes a part to its file; returns the bytes that count for it. Throws Error, with the name of a tensor, when the
+    /// disk refuses.
+    std::uint64_t write(const Part& part) const {
+        in_context([&] { return to_text("tensor '", tensor_in(part), "'"); },
+                   [&] { part.file->write_pieces(part.pieces); });
+        return part.bytes;
     }
 
 private:
     struct Placed {
         Block block;
-        FilePlace place;
         std::byte* memory = nullptr;
     };
 
@@ -74,34 +77,36 @@ private:
         void operator()(std::byte* memory) const { ::operator delete(memory, std::align_val_t(page)); }
     };
 
-    /// The blocks in the order of their files, so that each has one part.
-    void lay_out(const Bands& bands, std::uint64_t band) {
-        blocks_.clear();
-        bands.for_each_block(band, [this](const Block& block) { add(block); });
-        const std::less<const OutputFile*> before;
-        std::sort(blocks_.begin(), blocks_.end(), [&](const Placed& a, const Placed& b) {
-            return a.place.file == b.place.file ? a.place.offset < b.place.offset : before(a.place.file, b.place.file);
-        });
-        parts_.clear();
-        for (std::size_t i = 0; i < blocks_.size(); ++i) {
-            if (i == 0 || blocks_[i].place.file != blocks_[i - 1].place.file)
-                parts_.push_back({blocks_[i].place.file, i, i});
-            parts_.back().end = i + 1;
+    std::uint64_t give_to_places() {
+        std::uint64_t bytes = 0;
+        writes_.begin({memory_.get(), capacity_});
+        const OutputFile::PuttingOff putting_off(writes_);
+        for (const Placed& placed : blocks_) {
+            const Block& block = placed.block;
+            named(block, [&] { block.transfer->slot->write(block.at(), {placed.memory, block.bytes()}); });
+            bytes += block.bytes();
         }
-        take_memory();
+        return bytes;
     }
 
-    /// A tensor may go to several files.
-    void add(Block block) {
-        const std::uint64_t item = block.item();
-        while (block.count > 0) {
-            const FilePlace place = block.transfer->slot->place(block.at());
-            const std::uint64_t most = std::max<std::uint64_t>(place.bytes / item + (place.bytes % item != 0), 1);
-            const std::uint64_t here = std::min(block.count, most);
-            blocks_.push_back({{block.transfer, block.begin, here}, place, nullptr});
-            block.begin += here;
-            block.count -= here;
+    void find_parts() {
+        parts_.clear();
+        const std::span<const GatheredWrites::Piece> pieces = writes_.sorted();
+        for (std::size_t begin = 0, end; begin < pieces.size(); begin = end) {
+            for (end = begin + 1; end < pieces.size() && pieces[end].file == pieces[begin].file;) ++end;
+            parts_.push_back({pieces[begin].file, pieces.subspan(begin, end - begin)});
         }
+    }
+
+    /// The name of one of which it has something.
+    std::string_view tensor_in(const Part& part) const {
+        const std::less_equal<const std::byte*> before;
+        for (const GatheredWrites::Piece& piece : part.pieces)
+            for (const Placed& placed : blocks_)
+                if (before(placed.memory, piece.bytes.data()) &&
+                    before(piece.bytes.data(), placed.memory + placed.block.bytes()))
+                    return placed.block.transfer->name;
+        return blocks_.front().block.transfer->name;
     }
 
     void take_memory() {
@@ -143,6 +148,7 @@ private:
     }
 
     std::vector<Placed> blocks_;
+    GatheredWrites writes_;
     std::vector<Part> parts_;
     std::unique_ptr<std::byte, Free> memory_;
     std::size_t capacity_ = 0;

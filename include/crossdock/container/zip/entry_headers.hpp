@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -46,6 +47,9 @@ inline std::uint64_t local_header_bytes(const Described& entry, std::uint64_t be
 inline std::uint64_t central_header_bytes(const Described& entry) {
     return central_bytes + entry.name.size() + extra_bytes(central_numbers(entry));
 }
+
+/// Where the checksum stands in the headers.
+inline constexpr std::size_t crc_in_local_header = 14, crc_in_central_header = 16;
 
 /// What local and central header have in common, from "version needed" to the length of the extra fields.
 inline void append_common(std::string& out, const Described& entry, bool zip64, std::uint64_t extra) {
@@ -94,6 +98,35 @@ inline void append_central_header(std::string& out, const Described& entry) {
     out += entry.name;
     append_numbers(out, entry, numbers);
     if (entry.header_offset >= in_zip64_32) append_little(out, entry.header_offset);
+}
+
+/// What stands at the end of a zip whose directory has `count` entries, and `bytes` bytes at `offset`.
+inline std::string end_of_directory(std::uint64_t offset, std::uint64_t bytes, std::uint64_t count) {
+    std::string out;
+    if (offset >= in_zip64_32 || bytes >= in_zip64_32 || count >= in_zip64_16) {
+        append_little(out, zip64_end_signature);
+        append_little<std::uint64_t>(out, zip64_end_bytes - 12);  // of what follows
+        append_little<std::uint16_t>(out, 45);                    // made by
+        append_little<std::uint16_t>(out, 45);                    // needed
+        append_little<std::uint64_t>(out, 0);                     // disks
+        append_little(out, count);
+        append_little(out, count);
+        append_little(out, bytes);
+        append_little(out, offset);
+        append_little(out, zip64_locator_signature);
+        append_little<std::uint32_t>(out, 0);  // disk
+        append_little(out, offset + bytes);
+        append_little<std::uint32_t>(out, 1);  // disks
+    }
+    append_little(out, end_signature);
+    append_little<std::uint32_t>(out, 0);  // disks
+    const auto short_count = static_cast<std::uint16_t>(std::min<std::uint64_t>(count, in_zip64_16));
+    append_little(out, short_count);
+    append_little(out, short_count);
+    append_little(out, low_or_zip64(bytes));
+    append_little(out, low_or_zip64(offset));
+    append_little<std::uint16_t>(out, 0);  // comment
+    return out;
 }
 
 }  // namespace detail

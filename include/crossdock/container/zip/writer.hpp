@@ -70,7 +70,6 @@ private:
     void gather();
     void write_headers(TouchingWrites& out) const;
     void write_directory(TouchingWrites& out) const;
-    static std::string end_of_directory(std::uint64_t offset, std::uint64_t bytes, std::uint64_t count);
 
     std::shared_ptr<PendingEntries> entries_;
     std::uint64_t directory_bytes_ = 0;
@@ -109,7 +108,7 @@ inline void Writer::put(std::string_view name, std::string content) {
 }
 
 inline std::uint64_t Writer::length() const {
-    return end_ + directory_bytes_ + end_of_directory(end_, directory_bytes_, entries_->lines.size()).size();
+    return end_ + directory_bytes_ + detail::end_of_directory(end_, directory_bytes_, entries_->lines.size()).size();
 }
 
 /// Adds up what the ranks have received.
@@ -166,35 +165,7 @@ inline void Writer::write_directory(TouchingWrites& out) const {
         detail::append_central_header(out.at(at), entry);
         at += detail::central_header_bytes(entry);
     }
-    out.at(at) += end_of_directory(end_, directory_bytes_, entries_->lines.size());
-}
-
-inline std::string Writer::end_of_directory(std::uint64_t offset, std::uint64_t bytes, std::uint64_t count) {
-    std::string out;
-    if (offset >= in_zip64_32 || bytes >= in_zip64_32 || count >= in_zip64_16) {
-        append_little(out, zip64_end_signature);
-        append_little<std::uint64_t>(out, zip64_end_bytes - 12);  // of what follows
-        append_little<std::uint16_t>(out, 45);                    // made by
-        append_little<std::uint16_t>(out, 45);                    // needed
-        append_little<std::uint64_t>(out, 0);                     // disks
-        append_little(out, count);
-        append_little(out, count);
-        append_little(out, bytes);
-        append_little(out, offset);
-        append_little(out, zip64_locator_signature);
-        append_little<std::uint32_t>(out, 0);  // disk
-        append_little(out, offset + bytes);
-        append_little<std::uint32_t>(out, 1);  // disks
-    }
-    append_little(out, end_signature);
-    append_little<std::uint32_t>(out, 0);  // disks
-    const auto short_count = static_cast<std::uint16_t>(std::min<std::uint64_t>(count, in_zip64_16));
-    append_little(out, short_count);
-    append_little(out, short_count);
-    append_little(out, detail::low_or_zip64(bytes));
-    append_little(out, detail::low_or_zip64(offset));
-    append_little<std::uint16_t>(out, 0);  // comment
-    return out;
+    out.at(at) += detail::end_of_directory(end_, directory_bytes_, entries_->lines.size());
 }
 
 }  // namespace crossdock::zip

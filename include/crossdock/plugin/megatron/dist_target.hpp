@@ -147,25 +147,21 @@ private:
         const std::size_t axes = share.axis ? *share.axis + 1 : share.fields > 1 ? 1 : 0;
         if (shape.rank() < axes)
             throw Error(to_text("tensor '", name.name, "' has ", shape.rank(), " axes, expected at least ", axes));
-        std::vector<std::uint64_t> sizes(shape.begin(), shape.end());
-        if (share.fields > 1) sizes[0] = checked_divide(sizes[0], share.fields, "rows of a stack");
-        std::vector<std::uint64_t> whole = sizes, offsets(sizes.size(), 0);
-        if (share.axis) {
-            whole[*share.axis] *= grid_.ranks;
-            offsets[*share.axis] = rank_ * sizes[*share.axis];
-        }
-        if (share.fields > 1) {
-            offsets[0] += field * whole[0];
-            whole[0] *= share.fields;
-        }
-        const auto stack = [&](const std::optional<std::uint64_t>& index, std::uint64_t count) {
-            if (!index) return;
-            sizes.insert(sizes.begin(), 1);
-            whole.insert(whole.begin(), count);
-            offsets.insert(offsets.begin(), *index);
+        std::vector<std::uint64_t> sizes, whole, offsets;
+        for (auto* extents : {&sizes, &whole, &offsets}) extents->reserve(shape.rank() + 2);
+        const auto add_axis = [&](std::uint64_t size, std::uint64_t all, std::uint64_t offset) {
+            sizes.push_back(size);
+            whole.push_back(all);
+            offsets.push_back(offset);
         };
-        stack(name.expert, grid_.experts);
-        stack(name.layer, grid_.layers);
+        if (name.layer) add_axis(1, grid_.layers, *name.layer);
+        if (name.expert) add_axis(1, grid_.experts, *name.expert);
+        for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
+            const std::uint64_t fields = axis == 0 ? share.fields : 1, ranks = share.axis == axis ? grid_.ranks : 1;
+            const std::uint64_t size = fields > 1 ? checked_divide(shape[0], fields, "rows of a stack") : shape[axis];
+            const std::uint64_t rank = ranks > 1 ? rank_ : 0;
+            add_axis(size, size * ranks * fields, (axis == 0 ? field * ranks + rank : rank) * size);
+        }
         return files_.add_chunk(name.name, dtype, Shape(std::move(whole)), std::move(offsets), Shape(std::move(sizes)));
     }
 

@@ -14,7 +14,6 @@
 #include "crossdock/container/text_file.hpp"
 #include "crossdock/core/compiled.hpp"
 #include "crossdock/family/megatron/dialects.hpp"
-#include "crossdock/layout/tensor_parallel.hpp"
 #include "crossdock/plugin/megatron/args_in_pickle.hpp"
 #include "crossdock/plugin/megatron/bridge.hpp"
 #include "crossdock/plugin/megatron/dist_target.hpp"
@@ -27,6 +26,7 @@
 #include "crossdock/plugin/megatron/rank_target.hpp"
 #include "crossdock/plugin/megatron/saver_options.hpp"
 #include "crossdock/plugin/megatron/target.hpp"
+#include "crossdock/plugin/megatron/target_grid.hpp"
 #include "crossdock/plugin/sidecar.hpp"
 #include "crossdock/plugin/table_saver.hpp"
 
@@ -52,7 +52,7 @@ protected:
             throw UsageError(
                 to_text("num_files and bridge are for torch_dist, and the target is in torch format; give "
                         "the option ckpt_format torch_dist"));
-        choose_grid(header.training);
+        grid_ = detail::target_grid(asked_, header, torch_dist_);
         const std::string format = to_text("a Megatron (", dialect_->name, ") checkpoint");
         require_mtp_places(table_, header, format);
         require_expressible(dialect_->requirements, header, format);
@@ -63,12 +63,10 @@ protected:
                                                          .layers_in_first = asked_.layers_in_first_stage,
                                                          .layers_in_last = asked_.layers_in_last_stage});
         pad_vocabulary();
-        require_divisible(header_, grid_.tensor, "target_tensor_parallel_size", dialect_->shares_query_groups);
+        detail::require_shareable(*dialect_, header_, grid_);
         if (grid_.tensor > header.attention.num_query_groups)
             notice(to_text("several of the ", grid_.tensor, " tensor-parallel ranks share a key/value head of ",
                            header.attention.num_query_groups, ", which older releases of Megatron-Core do not take"));
-        require_experts_divisible(header_.mlp.experts);
-        require_latents_divisible(header_.attention.latent);
         choose_iteration();
         if (asked_.bridge) detail::require_bridge(header_, iteration_);
         choose_tokenizer();
@@ -137,53 +135,6 @@ private:
 
     /// With latent attention the two kinds of layers have names of their own for norms.
     bool keeps_norms() const { return is_latent(header_.attention) || asked_.keeps_norms.value_or(false); }
-
-    /// Experts are shared by ranks of their own, in which a distributed checkpoint shows nothing of them.
-    void choose_grid(const Training& previous) {
-        grid_.tensor = size(asked_.tensor_parallel_size, previous.previous_tensor_parallel_size);
-        grid_.pipeline = size(asked_.pipeline_parallel_size, previous.previous_pipeline_parallel_size);
-        const bool with_experts = has_experts(header_.mlp) && !torch_dist_;
-        grid_.expert = with_experts ? size(asked_.expert_parallel_size, previous.previous_expert_parallel_size) : 1;
-        grid_.expert_tensor = with_experts ? asked_.expert_tensor_parallel_size.value_or(grid_.tensor) : grid_.tensor;
-        if (!has_experts(header_.mlp) && asked_.expert_parallel_size.value_or(1) != 1)
-            throw UsageError(to_text("target_expert_parallel_size is ", *asked_.expert_parallel_size,
-                                     ", and the model has no experts; leave the option out"));
-        if (grid_.tensor == 0 || grid_.pipeline == 0 || grid_.expert == 0 || grid_.expert_tensor == 0)
-            throw UsageError("parallel sizes are at least 1");
-    }
-
-    static void require_divides(std::uint64_t ranks, std::uint64_t value, std::string_view option,
-                                std::string_view name) {
-        if (value % ranks != 0)
-            throw Error(
-                to_text(option, " ", ranks, " does not divide the model's ", value, " ", name, "; choose a divisor"));
-    }
-
-    /// Throws Error where the ranks share latents and cannot.
-    void require_latents_divisible(const LatentAttention& latent) const {
-        const auto* down = row_of(table_, &TransformerLayer::kv_down_weight);
-        if (!down || !down->cuts.of(Group::tensor).axis) return;
-        const auto check = [this](std::uint64_t value, std::string_view name) {
-            require_divides(grid_.tensor, value, "target_tensor_parallel_size", name);
-        };
-        check(latent.q_lora_rank, "elements of the queries' latent (q_lora_rank)");
-        check(latent.kv_lora_rank + latent.qk_pos_emb_head_dim, "rows of kv_lora_rank + qk_pos_emb_head_dim");
-    }
-
-    /// Throws Error where the ranks cannot share the experts.
-    void require_experts_divisible(const Experts& experts) const {
-        const auto check = [](std::uint64_t value, std::uint64_t ranks, std::string_view option,
-                              std::string_view name) { require_divides(ranks, value, option, name); };
-        check(experts.num_experts, grid_.expert, "target_expert_parallel_size", "experts");
-        check(experts.ffn_hidden_size, grid_.expert_tensor, "target_expert_tensor_parallel_size",
-              "rows of an expert (moe_ffn_hidden_size)");
-        check(experts.shared_ffn_hidden_size, grid_.tensor, "target_tensor_parallel_size", "rows of a shared expert");
-    }
-
-    /// Rank files keep the source's grid. What is distributed has none, so its chunks are as large as they can be.
-    std::uint64_t size(std::optional<std::uint64_t> asked, std::optional<std::uint64_t> previous) const {
-        return asked.value_or(torch_dist_ ? 1 : previous.value_or(1));
-    }
 
     /// At least as many files as Megatron has writers a rank: a file is written by one thread at a time. One for each
     /// rank that is asked for, as Megatron has it, and none beyond a size that is pleasant to copy.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "crossdock/container/safetensors/format.hpp"
+#include "crossdock/container/safetensors/header_parser.hpp"
 
 #include <cstdint>
 #include <string>
