@@ -8,8 +8,10 @@
 #include <span>
 #include <vector>
 
+#include "crossdock/core/read_plan.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "crossdock/core/tensor.hpp"
+#include "crossdock/core/text.hpp"
 #include "support/catch.hpp"
 
 using namespace crossdock;
@@ -92,4 +94,72 @@ TEST_CASE("every range of a transposed tensor holds its own elements", "[core][t
             wrong += std::memcmp(got.data(), &whole[begin * item], got.size()) != 0;
         }
     CHECK(wrong == 0);
+}
+
+namespace {
+
+/// A matrix, and the columns of it that are transposed.
+struct Sizes {
+    std::size_t rows, columns, first, width;
+};
+
+/// Whether matrices of bf16, one after the other in memory, come out right of one plan.
+bool transposes_together(const std::vector<Sizes>& matrices) {
+    constexpr std::size_t item = 2;
+    std::size_t bytes = 1;  // so that nothing is aligned
+    for (const Sizes& matrix : matrices) bytes += matrix.rows * matrix.columns * item;
+    const auto owner = std::make_shared<const Bytes>(pattern(bytes));
+    const auto source = std::make_shared<MemorySource>(*owner, owner);
+    ReadPlan plan;
+    std::vector<Bytes> got, expected;
+    got.reserve(matrices.size());
+    std::size_t offset = 1;
+    for (const Sizes& matrix : matrices) {
+        const std::size_t row_bytes = matrix.columns * item;
+        Bytes part;
+        for (std::size_t row = 0; row < matrix.rows; ++row) {
+            const auto begin =
+                owner->begin() + static_cast<std::ptrdiff_t>(offset + row * row_bytes + matrix.first * item);
+            part.insert(part.end(), begin, begin + static_cast<std::ptrdiff_t>(matrix.width * item));
+        }
+        expected.push_back(element_by_element(part, matrix.rows, matrix.width, item));
+        const Tensor whole = region(source, offset, DType::bf16, {matrix.rows, matrix.columns});
+        const Tensor turned = transpose(slice(whole, 1, matrix.first, matrix.first + matrix.width));
+        got.emplace_back(turned.byte_count());
+        turned.plan(0, turned.element_count(), got.back().data(), plan);
+        offset += matrix.rows * row_bytes;
+    }
+    plan.execute();
+    return got == expected;
+}
+
+}  // namespace
+
+TEST_CASE("matrices larger than what is read at a time are transposed strip by strip", "[core][transpose_block]") {
+    CHECK(transposes_together({{700, 900, 0, 900}}));
+    CHECK(transposes_together({{700, 900, 3, 500}}));                                          // with what is between
+    CHECK(transposes_together({{40, 9000, 11, 150}}));                                         // which is not worth it
+    CHECK(transposes_together({{301, 777, 0, 777}, {500, 411, 0, 411}, {2, 100, 50, 30}}));    // rows are torn
+    CHECK(transposes_together({{3, 1'300'000, 0, 1'300'000}, {2, 2'200'000, 1, 2'199'999}}));  // longer than a buffer
+}
+
+TEST_CASE("what is stacked or side by side is transposed as one", "[core][transpose_block][recipe]") {
+    const auto owner = std::make_shared<const Bytes>(pattern(std::size_t{4} << 20));
+    const auto source = std::make_shared<MemorySource>(*owner, owner);
+    const auto matrix = [&](std::uint64_t offset, std::uint64_t rows, std::uint64_t columns) {
+        return region(source, offset, DType::bf16, Shape{rows, columns});
+    };
+    // Twice the same parts, in two arrangements: as heads of query, key and value are.
+    const std::vector<Tensor> stacked{matrix(0, 300, 500), matrix(900'000, 7, 500), matrix(500'001, 90, 500)};
+    const std::vector<Tensor> beside{slice(matrix(0, 397, 900), 1, 5, 105), matrix(2'000'000, 397, 260)};
+    for (const Tensor& whole : {concatenate(stacked, 0), concatenate(beside, 1),
+                                concatenate(std::vector{concatenate(stacked, 0), matrix(1, 397, 30)}, 1)}) {
+        INFO(to_text(whole.shape()));
+        const std::size_t rows = whole.shape()[0], columns = whole.shape()[1];
+        const Bytes expected = element_by_element(whole.bytes(), rows, columns, 2);
+        CHECK(transpose(whole).bytes() == expected);
+        const Tensor part = slice(transpose(whole), 0, 3, columns - 2);
+        CHECK(part.bytes() == Bytes(expected.begin() + static_cast<std::ptrdiff_t>(3 * rows * 2),
+                                    expected.end() - static_cast<std::ptrdiff_t>(2 * rows * 2)));
+    }
 }

@@ -510,6 +510,52 @@ def safetensors_files():
     return out
 
 
+# Names in a folder, each with the file's content behind a tab.
+
+
+def folders_of_names():
+    shard = "model-00001-of-00002.safetensors"
+
+    def index(**places):
+        return "model.safetensors.index.json\t" + json.dumps({"weight_map": places})
+
+    def weights(*names):
+        header = {name: {"dtype": "U8", "shape": [1], "data_offsets": [i, i + 1]} for i, name in enumerate(names)}
+        raw = json.dumps(header)
+        return struct.pack("<Q", len(raw)).decode("latin1") + raw + "\0" * len(names)
+
+    folders = {
+        "nothing": [],
+        "config": ["config.json"],
+        "weights": ["x.safetensors"],
+        "weights_and_config": ["x.safetensors", "config.json"],
+        "original": ["consolidated.00.pth"],
+        "torch": ["pytorch_model_old.bin"],
+        "two_ways": ["model.safetensors\t" + weights("a"), "pytorch_model.bin"],
+        "index": [index(a=shard, b="x.safetensors")],
+        "index_bad": ["model.safetensors.index.json\t{"],
+        "index_of_pointer": [index(a=shard), f"{shard}\tversion https://git-lfs"],
+        "index_whole": [index(a=shard), f"{shard}\t{weights('a')}"],
+        "index_lacks": [index(a=shard), f"{shard}\t{weights(*'abcdef')}"],
+        "index_has_more": [index(z=shard), f"{shard}\t{weights('a')}"],
+        "index_of_long_name": [index(a="x" * 300)],
+        "numbered": [shard, "model-00002-of-00002.safetensors"],
+        "numbered_torch": ["pytorch_model-00001-of-00002.bin"],
+        "adapter": ["adapter_config.json"],
+        "deepspeed": ["mp_rank_00_model_states.pt"],
+        "cache": ["snapshots/a/config.json", "snapshots/b/config.json", "refs/main\ta"],
+        "cache_unknown": ["snapshots/a/config.json", "snapshots/b/config.json", "refs/main\tc"],
+        "cache_empty": ["snapshots/"],
+        "cache_below": ["models--a/snapshots/a/config.json"],
+        "below": ["a/config.json"],
+        "below_two": ["a/b/params.json", "c/mp_rank_00/x"],
+        "below_many": [f"{name}/config.json" for name in "abcdef"],
+        "file": ["x.txt\thello", "model.gguf\tGGUF"],
+        "deep": ["a/b/c/d/e"],
+    }
+    return {name: "\n".join(lines).encode("latin1") for name, lines in folders.items()}
+
+
 # .metadata of torch.distributed.checkpoint.
 
 
@@ -636,7 +682,7 @@ def metadata_files():
 
 def main():
     makers = {"pickle": pickles, "torch": torch_files, "json": jsons, "safetensors": safetensors_files,
-              "metadata": metadata_files}
+              "metadata": metadata_files, "names": folders_of_names}
     for target, make in makers.items():
         folder = pathlib.Path(sys.argv[1]) / target
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ readers=(container/json.hpp container/json_parser.hpp container/pickle/{builder,
          container/pickle/{reader,recalled,stack,text,value}.hpp container/torch/{format,reader,rebuild}.hpp
          container/zip/{checked_source,crc32,reader}.hpp container/safetensors/{header_parser,reader}.hpp
          container/sharded/{format,reader}.hpp container/dcp/{assemble,item_file,metadata_reader,reader,stored_chunk,tiling}.hpp
-         container/foreign_files.hpp)
+         container/{foreign_directory,foreign_files}.hpp)
 
 tools/install-dependencies.sh clang libclang-rt-14-dev llvm
 out=build/fuzz/coverage
@@ -21,7 +21,7 @@ python3 tests/fuzz/corpus.py "$out/seeds"
 
 options=(-std=c++20 -O0 -fprofile-instr-generate -fcoverage-mapping -Iinclude)
 targets=("$@")
-if (($# == 0)); then targets=(json pickle metadata safetensors torch distributed hub megatron megatron_dist original); fi
+if (($# == 0)); then targets=(json pickle metadata safetensors torch names distributed hub megatron megatron_dist original); fi
 programs=()
 for target in "${targets[@]}"; do
     source=tests/fuzz/$target.cpp program=$out/$target objects=()
@@ -35,10 +35,11 @@ for target in "${targets[@]}"; do
         done
     fi
     clang++ "${options[@]}" -fsanitize=fuzzer "$source" "${objects[@]}" -ldeflate -lpthread -o "$program"
+    export LLVM_PROFILE_FILE=$program.profraw  # of the last run, which takes the inputs
     if [[ ! -d $out/seeds/$target ]]; then "$program" --seeds="$out/seeds/$target"; fi
     inputs=("$out/seeds/$target")
     if [[ -d build/fuzz/$target ]]; then inputs+=("build/fuzz/$target"); fi
-    LLVM_PROFILE_FILE=$program.profraw "$program" -runs=0 -rss_limit_mb=0 "${inputs[@]}" > "$program.log" 2>&1
+    "$program" -runs=0 -rss_limit_mb=0 -artifact_prefix="$program." "${inputs[@]}" > "$program.log" 2>&1
     programs+=("$program")
 done
 llvm-profdata merge -o "$out/all.profdata" "${programs[@]/%/.profraw}"

@@ -9,20 +9,16 @@
 
 #include "folders.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -35,6 +31,7 @@
 #include "inputs.hpp"
 #include "mutate_json.hpp"
 #include "mutate_pickle.hpp"
+#include "room.hpp"
 #include "zip_parts.hpp"
 
 using namespace crossdock;
@@ -102,27 +99,16 @@ struct Folder {
 class Workplace {
 public:
     Workplace() {
-        const fs::path memory = "/dev/shm";
-        const fs::path room = ::access(memory.c_str(), W_OK) == 0 ? memory : fs::temp_directory_path();
-        std::string name = (room / "crossdock-fuzz-XXXXXX").string();
-        if (!::mkdtemp(name.data())) fail("there is no room for folders");
-        root_ = name;
         for (const std::string_view data : folders)
             for (const auto& entry : fs::directory_iterator(fs::path("tests/data") / data))
                 if (entry.is_directory()) originals_.push_back(entry.path());
         std::sort(originals_.begin(), originals_.end());
         for (const fs::path& original : originals_) add(original);
     }
-    Workplace(const Workplace&) = delete;
-    Workplace& operator=(const Workplace&) = delete;
-    ~Workplace() {
-        std::error_code ignored;
-        fs::remove_all(root_, ignored);
-    }
 
     const std::vector<Folder>& all() const { return all_; }
-    fs::path input() const { return root_ / "input"; }
-    fs::path results() const { return root_ / "results"; }
+    fs::path input() const { return room_.path() / "input"; }
+    fs::path results() const { return room_.path() / "results"; }
 
     /// Lays out the folder with a file changed; the others are links to the same content.
     void lay_out(const Folder& folder, std::size_t changed, const std::string& content) const {
@@ -141,7 +127,7 @@ public:
 
 private:
     void add(const fs::path& original) {
-        Folder folder{root_ / std::to_string(all_.size()), {}, {}};
+        Folder folder{room_.path() / std::to_string(all_.size()), {}, {}};
         fs::copy(original, folder.path, fs::copy_options::recursive);
         if (!fs::exists(folder.path / sidecar_name)) write_all(folder.path / sidecar_name, no_sidecar);
         for (const auto& entry : fs::recursive_directory_iterator(folder.path))
@@ -155,7 +141,7 @@ private:
         all_.push_back(std::move(folder));
     }
 
-    fs::path root_;
+    Room room_;
     std::vector<fs::path> originals_;
     std::vector<Folder> all_;
 };

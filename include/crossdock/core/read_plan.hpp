@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
-#include <memory>
 #include <span>
 #include <tuple>
 #include <utility>
@@ -18,6 +17,7 @@
 #include "crossdock/core/scratch.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
+#include "crossdock/core/transpose_block.hpp"
 
 namespace crossdock {
 
@@ -37,7 +37,8 @@ class ReadPlan {
     static constexpr std::size_t small_piece = 4096;  // bytes: copied sooner than the kernel is told of
 
 public:
-    /// Pieces of equal size at equal distances: the rows of a part that was cut by columns. Mostly it is one piece.
+    /// Pieces of equal size at equal distances: the rows of a part that was cut by columns. Mostly it is one piece. Where
+    /// they are `turned`, each becomes a column of a matrix, whose rows lie `out_step` apart.
     struct Run {
         const Source* source;
         std::uint64_t offset;
@@ -46,14 +47,16 @@ public:
         std::uint64_t pieces = 1;
         std::uint64_t step = 0;    // from one to the next, in the source
         std::size_t out_step = 0;  // and in memory
+        std::size_t turned = 0;    // bytes of an element; 0: not turned
 
         std::uint64_t begin(std::uint64_t piece) const { return offset + piece * step; }
         std::uint64_t end() const { return begin(pieces - 1) + bytes; }
-        std::byte* place(std::uint64_t piece) const { return out + piece * out_step; }
+        std::uint64_t matrix_step() const { return turned == 0 ? 0 : pieces > 1 ? step : bytes; }
+        std::byte* place(std::uint64_t piece) const { return out + piece * (turned > 0 ? turned : out_step); }
 
         /// Whether it goes on with this piece, which it then has.
         bool take(const Run& next) {
-            if (next.source != source) return false;
+            if (next.source != source || turned > 0 || next.turned > 0) return false;
             if (pieces == 1 && next.offset == offset + bytes && next.out == out + bytes) {
                 bytes += next.bytes;
                 return true;
@@ -88,10 +91,16 @@ public:
             read(*run.source, run.begin(piece), run.bytes, run.place(piece));
     }
 
+    /// Reads the pieces of a run that is turned; these are whole elements.
+    void read_transposed(const Run& run) {
+        if (run.pieces > 1 && run.step < run.bytes) throw Error("the rows of a matrix that is transposed overlap");
+        if (run.pieces > 0 && run.bytes > 0) runs_.push_back(run);
+    }
+
     /// Memory for the input of a step. It lives until execute() returns.
     std::byte* scratch(std::size_t bytes) { return scratch_.take(bytes); }
 
-    /// Runs `step` after all reads and after all steps added so far.
+    /// Runs `step` after all reads and transpositions and after all steps added so far.
     void then(std::function<void()> step) { steps_.push_back(std::move(step)); }
 
     /// Does it all, on the calling thread; the plan is then empty and can be used again. Throws Error when a source
@@ -104,6 +113,9 @@ public:
                     to_text(source.name(), ": bytes up to ", stretch.end, " are asked for, it holds ", source.size()));
             stretch.is_direct() ? read_to_places(stretch) : read_by_buffer(stretch);
         });
+        for (const auto& [run, rows] : read_as_they_are_)
+            detail::transpose_block(run.turned, {rows, run.bytes, run.pieces, run.bytes / run.turned}, run.out,
+                                    run.out_step);
         for (const auto& step : steps_) step();
         clear();
     }
@@ -119,8 +131,9 @@ public:
                 cost.reads += (stretch.runs.size() + stretch.gaps + IOV_MAX - 1) / IOV_MAX;
                 between = std::max(between, stretch.between());
             } else {
-                cost.reads += (stretch.end - stretch.begin + buffer_bytes - 1) / buffer_bytes;
-                buffer = buffer_bytes;
+                const std::uint64_t most = stretch.buffer_bytes();
+                cost.reads += (stretch.end - stretch.begin + most - 1) / most;
+                buffer = std::max(buffer, most);
             }
         });
         cost.memory = scratch_.taken() + std::max(buffer, between) + runs_.size() * (2 * sizeof(Run) + sizeof(iovec));
@@ -152,13 +165,16 @@ public:
     /// Forgets what was added.
     void clear() {
         runs_.clear();
+        read_as_they_are_.clear();
         steps_.clear();
         scratch_.clear();
     }
 
 private:
     static constexpr std::uint64_t worth_a_call = 4096;  // bytes: they take as long to be read as a call does
-    static constexpr std::uint64_t buffer_bytes = std::uint64_t{256} << 10;
+    static constexpr std::uint64_t least_buffer = std::uint64_t{256} << 10;
+    static constexpr std::uint64_t largest_buffer = std::uint64_t{4} << 20;
+    static constexpr std::uint64_t turned_rows = 64;  // at a time: of each row that is written, a cache line or more
 
     /// Runs in file order that are read together: [begin, end) of their source.
     struct Stretch {
@@ -167,12 +183,20 @@ private:
         std::uint64_t pieces, wanted;  // wanted: bytes, and those twice that are asked for twice
         std::uint64_t gaps;
         bool overlaps;
+        std::uint64_t matrix_step;  // from row to row of what is turned, the longest; 0: nothing is
 
         /// Bytes that nobody asks for.
         std::uint64_t between() const { return end - begin - std::min(end - begin, wanted); }
         bool is_close() const { return between() <= pieces * worth_a_call; }
         bool is_direct() const {
-            return pieces == runs.size() && !overlaps && (pieces == 1 || wanted / pieces >= small_piece);
+            return matrix_step == 0 && pieces == runs.size() && !overlaps &&
+                   (pieces == 1 || wanted / pieces >= small_piece);
+        }
+        /// Whole rows where matrices are turned, so that its end tears none.
+        std::uint64_t buffer_bytes() const {
+            if (matrix_step == 0) return least_buffer;
+            const std::uint64_t most = std::max(turned_rows, least_buffer / matrix_step);
+            return std::clamp(largest_buffer / matrix_step, std::uint64_t{1}, most) * matrix_step;
         }
     };
 
@@ -192,7 +216,7 @@ private:
         return stretch.runs.size();
     }
 
-    /// Leaves no run of which more is between its pieces than is worth being read.
+    /// Leaves no run of which more is between its pieces than is worth being read. What is turned is then read as it is.
     void take_apart() {
         bool all_are_close = true;
         for (std::size_t at = 0; at < runs_.size();)
@@ -205,18 +229,31 @@ private:
                     if (stretch.is_close())
                         apart_.push_back(run);
                     else
-                        for (std::uint64_t piece = 0; piece < run.pieces; ++piece)
-                            apart_.push_back({run.source, run.begin(piece), run.bytes, run.place(piece)});
+                        take_apart(run.turned > 0 ? as_it_is(run) : run);
                 }
             });
         runs_.swap(apart_);
         sort();
     }
 
+    void take_apart(const Run& run) {
+        for (std::uint64_t piece = 0; piece < run.pieces; ++piece)
+            apart_.push_back({run.source, run.begin(piece), run.bytes, run.place(piece)});
+    }
+
+    Run as_it_is(Run turned) {
+        std::byte* const rows = scratch(turned.bytes * static_cast<std::size_t>(turned.pieces));
+        read_as_they_are_.push_back({turned, rows});
+        turned.out = rows;
+        turned.out_step = turned.bytes;
+        turned.turned = 0;
+        return turned;
+    }
+
     /// The runs from the one at `first` on that lie close together, or in each other's gaps.
     Stretch stretch_at(std::size_t first) const {
         const Run& run = runs_[first];
-        Stretch stretch{{}, run.offset, run.end(), run.pieces, run.pieces * run.bytes, 0, false};
+        Stretch stretch{{}, run.offset, run.end(), run.pieces, run.pieces * run.bytes, 0, false, run.matrix_step()};
         std::size_t last = first + 1;
         for (; last < runs_.size(); ++last) {
             const Run& next = runs_[last];
@@ -226,6 +263,7 @@ private:
             stretch.end = std::max(stretch.end, next.end());
             stretch.pieces += next.pieces;
             stretch.wanted += next.pieces * next.bytes;
+            stretch.matrix_step = std::max(stretch.matrix_step, next.matrix_step());
         }
         stretch.runs = std::span(runs_).subspan(first, last - first);
         return stretch;
@@ -256,11 +294,12 @@ private:
 
     void read_by_buffer(const Stretch& stretch) {
         const Source& source = *stretch.runs.front().source;
-        if (!buffer_) buffer_ = std::make_unique_for_overwrite<std::byte[]>(buffer_bytes);
+        const std::uint64_t buffer_bytes = stretch.buffer_bytes();
+        if (buffer_.size() < buffer_bytes) buffer_.resize(buffer_bytes);
         std::span<const Run> runs = stretch.runs;
         for (std::uint64_t begin = stretch.begin, end; begin < stretch.end; begin = end) {
             end = std::min(begin + buffer_bytes, stretch.end);
-            source.read(begin, std::span(buffer_.get(), static_cast<std::size_t>(end - begin)));
+            source.read(begin, std::span(buffer_).first(static_cast<std::size_t>(end - begin)));
             while (!runs.empty() && runs.front().end() <= begin) runs = runs.subspan(1);
             for (auto run = runs.begin(); run != runs.end() && run->offset < end; ++run)
                 copy_from_buffer(*run, begin, end);
@@ -270,12 +309,33 @@ private:
     /// What of a run is in the buffer, which holds [begin, end) of the source.
     void copy_from_buffer(const Run& run, std::uint64_t begin, std::uint64_t end) const {
         std::uint64_t piece = run.pieces > 1 && begin > run.offset ? (begin - run.offset) / run.step : 0;
-        for (; piece < run.pieces && run.begin(piece) < end; ++piece) {
+        while (piece < run.pieces && run.begin(piece) < end) {
             const std::uint64_t at = run.begin(piece);
             const std::uint64_t from = std::max(at, begin), to = std::min(at + run.bytes, end);
-            if (from < to)
-                std::memcpy(run.place(piece) + (from - at), buffer_.get() + (from - begin),
-                            static_cast<std::size_t>(to - from));
+            const std::byte* const bytes = buffer_.data() + (from - begin);
+            if (run.turned > 0 && to - from == run.bytes) {
+                const std::uint64_t further = run.pieces > 1 ? (end - to) / run.step : 0;
+                const std::uint64_t rows = std::min(run.pieces - piece, further + 1);
+                detail::transpose_block(run.turned, {bytes, run.step, rows, run.bytes / run.turned}, run.place(piece),
+                                        run.out_step);
+                piece += rows;
+                continue;
+            }
+            if (from < to) copy_part(run, piece, from - at, {bytes, static_cast<std::size_t>(to - from)});
+            ++piece;
+        }
+    }
+
+    /// The bytes of a piece from `at` on: a torn one's, where it is turned.
+    static void copy_part(const Run& run, std::uint64_t piece, std::uint64_t at, std::span<const std::byte> bytes) {
+        std::byte* const place = run.place(piece);
+        if (run.turned == 0) {
+            std::memcpy(place + at, bytes.data(), bytes.size());
+            return;
+        }
+        for (const std::byte byte : bytes) {
+            place[at / run.turned * run.out_step + at % run.turned] = byte;
+            ++at;
         }
     }
 
@@ -283,8 +343,9 @@ private:
     std::vector<Run> spare_, apart_;  // for sorting, and for taking apart
     std::vector<iovec> buffers_;
     std::vector<std::byte> between_;  // each gap has its own: a source may look at what it has read
-    std::unique_ptr<std::byte[]> buffer_;
+    std::vector<std::byte> buffer_;
     detail::Scratch scratch_;
+    std::vector<std::pair<Run, std::byte*>> read_as_they_are_;  // turned ones, and where their pieces are read to
     std::vector<std::function<void()>> steps_;
 };
 

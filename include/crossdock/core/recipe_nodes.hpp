@@ -12,7 +12,6 @@
 #include "crossdock/core/cast_elements.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/tensor.hpp"
-#include "crossdock/core/transpose_block.hpp"
 
 namespace crossdock::detail {
 
@@ -35,6 +34,11 @@ public:
     void plan_pieces(const Pieces& pieces, std::byte* out, ReadPlan& plan) const override {
         plan.read_pieces({source_.get(), offset_ + pieces.begin * item_, pieces.count * item_, out, pieces.number,
                           pieces.step * item_, pieces.out_step});
+    }
+
+    void plan_transposed(const Matrix& matrix, std::byte* out, ReadPlan& plan) const override {
+        plan.read_transposed({source_.get(), offset_ + matrix.begin * item_, matrix.columns * item_, out, matrix.rows,
+                              matrix.step * item_, matrix.out_row_bytes, item_});
     }
 
     RecipePtr from(std::uint64_t begin) const {
@@ -104,6 +108,16 @@ public:
         if (range.tail > 0) child_->plan((range.first + range.rows) * child_row_ + first_, range.tail, out, plan);
     }
 
+    void plan_transposed(const Matrix& matrix, std::byte* out, ReadPlan& plan) const override {
+        const std::uint64_t at = matrix.begin % width_;
+        if (matrix.step % width_ != 0 || at + matrix.columns > width_)
+            return Recipe::plan_transposed(matrix, out, plan);
+        Matrix below = matrix;
+        below.begin = matrix.begin / width_ * child_row_ + first_ + at;
+        below.step = matrix.step / width_ * child_row_;
+        child_->plan_transposed(below, out, plan);
+    }
+
 private:
     RecipePtr child_;
     std::uint64_t child_row_, first_, width_;
@@ -144,7 +158,51 @@ public:
             plan_row(range.first + range.rows, 0, range.tail, out + (range.head + range.rows * width()) * item_, plan);
     }
 
+    void plan_transposed(const Matrix& matrix, std::byte* out, ReadPlan& plan) const override {
+        if (matrix.rows == 0 || matrix.columns == 0) return;
+        if (matrix.step % width() == 0 && matrix.begin % width() + matrix.columns <= width())
+            transpose_columns(matrix, out, plan);
+        else
+            transpose_rows(matrix, out, plan);
+    }
+
 private:
+    /// A matrix whose rows all have the same of each part.
+    void transpose_columns(const Matrix& matrix, std::byte* out, ReadPlan& plan) const {
+        const std::uint64_t row = matrix.begin / width(), begin = matrix.begin % width(), end = begin + matrix.columns;
+        for (std::size_t index = part_at(begin); index < parts_.size() && begins_[index] < end; ++index) {
+            const Part& part = parts_[index];
+            const std::uint64_t from = std::max(begin, begins_[index]), to = std::min(end, begins_[index + 1]);
+            Matrix below = matrix;
+            below.begin = row * part.width + from - begins_[index];
+            below.columns = to - from;
+            below.step = matrix.step / width() * part.width;
+            part.recipe->plan_transposed(below, out + (from - begin) * matrix.out_row_bytes, plan);
+        }
+    }
+
+    /// A matrix whose rows lie in one part each, many of them in the same: stacked matrices.
+    void transpose_rows(Matrix matrix, std::byte* out, ReadPlan& plan) const {
+        while (matrix.rows > 0) {
+            const std::uint64_t row = matrix.begin / width(), at = matrix.begin % width();
+            const std::size_t index = part_at(at);
+            const Part& part = parts_[index];
+            if (at + matrix.columns > begins_[index + 1]) return Recipe::plan_transposed(matrix, out, plan);
+            Matrix below = matrix;
+            below.begin = row * part.width + at - begins_[index];
+            below.rows = std::min(matrix.rows, (begins_[index + 1] - at - matrix.columns) / matrix.step + 1);
+            part.recipe->plan_transposed(below, out, plan);
+            out += below.rows * item_;
+            matrix.begin += below.rows * matrix.step;
+            matrix.rows -= below.rows;
+        }
+    }
+
+    /// The part that an element of a row is in.
+    std::size_t part_at(std::uint64_t at) const {
+        return static_cast<std::size_t>(std::upper_bound(begins_.begin(), begins_.end(), at) - begins_.begin()) - 1;
+    }
+
     /// Whole rows, part by part: so each part asks for its own in the order in which it has them.
     void plan_rows(std::uint64_t first, std::uint64_t rows, std::byte* out, ReadPlan& plan) const {
         for (std::size_t index = 0; index < parts_.size() && rows > 0; ++index) {
@@ -199,8 +257,8 @@ private:
     std::size_t item_;
 };
 
-/// [outer, rows, columns] → [outer, columns, rows], element by element: reads the columns it needs of all rows, then
-/// turns them in memory. Reading single elements from a file would cost a run each.
+/// [outer, rows, columns] → [outer, columns, rows], element by element: reads the columns it needs of all rows, and turns
+/// them on their way. Reading single elements from a file would cost a run each.
 class TransposeElements final : public Recipe {
 public:
     TransposeElements(RecipePtr child, std::uint64_t rows, std::uint64_t columns, std::size_t item)
@@ -216,44 +274,24 @@ public:
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
         for_each_row(begin, count, rows_ * columns_, [&](std::uint64_t outer, std::uint64_t at, std::uint64_t part) {
-            plan_matrix(outer, at, part, out, plan);
+            plan_matrix(outer * rows_ * columns_, RowRange(at, part, rows_), at, out, plan);
             out += part * item_;
         });
     }
 
 private:
-    void plan_matrix(std::uint64_t outer, std::uint64_t begin, std::uint64_t count, std::byte* out,
+    /// The child's matrix begins at its element `first`; the range is of columns of it.
+    void plan_matrix(std::uint64_t first, const RowRange& range, std::uint64_t begin, std::byte* out,
                      ReadPlan& plan) const {
-        const std::uint64_t first = begin / rows_, width = (begin + count - 1) / rows_ + 1 - first;
-        std::byte* tile = plan.scratch(rows_ * width * item_);
-        for (std::uint64_t row = 0; row < rows_; ++row)
-            child_->plan((outer * rows_ + row) * columns_ + first, width, tile + row * width * item_, plan);
-        const std::uint64_t skip = begin - first * rows_;
-        plan.then([=, rows = rows_, item = item_] {
-            switch (item) {
-                case 1: return turn<1>(tile, rows, width, skip, count, out);
-                case 2: return turn<2>(tile, rows, width, skip, count, out);
-                case 4: return turn<4>(tile, rows, width, skip, count, out);
-                default: return turn<8>(tile, rows, width, skip, count, out);
-            }
-        });
-    }
-
-    /// Copies `count` elements of the turned tile, from the one at `skip` in its first column on: what is left of that
-    /// column, then whole columns, then the beginning of the last.
-    template <std::size_t item>
-    static void turn(const std::byte* tile, std::uint64_t rows, std::uint64_t width, std::uint64_t skip,
-                     std::uint64_t count, std::byte* out) {
-        const auto part = [&](std::uint64_t row, std::uint64_t column, std::uint64_t height, std::uint64_t columns) {
-            const std::byte* first = tile + (row * width + column) * item;
-            transpose_block<item>({first, width * item, height, columns}, out, height * item);
-            out += height * columns * item;
+        const auto part = [&](std::uint64_t row, std::uint64_t column, std::uint64_t rows, std::uint64_t columns) {
+            if (rows == 0 || columns == 0) return;
+            child_->plan_transposed({first + row * columns_ + column, rows, columns, columns_, item_, rows * item_},
+                                    out, plan);
+            out += rows * columns * item_;
         };
-        const std::uint64_t left = std::min(count, (rows - skip) % rows), begun = left > 0;
-        const std::uint64_t whole = (count - left) / rows;
-        part(skip, 0, left, begun);
-        part(0, begun, rows, whole);
-        part(0, begun + whole, (count - left) % rows, 1);
+        part(range.at, begin / rows_, range.head, 1);
+        part(0, range.first, rows_, range.rows);
+        part(0, range.first + range.rows, range.tail, 1);
     }
 
     RecipePtr child_;

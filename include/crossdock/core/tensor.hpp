@@ -17,6 +17,7 @@
 #include "crossdock/core/shape.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
+#include "crossdock/core/transpose_block.hpp"
 
 namespace crossdock {
 
@@ -42,6 +43,26 @@ public:
     virtual void plan_pieces(const Pieces& pieces, std::byte* out, ReadPlan& plan) const {
         for (std::uint64_t i = 0; i < pieces.number; ++i)
             this->plan(pieces.begin + i * pieces.step, pieces.count, out + i * pieces.out_step, plan);
+    }
+
+    /// A matrix whose rows are `columns` elements long and lie `step` elements apart, the first from `begin` on.
+    struct Matrix {
+        std::uint64_t begin;
+        std::uint64_t rows, columns, step;
+        std::size_t item;           ///< bytes of an element
+        std::size_t out_row_bytes;  ///< from one column to the next where it is written, as a row
+    };
+
+    /// Adds what puts a matrix there transposed. Read as it is and then turned in memory, by those who cannot say it in
+    /// reads.
+    virtual void plan_transposed(const Matrix& matrix, std::byte* out, ReadPlan& plan) const {
+        const std::size_t row_bytes = matrix.columns * matrix.item;
+        std::byte* const rows = plan.scratch(matrix.rows * row_bytes);
+        this->plan_pieces({matrix.begin, matrix.columns, matrix.step, row_bytes, matrix.rows}, rows, plan);
+        plan.then([=] {
+            detail::transpose_block(matrix.item, {rows, row_bytes, matrix.rows, matrix.columns}, out,
+                                    matrix.out_row_bytes);
+        });
     }
 
     /// How many bytes plan() puts at `out` for each element; 0 when that is left to the tensor's type.

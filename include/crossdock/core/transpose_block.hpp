@@ -107,4 +107,14 @@ void transpose_block(const MatrixPart& in, std::byte* out, std::uint64_t out_row
                                  out + column * out_row_bytes + row * item, out_row_bytes);
 }
 
+/// The same, of elements of 1, 2, 4 or 8 bytes.
+inline void transpose_block(std::size_t item, const MatrixPart& in, std::byte* out, std::uint64_t out_row_bytes) {
+    switch (item) {
+        case 1: return transpose_block<1>(in, out, out_row_bytes);
+        case 2: return transpose_block<2>(in, out, out_row_bytes);
+        case 4: return transpose_block<4>(in, out, out_row_bytes);
+        default: return transpose_block<8>(in, out, out_row_bytes);
+    }
+}
+
 }  // namespace crossdock::detail

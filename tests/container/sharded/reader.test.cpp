@@ -83,6 +83,15 @@ TEST_CASE("sharded reader refuses an index that names a missing file", "[contain
         (directory / "z.safetensors").string() + ": is missing; model.safetensors.index.json places 1 tensors there");
 }
 
+TEST_CASE("sharded reader refuses an index that names a file whose name no file system takes", "[container][sharded]") {
+    const TemporaryDirectory directory;
+    const std::string name(300, 'x');
+    write_sharded(directory, R"("a":"x.safetensors","b":")" + name + '"');
+    CHECK_THROWS_WITH(
+        read_directory(directory.path()),
+        (directory / name).string() + ": is missing; model.safetensors.index.json places 1 tensors there");
+}
+
 TEST_CASE("sharded reader refuses an index that places a tensor in the wrong file", "[container][sharded]") {
     const TemporaryDirectory directory;
     write_sharded(directory, R"("a":"x.safetensors","b":"y.safetensors","c":"y.safetensors")");

@@ -37,14 +37,16 @@ inline pickle::Value read_item(const std::shared_ptr<const Source>& file, const 
 }
 
 /// The elements of one chunk in C order, as bytes. The item is opened when it is first read, on that thread; until then
-/// the file may be closed.
+/// the file may be closed. A small one is opened and read as a whole whenever any of it is: mostly that is once, and what
+/// an open one takes is more than all the rest that is kept of it.
 class StoredChunk final : public Source {
 public:
     /// `chunk` is one of the item's, whose type is known.
     StoredChunk(std::shared_ptr<const Source> file, std::shared_ptr<const TensorItem> item, const Chunk& chunk)
         : file_(std::move(file)),
           item_(std::move(item)),
-          chunk_(chunk) {}
+          chunk_(chunk),
+          large_(size() > most_of_small ? std::make_unique<Large>() : nullptr) {}
 
     const TensorItem& item() const noexcept { return *item_; }
     const Chunk& chunk() const noexcept { return chunk_; }
@@ -55,18 +57,30 @@ public:
     bool keeps_memory() const noexcept override { return file_->keeps_memory(); }
 
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
-        once_.run([this] { open(); });
+        if (!large_) {
+            const std::vector<std::byte> bytes = open().bytes();
+            return MemorySource(bytes, nullptr).read(offset, buffers);
+        }
+        large_->once.run([this] { large_->stored = open(); });
         const std::size_t element = item_size(*item_->dtype);
         ReadPlan reads;
         for (const iovec& buffer : buffers) {
-            stored_.plan(offset / element, buffer.iov_len / element, static_cast<std::byte*>(buffer.iov_base), reads);
+            large_->stored.plan(offset / element, buffer.iov_len / element, static_cast<std::byte*>(buffer.iov_base),
+                                reads);
             offset += buffer.iov_len;
         }
         reads.execute();
     }
 
 private:
-    void open() const {
+    static constexpr std::uint64_t most_of_small = std::uint64_t{1} << 16;
+
+    struct Large {
+        Once once;
+        Tensor stored;
+    };
+
+    Tensor open() const {
         const auto where = [&] {
             return to_text("tensor '", shortened(item_->name), "', chunk at ", detail::at_text(chunk_.offsets));
         };
@@ -75,7 +89,7 @@ private:
             const auto* tensor = value.get<Tensor>();
             if (!tensor) throw Error(to_text(file_->name(), " holds ", value.describe(), ", expected a tensor"));
             require_same_elements(*tensor);
-            stored_ = *tensor;
+            return *tensor;
         } catch (Error& error) {
             error.within(where());
             throw;
@@ -100,8 +114,7 @@ private:
     std::shared_ptr<const Source> file_;
     std::shared_ptr<const TensorItem> item_;
     const Chunk& chunk_;
-    mutable Once once_;
-    mutable Tensor stored_;
+    std::unique_ptr<Large> large_;  ///< null for a small one
 };
 
 }  // namespace crossdock::dcp

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -47,7 +48,7 @@ inline std::string read_index_text(const std::filesystem::path& path) {
 /// Reads one file of a model. As for transformers, its ending says what it is, whichever index names it.
 inline TensorDict read_file(const std::filesystem::path& path) {
     if (path.extension() == safetensors_names.extension) return safetensors::read(path);
-    return torch::take_tensors(torch::read(path), path.string());
+    return torch::read_tensors(path);
 }
 
 namespace detail {
@@ -101,7 +102,8 @@ inline Contents read_index(const std::filesystem::path& path) {
     Contents contents;
     for (const auto& [file, tensors] : detail::tensors_by_file(index)) {
         const std::filesystem::path shard_path = path.parent_path() / file;
-        if (!std::filesystem::exists(shard_path))
+        std::error_code too_long;  // a name that no file can have
+        if (!std::filesystem::exists(shard_path, too_long))
             throw Error(to_text(shard_path.string(), ": is missing; ", path.filename().string(), " places ",
                                 tensors.size(), " tensors there"));
         const TensorDict shard = read_file(shard_path);

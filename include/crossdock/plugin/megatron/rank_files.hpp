@@ -68,7 +68,7 @@ inline MegatronContent read_rank_files(const MegatronFiles& files) {
     std::map<RankCoordinates, std::string> places;
     for (const RankFolder& folder : files.ranks) {
         const std::string file = folder.weights.string();
-        const pickle::Value root = torch::read(file);
+        const pickle::Value root = torch::read(file, {}, pickle::TensorPlace::apart);
         if (content.chunks.empty()) {
             std::vector<std::string> notices;
             content.chunks = chunk_keys(root, file);
