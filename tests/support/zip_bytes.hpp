@@ -36,15 +36,25 @@ inline std::string zip_header_fields(const ZipPart& part) {
     return out;
 }
 
-/// A zip of these entries, without paddings and comments.
-inline std::string zip_bytes(const std::vector<ZipPart>& parts) {
+/// The extra field that makes a payload begin at a multiple of 64, for one that would begin at byte `begin`.
+inline std::string zip_padding(std::size_t begin) {
+    const auto bytes = static_cast<std::uint16_t>((64 - (begin + 4) % 64) % 64);
+    std::string out = "FB";
+    append_little(out, bytes);
+    return out + std::string(bytes, 'Z');
+}
+
+/// A zip of these entries, without comments; its payloads padded as PyTorch does where that is asked.
+inline std::string zip_bytes(const std::vector<ZipPart>& parts, bool padded = false) {
     std::string out, directory;
     for (const ZipPart& part : parts) {
         directory += std::string("PK\x01\x02\0\0\0\0", 8) + zip_header_fields(part) + std::string(12, '\0');
         append_little(directory, static_cast<std::uint32_t>(out.size()));
         directory += part.name;
-        out +=
-            std::string("PK\x03\x04\0\0", 6) + zip_header_fields(part) + std::string(2, '\0') + part.name + part.data;
+        const std::string extra = padded ? zip_padding(out.size() + 30 + part.name.size()) : std::string();
+        out += std::string("PK\x03\x04\0\0", 6) + zip_header_fields(part);
+        append_little(out, static_cast<std::uint16_t>(extra.size()));
+        out += part.name + extra + part.data;
     }
     const auto offset = static_cast<std::uint32_t>(out.size()), bytes = static_cast<std::uint32_t>(directory.size());
     out += directory + std::string("PK\x05\x06\0\0\0\0", 8);

@@ -99,3 +99,33 @@ TEST_CASE("checksums are compared from the start on, of entries that were named 
     source.start();
     CHECK_THROWS_WITH(source.read(0, std::as_writable_bytes(std::span(whole))), ContainsSubstring("zip entry 'p/a'"));
 }
+
+TEST_CASE("the header of a padded entry is compared when its bytes are read, with them or alone", "[container][zip]") {
+    const std::string sound = zip_bytes({{"p/first", "something else"}, {"p/a", text}, {"p/last", "and more"}}, true);
+    const std::size_t header = sound.find("p/a") - 30, payload = sound.find(text);
+    const auto read_of = [&](const std::string& bytes, std::size_t begin, std::size_t end) {
+        const auto file = memory_source(bytes);
+        const zip::Reader reader(file);
+        zip::CheckedSource source(file);
+        for (const char* name : {"p/first", "p/a", "p/last"})
+            source.watch(*reader.find(name), reader.padded_offset(*reader.find(name)).value());
+        source.start();
+        std::string piece(end - begin, '\0');
+        source.read(begin, std::as_writable_bytes(std::span(piece)));
+        CHECK(piece == bytes.substr(begin, end - begin));
+    };
+    const std::vector<std::pair<std::size_t, std::size_t>> ranges{
+        {0, sound.size()}, {header, payload + 1}, {payload, payload + text.size()}, {payload + 7, payload + 9}};
+    for (const auto& range : ranges) {
+        CHECK_NOTHROW(read_of(sound, range.first, range.second));
+        for (const std::size_t damaged : {header, header + 26, header + 28, header + 30, header + 32}) {
+            INFO("byte " << damaged - header << " of the header");
+            std::string bytes = sound;
+            bytes[damaged] ^= 1;
+            CHECK_THROWS_WITH(read_of(bytes, range.first, range.second),
+                              ContainsSubstring(std::to_string(header) +
+                                                " has another header than the directory says; the file is damaged"));
+            CHECK_NOTHROW(read_of(bytes, 64, 70));  // of another entry
+        }
+    }
+}

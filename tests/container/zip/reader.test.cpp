@@ -214,3 +214,31 @@ TEST_CASE("zip reader refuses a header that contradicts the directory", "[contai
     CHECK_THROWS_WITH(content(reader_of(patched(small, 28, std::uint16_t{500})), "p/a"),
                       "memory: zip entry 'p/a' lies at offset 533 with 5 bytes, the file ends at 109; it is damaged");
 }
+
+TEST_CASE("zip reader tells where padded payloads begin, by the directory alone", "[container][zip]") {
+    const std::vector<ZipPart> parts{{"p/a", "hello"}, {"p/bc", std::string(100, 'x')}, {"p/d", "0123456789"}};
+    const std::string padded = zip_bytes(parts, true);
+    const zip::Reader reader = reader_of(padded);
+    for (const ZipPart& part : parts) {
+        const auto offset = reader.padded_offset(*reader.find(part.name));
+        REQUIRE(offset);
+        CHECK(*offset == padded.find(part.data));
+        CHECK(*offset == reader.payload_offset(*reader.find(part.name)));
+    }
+    const zip::Reader others = reader_of(zip_bytes(parts));
+    for (const ZipPart& part : parts) CHECK_FALSE(others.padded_offset(*others.find(part.name)));
+}
+
+TEST_CASE("zip reader does not trust a padding that the directory contradicts", "[container][zip]") {
+    const std::string padded = zip_bytes({{"p/a", "hello"}, {"p/b", "world"}}, true);
+    const std::size_t directory = padded.find("PK\x01\x02"), size = directory + 24, packed = directory + 20;
+    const auto with_size = [&](std::uint32_t bytes) {
+        return reader_of(patched(patched(padded, packed, bytes), size, bytes));
+    };
+    const zip::Reader sound = with_size(5);
+    CHECK(sound.padded_offset(*sound.find("p/a")) == 64);
+    for (const std::uint32_t bytes : {4U, 6U, 60U}) {
+        const zip::Reader reader = with_size(bytes);
+        CHECK_FALSE(reader.padded_offset(*reader.find("p/a")));
+    }
+}

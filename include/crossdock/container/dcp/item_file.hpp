@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -10,7 +11,6 @@
 #include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "crossdock/container/dcp/metadata.hpp"
 #include "crossdock/core/error.hpp"
@@ -48,8 +48,8 @@ private:
     mutable std::optional<FileSource> file_;
 };
 
-/// What is stored at a place in a file. Opening it asks for a dozen small pieces, so a small one is held in memory
-/// meanwhile.
+/// What is stored at a place in a file. Opening it asks for a dozen small pieces, so a small one is held in memory until
+/// release().
 class StoredItem final : public Source {
 public:
     /// Throws Error when the file ends before, or cannot be read.
@@ -57,12 +57,13 @@ public:
         : part_(std::move(file), place.offset, place.length) {
         constexpr std::uint64_t most_held = std::uint64_t{1} << 18;
         if (part_.size() > most_held) return;
-        held_.resize(static_cast<std::size_t>(part_.size()));
-        part_.read(0, std::span(held_));
+        const auto bytes = static_cast<std::size_t>(part_.size());
+        held_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
+        part_.read(0, std::span(held_.get(), bytes));
     }
 
     /// Whatever is read from now on comes from the file. To be called while nobody reads.
-    void release() { held_ = std::vector<std::byte>(); }
+    void release() { held_.reset(); }
 
     using Source::read;
     const std::string& name() const noexcept override { return part_.name(); }
@@ -70,13 +71,16 @@ public:
     bool keeps_memory() const noexcept override { return part_.keeps_memory(); }
 
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
-        if (held_.empty()) return part_.read(offset, buffers);
-        MemorySource(held_, nullptr).read(offset, buffers);
+        if (!held_) return part_.read(offset, buffers);
+        for (const iovec& buffer : buffers) {
+            if (buffer.iov_len > 0) std::memcpy(buffer.iov_base, held_.get() + offset, buffer.iov_len);
+            offset += buffer.iov_len;
+        }
     }
 
 private:
     PartSource part_;
-    std::vector<std::byte> held_;
+    std::unique_ptr<std::byte[]> held_;
 };
 
 }  // namespace crossdock::dcp

@@ -24,21 +24,30 @@
 
 namespace crossdock::dcp {
 
-/// What is stored at a place in a file: a complete file of torch.save. Throws Error when it is something else.
-inline pickle::Value read_item(const std::shared_ptr<const Source>& file, const Place& place) {
-    const auto item = std::make_shared<StoredItem>(file, place);
+namespace detail {
+
+/// What an item holds, which is a complete file of torch.save. Throws Error when it is something else.
+inline pickle::Value value_of(const std::shared_ptr<const StoredItem>& item) {
     const std::string head = torch::detail::head_of(*item, 4);
     if (!head.starts_with("PK"))
         throw Error(to_text(item->name(), ": does not begin with PK as a file of torch.save does; it is damaged, or ",
                             "written in another serialization format (safetensors); save it again with torch_save"));
-    pickle::Value value = torch::read(item);
+    return torch::read(item);
+}
+
+}  // namespace detail
+
+/// What is stored at a place in a file: a complete file of torch.save. Throws Error when it is something else.
+inline pickle::Value read_item(const std::shared_ptr<const Source>& file, const Place& place) {
+    const auto item = std::make_shared<StoredItem>(file, place);
+    pickle::Value value = detail::value_of(item);
     item->release();
     return value;
 }
 
-/// The elements of one chunk in C order, as bytes. The item is opened when it is first read, on that thread; until then
-/// the file may be closed. A small one is opened and read as a whole whenever any of it is: mostly that is once, and what
-/// an open one takes is more than all the rest that is kept of it.
+/// The elements of one chunk in C order, as bytes. The item is opened when it is first read, on that thread, while others
+/// that read it wait; until then the file may be closed. A small one is opened whenever any of it is read: mostly that is
+/// once, and what an open one takes is more than all the rest that is kept of it.
 class StoredChunk final : public Source {
 public:
     /// `chunk` is one of the item's, whose type is known.
@@ -56,20 +65,22 @@ public:
     std::uint64_t size() const noexcept override { return chunk_.sizes.element_count() * item_size(*item_->dtype); }
     bool keeps_memory() const noexcept override { return file_->keeps_memory(); }
 
+    /// Most chunks are read whole: what opening one holds in memory is then not read again.
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
+        bool is_done = false;
+        const auto open_and_read = [&](Tensor& stored) {
+            const auto item = std::make_shared<StoredItem>(file_, chunk_.place);
+            stored = open(item);
+            read_elements(stored, offset, buffers);
+            item->release();
+            is_done = true;
+        };
         if (!large_) {
-            const std::vector<std::byte> bytes = open().bytes();
-            return MemorySource(bytes, nullptr).read(offset, buffers);
+            Tensor stored;
+            return open_and_read(stored);
         }
-        large_->once.run([this] { large_->stored = open(); });
-        const std::size_t element = item_size(*item_->dtype);
-        ReadPlan reads;
-        for (const iovec& buffer : buffers) {
-            large_->stored.plan(offset / element, buffer.iov_len / element, static_cast<std::byte*>(buffer.iov_base),
-                                reads);
-            offset += buffer.iov_len;
-        }
-        reads.execute();
+        large_->once.run([&] { open_and_read(large_->stored); });
+        if (!is_done) read_elements(large_->stored, offset, buffers);
     }
 
 private:
@@ -80,12 +91,22 @@ private:
         Tensor stored;
     };
 
-    Tensor open() const {
+    void read_elements(const Tensor& stored, std::uint64_t offset, std::span<iovec> buffers) const {
+        const std::size_t element = item_size(*item_->dtype);
+        ReadPlan reads;
+        for (const iovec& buffer : buffers) {
+            stored.plan(offset / element, buffer.iov_len / element, static_cast<std::byte*>(buffer.iov_base), reads);
+            offset += buffer.iov_len;
+        }
+        reads.execute();
+    }
+
+    Tensor open(const std::shared_ptr<const StoredItem>& item) const {
         const auto where = [&] {
             return to_text("tensor '", shortened(item_->name), "', chunk at ", detail::at_text(chunk_.offsets));
         };
         try {
-            const pickle::Value value = read_item(file_, chunk_.place);
+            const pickle::Value value = detail::value_of(item);
             const auto* tensor = value.get<Tensor>();
             if (!tensor) throw Error(to_text(file_->name(), " holds ", value.describe(), ", expected a tensor"));
             require_same_elements(*tensor);

@@ -106,7 +106,9 @@ private:
     StoragePlace place(const StorageReference& storage) const {
         const zip::Entry* record = zip_.find(to_text(prefix_, "data/", storage.key));
         if (!record) throw Error(to_text("its storage, zip entry '", prefix_, "data/", storage.key, "', is missing"));
-        const std::uint64_t offset = zip_.payload_offset(*record);
+        if (!zip::CheckedSource::can_watch(*record)) return {zip_.payload_offset(*record), record->size};
+        const auto padded = zip_.padded_offset(*record);
+        const std::uint64_t offset = padded ? *padded : zip_.payload_offset(*record);
         source_->watch(*record, offset);
         return {offset, record->size};
     }

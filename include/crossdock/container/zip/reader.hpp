@@ -41,6 +41,11 @@ public:
     /// the entry is compressed or its local header contradicts the directory.
     std::uint64_t payload_offset(const Entry& entry) const;
 
+    /// The same without a look at the local header, of one of entries(): where it begins if that header is padded as
+    /// PyTorch pads it, which the place of the next entry bears out. Nothing where it does not. Whoever reads the bytes
+    /// has to compare the header then.
+    std::optional<std::uint64_t> padded_offset(const Entry& entry) const;
+
     /// The unpacked bytes of a stored or deflated entry. Throws Error when they are more than `limit`, or when a
     /// checksum is given and differs (PyTorch may leave it out and writes zero).
     std::vector<std::byte> read(const Entry& entry, std::uint64_t limit) const;
@@ -83,6 +88,7 @@ private:
     std::shared_ptr<const Source> source_;
     std::vector<Entry> entries_;
     NameIndex index_;
+    std::uint64_t entries_end_ = 0;  // where the directory begins
 };
 
 inline Reader::Reader(std::shared_ptr<const Source> source) : source_(std::move(source)) {
@@ -98,6 +104,18 @@ inline std::uint64_t Reader::payload_offset(const Entry& entry) const {
     if (entry.method != method_stored)
         fail(entry, "is compressed, expected it stored as PyTorch does; save it again with torch.save");
     return packed_offset(entry);
+}
+
+inline std::optional<std::uint64_t> Reader::padded_offset(const Entry& entry) const {
+    if (entry.method != method_stored) return std::nullopt;
+    const std::uint64_t unpadded = entry.header_offset + local_bytes + entry.name.size() + 4;
+    const std::uint64_t offset = unpadded + (payload_alignment - unpadded % payload_alignment) % payload_alignment;
+    const Entry* const next = &entry + 1;
+    const std::uint64_t end = next == entries_.data() + entries_.size() ? entries_end_ : next->header_offset;
+    if (offset > end || entry.size > end - offset) return std::nullopt;
+    // A descriptor, which repeats checksum and sizes in 32 or 64 bits, may stand behind the payload.
+    const std::uint64_t behind = end - offset - entry.size;
+    return behind == 0 || behind == 16 || behind == 24 ? std::optional(offset) : std::nullopt;
 }
 
 inline std::vector<std::byte> Reader::read(const Entry& entry, std::uint64_t limit) const {
@@ -205,6 +223,7 @@ inline void Reader::check(const Directory& directory, std::uint64_t end_offset) 
 inline void Reader::parse_directory(const Directory& directory) {
     const auto bytes = bytes_at(directory.offset, directory.bytes);
     std::span<const std::byte> rest(bytes);
+    entries_end_ = directory.offset;
     entries_.reserve(directory.count);
     while (entries_.size() < directory.count) rest = rest.subspan(parse_entry(rest, directory));
 }

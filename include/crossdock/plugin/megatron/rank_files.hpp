@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <future>
 #include <map>
 #include <string>
 #include <utility>
@@ -61,14 +63,39 @@ inline RankCoordinates place_in(const RankGrid& grid, const std::vector<std::uin
     return at;
 }
 
+/// What the files of ranks hold, one after the other; the next ones are read meanwhile, each on a thread of its own.
+class RankRoots {
+public:
+    explicit RankRoots(const std::vector<RankFolder>& folders) : folders_(folders) {}
+
+    /// The next file's. Throws Error as torch::read() does.
+    pickle::Value next() {
+        constexpr std::size_t most_ahead = 2;  // each takes memory until its tensors are taken out
+        const auto policy = folders_.size() > 1 ? std::launch::async | std::launch::deferred : std::launch::deferred;
+        for (; begun_ < folders_.size() && ahead_.size() <= most_ahead; ++begun_)
+            ahead_.push_back(std::async(policy, [file = folders_[begun_].weights.string()] {
+                return torch::read(file, {}, pickle::TensorPlace::apart);
+            }));
+        std::future<pickle::Value> first = std::move(ahead_.front());
+        ahead_.pop_front();
+        return first.get();
+    }
+
+private:
+    const std::vector<RankFolder>& folders_;
+    std::size_t begun_ = 0;
+    std::deque<std::future<pickle::Value>> ahead_;
+};
+
 /// Reads the files of rank folders. Throws Error naming the file where one is damaged or no Megatron's, and the ranks
 /// that are missing.
 inline MegatronContent read_rank_files(const MegatronFiles& files) {
     MegatronContent content;
     std::map<RankCoordinates, std::string> places;
+    RankRoots roots(files.ranks);
     for (const RankFolder& folder : files.ranks) {
         const std::string file = folder.weights.string();
-        const pickle::Value root = torch::read(file, {}, pickle::TensorPlace::apart);
+        const pickle::Value root = roots.next();
         if (content.chunks.empty()) {
             std::vector<std::string> notices;
             content.chunks = chunk_keys(root, file);
