@@ -36,9 +36,13 @@ public:
     /// Throws Error when .metadata cannot be trusted, when a file is missing or ends too early, or when items overlap.
     explicit Reader(std::filesystem::path directory)
         : directory_(std::move(directory)),
-          metadata_(std::make_shared<const Metadata>(read_metadata(directory_ / ".metadata"))) {
+          metadata_(std::make_shared<Metadata>(read_metadata(directory_ / ".metadata"))) {
         open_files();
     }
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
+    /// What tensors say of themselves outlives the reader with them; what else there is would be a half of all.
+    ~Reader() { metadata_->bytes = {}; }
 
     const Metadata& metadata() const noexcept { return *metadata_; }
 
@@ -68,7 +72,7 @@ private:
     static void check(const Source& file, std::vector<Range>& ranges);
 
     std::filesystem::path directory_;
-    std::shared_ptr<const Metadata> metadata_;  ///< which the tensors share
+    std::shared_ptr<Metadata> metadata_;
     std::unordered_map<std::string, std::shared_ptr<const Source>> files_;
 };
 

@@ -65,21 +65,21 @@ public:
     std::uint64_t size() const noexcept override { return chunk_.sizes.element_count() * item_size(*item_->dtype); }
     bool keeps_memory() const noexcept override { return file_->keeps_memory(); }
 
-    /// Most chunks are read whole: what opening one holds in memory is then not read again.
+    /// Most chunks are read whole: what opening one holds in memory is then not read again. Of a small one all is taken,
+    /// so that its checksum is compared.
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
+        if (!large_) {
+            const std::vector<std::byte> bytes = open(std::make_shared<StoredItem>(file_, chunk_.place)).bytes();
+            return MemorySource(bytes, nullptr).read(offset, buffers);
+        }
         bool is_done = false;
-        const auto open_and_read = [&](Tensor& stored) {
+        large_->once.run([&] {
             const auto item = std::make_shared<StoredItem>(file_, chunk_.place);
-            stored = open(item);
-            read_elements(stored, offset, buffers);
+            large_->stored = open(item);
+            read_elements(large_->stored, offset, buffers);
             item->release();
             is_done = true;
-        };
-        if (!large_) {
-            Tensor stored;
-            return open_and_read(stored);
-        }
-        large_->once.run([&] { open_and_read(large_->stored); });
+        });
         if (!is_done) read_elements(large_->stored, offset, buffers);
     }
 

@@ -60,7 +60,8 @@ public:
         }
         respell_norms();
         const std::size_t wrapped = wrapper_length(tensors_);
-        for (NamedTensor& entry : tensors_) entry.name.replace(0, wrapped, "model.");
+        for (NamedTensor& entry : tensors_)
+            entry.name = to_text("model.", std::string_view(entry.name).substr(wrapped));
         return std::move(tensors_);
     }
 
