@@ -75,12 +75,12 @@ private:
 inline Tensor Reader::assembled(const TensorItem& item) const {
     if (!item.dtype) throw Error("is of an element type that is not known");
     if (item.chunks.empty()) return from_bytes({}, nullptr, *item.dtype, item.shape);
-    const auto kept = std::make_shared<const TensorItem>(item);
+    const auto kept = std::make_shared<const ChunkedTensor>(item);
     std::vector<Piece> pieces;
-    pieces.reserve(kept->chunks.size());
-    for (const Chunk& chunk : kept->chunks) {
+    pieces.reserve(kept->item.chunks.size());
+    for (const Chunk& chunk : kept->item.chunks) {
         auto stored = std::make_shared<const StoredChunk>(files_.at(chunk.place.file), kept, chunk);
-        pieces.push_back({chunk.offsets, region(std::move(stored), 0, *kept->dtype, chunk.sizes)});
+        pieces.push_back({chunk.offsets, region(std::move(stored), 0, *item.dtype, chunk.sizes)});
     }
     return assemble(std::move(pieces));
 }

@@ -26,13 +26,12 @@ namespace crossdock::dcp {
 
 namespace detail {
 
-/// What an item holds, which is a complete file of torch.save. Throws Error when it is something else.
-inline pickle::Value value_of(const std::shared_ptr<const StoredItem>& item) {
-    const std::string head = torch::detail::head_of(*item, 4);
+/// Throws Error unless an item is a complete file of torch.save.
+inline void require_torch_file(const StoredItem& item) {
+    const std::string head = torch::detail::head_of(item, 4);
     if (!head.starts_with("PK"))
-        throw Error(to_text(item->name(), ": does not begin with PK as a file of torch.save does; it is damaged, or ",
+        throw Error(to_text(item.name(), ": does not begin with PK as a file of torch.save does; it is damaged, or ",
                             "written in another serialization format (safetensors); save it again with torch_save"));
-    return torch::read(item);
 }
 
 }  // namespace detail
@@ -40,63 +39,75 @@ inline pickle::Value value_of(const std::shared_ptr<const StoredItem>& item) {
 /// What is stored at a place in a file: a complete file of torch.save. Throws Error when it is something else.
 inline pickle::Value read_item(const std::shared_ptr<const Source>& file, const Place& place) {
     const auto item = std::make_shared<StoredItem>(file, place);
-    pickle::Value value = detail::value_of(item);
+    detail::require_torch_file(*item);
+    pickle::Value value = torch::read(item);
     item->release();
     return value;
 }
 
-/// The elements of one chunk in C order, as bytes. The item is opened when it is first read, on that thread, while others
-/// that read it wait; until then the file may be closed.
+/// A global tensor whose chunks are read.
+struct ChunkedTensor {
+    explicit ChunkedTensor(const TensorItem& tensor) : item(tensor) {}
+
+    TensorItem item;                 ///< of a type that is known
+    mutable torch::LastPickle last;  ///< of its chunks' items, which mostly are alike
+};
+
+/// The elements of one chunk in C order, as bytes. The item is opened when it is first read, on that thread; until then
+/// the file may be closed.
 class StoredChunk final : public Source {
 public:
-    /// `chunk` is one of the item's, whose type is known.
-    StoredChunk(std::shared_ptr<const Source> file, std::shared_ptr<const TensorItem> item, const Chunk& chunk)
+    /// `chunk` is one of the tensor's.
+    StoredChunk(std::shared_ptr<const Source> file, std::shared_ptr<const ChunkedTensor> tensor, const Chunk& chunk)
         : file_(std::move(file)),
-          item_(std::move(item)),
+          tensor_(std::move(tensor)),
           chunk_(chunk) {}
 
-    const TensorItem& item() const noexcept { return *item_; }
+    const TensorItem& item() const noexcept { return tensor_->item; }
     const Chunk& chunk() const noexcept { return chunk_; }
 
     using Source::read;
     const std::string& name() const noexcept override { return file_->name(); }
-    std::uint64_t size() const noexcept override { return chunk_.sizes.element_count() * item_size(*item_->dtype); }
+    std::uint64_t size() const noexcept override { return chunk_.sizes.element_count() * item_size(*item().dtype); }
     bool keeps_memory() const noexcept override { return file_->keeps_memory(); }
 
-    /// Most chunks are read whole: what opening one holds in memory is then not read again.
+    /// Most chunks are small and read whole, once: from what opening one holds in memory, and nothing of it is kept.
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
-        bool is_done = false;
-        once_.run([&] {
-            const auto item = std::make_shared<StoredItem>(file_, chunk_.place);
-            open(item);
-            read_elements(offset, buffers);
+        std::uint64_t bytes = 0;
+        for (const iovec& buffer : buffers) bytes += buffer.iov_len;
+        if (bytes == size()) return read_elements(open(held()), offset, buffers);
+        once_.run([this] {
+            const auto item = held();
+            stored_ = open(item);
             item->release();
-            is_done = true;
         });
-        if (!is_done) read_elements(offset, buffers);
+        read_elements(stored_, offset, buffers);
     }
 
 private:
-    void read_elements(std::uint64_t offset, std::span<iovec> buffers) const {
-        const std::size_t element = item_size(*item_->dtype);
+    std::shared_ptr<StoredItem> held() const { return std::make_shared<StoredItem>(file_, chunk_.place); }
+
+    void read_elements(const Tensor& stored, std::uint64_t offset, std::span<const iovec> buffers) const {
+        const std::size_t element = item_size(*item().dtype);
         ReadPlan reads;
         for (const iovec& buffer : buffers) {
-            stored_.plan(offset / element, buffer.iov_len / element, static_cast<std::byte*>(buffer.iov_base), reads);
+            stored.plan(offset / element, buffer.iov_len / element, static_cast<std::byte*>(buffer.iov_base), reads);
             offset += buffer.iov_len;
         }
         reads.execute();
     }
 
-    void open(const std::shared_ptr<const StoredItem>& item) const {
+    Tensor open(const std::shared_ptr<const StoredItem>& stored) const {
         const auto where = [&] {
-            return to_text("tensor '", shortened(item_->name), "', chunk at ", detail::at_text(chunk_.offsets));
+            return to_text("tensor '", shortened(item().name), "', chunk at ", detail::at_text(chunk_.offsets));
         };
         try {
-            const pickle::Value value = detail::value_of(item);
+            detail::require_torch_file(*stored);
+            const pickle::Value value = torch::read(stored, tensor_->last);
             const auto* tensor = value.get<Tensor>();
             if (!tensor) throw Error(to_text(file_->name(), " holds ", value.describe(), ", expected a tensor"));
             require_same_elements(*tensor);
-            stored_ = *tensor;
+            return *tensor;
         } catch (Error& error) {
             error.within(where());
             throw;
@@ -105,9 +116,9 @@ private:
 
     /// Megatron-Core puts the axes of layers and experts in front and stores the tensor without them.
     void require_same_elements(const Tensor& tensor) const {
-        if (tensor.dtype() != *item_->dtype || extents(tensor.shape()) != extents(chunk_.sizes))
+        if (tensor.dtype() != *item().dtype || extents(tensor.shape()) != extents(chunk_.sizes))
             throw Error(to_text(file_->name(), " holds a tensor ", tensor.shape(), " of ", dtype_name(tensor.dtype()),
-                                ", .metadata says ", chunk_.sizes, " of ", dtype_name(*item_->dtype),
+                                ", .metadata says ", chunk_.sizes, " of ", dtype_name(*item().dtype),
                                 "; one of the files is damaged or of another save"));
     }
 
@@ -119,7 +130,7 @@ private:
     }
 
     std::shared_ptr<const Source> file_;
-    std::shared_ptr<const TensorItem> item_;
+    std::shared_ptr<const ChunkedTensor> tensor_;
     const Chunk& chunk_;
     mutable Once once_;
     mutable Tensor stored_;
