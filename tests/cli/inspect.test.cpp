@@ -150,6 +150,15 @@ TEST_CASE("what cannot be inspected is one line", "[cli]") {
     CHECK_THAT(result.err, ContainsSubstring("is no checkpoint that a loader recognises; name one of the loaders: "));
 }
 
+TEST_CASE("a path that no file system takes is refused in plain words", "[cli]") {
+    const std::string path(300, 'x');
+    for (const std::string command : {"inspect", "digest"}) {
+        const ProgramResult result = crossdock_program({command, path});
+        CHECK(result.exit_code != 0);
+        CHECK(result.err == "crossdock: " + path + ": cannot be read: File name too long\n");
+    }
+}
+
 TEST_CASE("inspect lists what is asked for", "[cli]") {
     const auto lists = [](const std::vector<std::string>& more) {
         std::vector<std::string> words{"inspect", megatron};

@@ -194,7 +194,7 @@ private:
     void note_replicas(const Row<M>& row, std::uint64_t elements, std::size_t first, std::size_t other) {
         for (const std::string& pattern : row.names)
             for (std::uint64_t element = 0; element < elements; ++element)
-                stage_.note_replica({scope_.name(pattern, element), first, other});
+                stage_.note_replica(scope_.name(pattern, element), first, other);
     }
 
     void require_one_type_of_elements(const Row<M>& row, Parts& elements) {

@@ -22,7 +22,7 @@ class StageTensors {
 public:
     /// A tensor that two ranks, by their numbers in the stage, both hold all of.
     struct Replica {
-        std::string name;
+        std::size_t tensor;  ///< its number among those of the other one
         std::size_t first, other;
 
         auto operator<=>(const Replica&) const = default;  // NOLINT(modernize-use-nullptr): it is not one
@@ -58,11 +58,13 @@ public:
     /// As find(); the tensor then counts as used.
     const NamedTensor* take(std::size_t rank, std::string_view name) {
         const NamedTensor* entry = find(rank, name);
-        if (entry) used_[rank][static_cast<std::size_t>(entry - ranks_[rank].entries().data())] = true;
+        if (entry) used_[rank][number_of(*entry, rank)] = true;
         return entry;
     }
 
-    void note_replica(Replica replica) { replicas_.insert(std::move(replica)); }
+    void note_replica(std::string_view name, std::size_t first, std::size_t other) {
+        if (const NamedTensor* entry = find(other, name)) replicas_.insert({number_of(*entry, other), first, other});
+    }
     const std::set<Replica>& replicas() const noexcept { return replicas_; }
 
     /// Calls visit(tensor, whether it was asked for) for all tensors of all ranks.
@@ -73,6 +75,10 @@ public:
     }
 
 private:
+    std::size_t number_of(const NamedTensor& entry, std::size_t rank) const {
+        return static_cast<std::size_t>(&entry - ranks_[rank].entries().data());
+    }
+
     std::vector<TensorDict> ranks_;
     std::vector<RankCoordinates> places_;
     std::vector<std::vector<bool>> used_;

@@ -20,6 +20,7 @@
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/element_statistics.hpp"
 #include "crossdock/core/shape.hpp"
+#include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/progress.hpp"
 #include "crossdock/plugin/any_loader.hpp"
@@ -168,8 +169,8 @@ struct StatisticsReport {
 
 /// One canonical tensor of a model.
 struct InspectedTensor {
-    std::string message;  ///< "transformer layer 3"
-    std::string name;     ///< "qkv weight"
+    SharedText message;  ///< "transformer layer 3"
+    std::string name;    ///< "qkv weight"
     DType dtype = DType::f32;
     Shape shape;
 

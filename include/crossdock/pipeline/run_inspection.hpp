@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "crossdock/core/compiled.hpp"
+#include "crossdock/core/shared_text.hpp"
 #include "crossdock/pipeline/entry_points.hpp"
 #include "crossdock/protocol/message_list.hpp"
 
@@ -12,9 +13,10 @@ namespace crossdock::detail {
 
 template <class M>
 void list_tensors(const M& message, std::vector<InspectedTensor>& list) {
+    const SharedText name = message_name(message);
     for (const auto& field : tensor_fields<M>)
         if (const auto& tensor = message.*field.tensor)
-            list.push_back({message_name(message), std::string(field.name), tensor->dtype(), tensor->shape()});
+            list.push_back({name, std::string(field.name), tensor->dtype(), tensor->shape()});
 }
 
 CROSSDOCK_ENTRY_POINT Inspection run_inspection(AnyLoader& loader) {

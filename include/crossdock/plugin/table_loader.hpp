@@ -221,9 +221,9 @@ private:
     }
 
     static void check_replica(const StageTensors& stage, const StageTensors::Replica& replica) {
-        const NamedTensor *first = stage.find(replica.first, replica.name),
-                          *other = stage.find(replica.other, replica.name);
-        if (!first || !other || same_bytes(first->tensor, other->tensor)) return;
+        const NamedTensor* other = &stage.rank(replica.other).entries()[replica.tensor];
+        const NamedTensor* first = stage.find(replica.first, other->name);
+        if (!first || same_bytes(first->tensor, other->tensor)) return;
         const auto type_of = [](const NamedTensor& entry) { return dtype_name(entry.tensor.dtype()); };
         const bool is_cast = first->tensor.dtype() != other->tensor.dtype();
         throw Error(to_text("tensor '", first->name, "' differs between tensor-parallel ranks ",

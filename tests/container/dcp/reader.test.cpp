@@ -233,6 +233,13 @@ TEST_CASE("dcp reader gives what chunks hold, read whole, in parts, and again", 
     CHECK(text(slice(tensor, 1, 1, 2)) == "efghqrstEFGH");
     for (int time = 0; time < 2; ++time) CHECK(text(tensor) == rows[0] + rows[1] + rows[2]);
     CHECK(text(slice(tensor, 1, 2, 3)) == "ijkluvwxIJKL");
+    file[file.find("JKL")] ^= 1;
+    write_file(directory / "__0_0.distcp", file);
+    const dcp::Reader again(directory.path());
+    const Tensor damaged = again.tensor(again.metadata().tensors.at(0));
+    CHECK(text(slice(damaged, 0, 0, 2)) == rows[0] + rows[1]);
+    CHECK_THROWS_WITH(slice(damaged, 1, 0, 1).bytes(),
+                      ContainsSubstring("does not have the checksum that the directory gives"));
 }
 
 TEST_CASE("dcp reader refuses files that do not fit .metadata", "[dcp][reader]") {

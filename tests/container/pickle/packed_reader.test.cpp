@@ -86,6 +86,51 @@ TEST_CASE("packed pickle lets several refer to one value", "[pickle][packed]") {
     for (std::size_t index = 0; index < 3; ++index) CHECK(read.root().item(index).item(0).as_text() == "text");
 }
 
+TEST_CASE("packed pickle keeps the attributes of many objects of a class", "[pickle][packed]") {
+    // [A(x=1, y=(1, 2)), A(x=3, y="x")], whose second object recalls the names
+    const PackedPickle read(
+        *memory_source("\x80\2](cm\nA\nq\0)\x81}(X\1\0\0\0xq\1K\1X\1\0\0\0yq\2K\1K\2\x86ub"
+                       "h\0)\x81}(h\1K\3h\2h\1ube."s));
+    const PackedValue first = read.root().item(0), second = read.root().item(1);
+    CHECK(first.attribute("x")->as_integer() == 1);
+    CHECK(first.attribute("y")->describe() == "a tuple");
+    REQUIRE(first.attribute("y")->size() == 2);
+    CHECK(first.attribute("y")->item(1).as_integer() == 2);
+    CHECK(second.attribute("x")->as_integer() == 3);
+    CHECK(second.attribute("y")->as_text() == "x");
+    CHECK(second.state().describe() == "a dict");
+    CHECK(second.state().entry_count() == 2);
+    CHECK(second.state().entry(1).first.as_text() == "y");
+}
+
+TEST_CASE("packed pickle keeps a state that is mentioned again as it is", "[pickle][packed]") {
+    // (A(x=1), A with the same dict), which gets another entry later
+    const PackedPickle read(
+        *memory_source("\x80\2(cm\nA\n)\x81}q\0(X\1\0\0\0xK\1ubcm\nA\n)\x81h\0b"
+                       "h\0(X\1\0\0\0yK\2u0t."s));
+    REQUIRE(read.root().size() == 2);
+    for (std::size_t index = 0; index < 2; ++index) {
+        CHECK(read.root().item(index).attribute("x")->as_integer() == 1);
+        CHECK(read.root().item(index).attribute("y")->as_integer() == 2);
+    }
+}
+
+TEST_CASE("packed pickle takes a torch.Size as its tuple", "[pickle][packed]") {
+    const std::string size = "ctorch\nSize\nK\2K\3\x86\x85"s;
+    for (const std::string& pickle :
+         {"\x80\2(" + size + "RK\7X\1\0\0\0x\x86t."s, "\x80\2(" + size + "q\0RK\7X\1\0\0\0x\x86h\0t."s}) {
+        INFO(pickle.size());
+        const PackedPickle read(*memory_source(pickle));
+        const PackedValue root = read.root();
+        REQUIRE(root.size().value_or(0) >= 2);
+        REQUIRE(root.item(0).size() == 2);
+        CHECK(root.item(0).item(1).as_integer() == 3);
+        REQUIRE(root.item(1).size() == 2);
+        CHECK(root.item(1).item(1).as_text() == "x");
+        if (root.size() == 3) CHECK(root.item(2).item(0).item(0).as_integer() == 2);
+    }
+}
+
 TEST_CASE("packed pickle refuses what is not well-formed", "[pickle][packed]") {
     CHECK(refusal("") == "memory offset 0: the pickle goes on for 1 bytes, 0 are left; it is probably truncated");
     CHECK_THAT(refusal("\x80\x06."), ContainsSubstring("pickle protocol 6 is not known, expected 2 to 5"));

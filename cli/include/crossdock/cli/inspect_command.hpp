@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -202,7 +203,7 @@ inline void print_text(const Inspection& found, const std::vector<ListedTensor>&
 
 inline Json json_of(const ListedTensor& listed) {
     const InspectedTensor& tensor = listed.tensor;
-    Json json{{"message", tensor.message},
+    Json json{{"message", tensor.message.str()},
               {"name", tensor.name},
               {"dtype", dtype_name(tensor.dtype)},
               {"shape", std::vector<std::uint64_t>(tensor.shape.begin(), tensor.shape.end())},
@@ -342,7 +343,8 @@ int inspect_command(const Arguments& arguments, World& world) {
     const TensorChoice choice(arguments);
     const StopOnSignal signals(!world.is_shared());
     try {
-        if (std::filesystem::is_regular_file(path))
+        std::error_code unreadable;  // inspecting the directory says so
+        if (std::filesystem::is_regular_file(path, unreadable))
             inspect_file(path, arguments, choice, signals);
         else
             detail::inspect_directory<Loaders>(path, arguments, choice, signals);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -148,7 +149,10 @@ inline int explain(const std::string& message, ExitCode code, bool as_json) {
     return end_document(message, code, as_json);
 }
 
+/// In the words of Crossdock's own errors.
 inline std::string system_message(const std::system_error& error) {
+    if (const auto* of_file = dynamic_cast<const std::filesystem::filesystem_error*>(&error))
+        return to_text(of_file->path1().string(), ": ", error.code().message());
     const bool is_of_thread = error.code() == std::errc::resource_unavailable_try_again;
     return is_of_thread ? "the system has no more threads; give the option threads a smaller number" : error.what();
 }

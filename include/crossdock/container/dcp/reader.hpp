@@ -36,11 +36,11 @@ public:
     /// Throws Error when .metadata cannot be trusted, when a file is missing or ends too early, or when items overlap.
     explicit Reader(std::filesystem::path directory)
         : directory_(std::move(directory)),
-          metadata_(read_metadata(directory_ / ".metadata")) {
+          metadata_(std::make_shared<const Metadata>(read_metadata(directory_ / ".metadata"))) {
         open_files();
     }
 
-    const Metadata& metadata() const noexcept { return metadata_; }
+    const Metadata& metadata() const noexcept { return *metadata_; }
 
     /// A global tensor as a recipe over its chunks, whatever grid of ranks saved them; `item` is one of metadata()'s.
     /// Throws Error when its type is not known. What is wrong with a chunk's item is thrown where its bytes are read.
@@ -68,18 +68,18 @@ private:
     static void check(const Source& file, std::vector<Range>& ranges);
 
     std::filesystem::path directory_;
-    Metadata metadata_;
+    std::shared_ptr<const Metadata> metadata_;  ///< which the tensors share
     std::unordered_map<std::string, std::shared_ptr<const Source>> files_;
 };
 
 inline Tensor Reader::assembled(const TensorItem& item) const {
     if (!item.dtype) throw Error("is of an element type that is not known");
     if (item.chunks.empty()) return from_bytes({}, nullptr, *item.dtype, item.shape);
-    const auto kept = std::make_shared<const ChunkedTensor>(item);
+    const auto shared = std::make_shared<const ChunkedTensor>(std::shared_ptr<const TensorItem>(metadata_, &item));
     std::vector<Piece> pieces;
-    pieces.reserve(kept->item.chunks.size());
-    for (const Chunk& chunk : kept->item.chunks) {
-        auto stored = std::make_shared<const StoredChunk>(files_.at(chunk.place.file), kept, chunk);
+    pieces.reserve(item.chunks.size());
+    for (const Chunk& chunk : item.chunks) {
+        auto stored = std::make_shared<const StoredChunk>(files_.at(chunk.place.file), shared, chunk);
         pieces.push_back({chunk.offsets, region(std::move(stored), 0, *item.dtype, chunk.sizes)});
     }
     return assemble(std::move(pieces));
@@ -87,13 +87,14 @@ inline Tensor Reader::assembled(const TensorItem& item) const {
 
 inline void Reader::open_files() {
     std::map<std::string_view, std::vector<Range>> places;
-    for (const TensorItem& tensor : metadata_.tensors) {
+    for (const TensorItem& tensor : metadata_->tensors) {
         const std::size_t item = tensor.dtype ? item_size(*tensor.dtype) : 0;
         for (const Chunk& chunk : tensor.chunks)
             places[chunk.place.file.str()].push_back(
                 {&chunk.place, &tensor.name, checked_multiply(chunk.sizes.element_count(), item, "chunk bytes")});
     }
-    for (const BytesItem& item : metadata_.bytes) places[item.place.file.str()].push_back({&item.place, &item.name, 0});
+    for (const BytesItem& item : metadata_->bytes)
+        places[item.place.file.str()].push_back({&item.place, &item.name, 0});
     for (auto& [name, ranges] : places) {
         const std::filesystem::path path = directory_ / name;
         if (!std::filesystem::exists(path))

@@ -47,23 +47,25 @@ inline pickle::Value read_item(const std::shared_ptr<const Source>& file, const 
 
 /// A global tensor whose chunks are read.
 struct ChunkedTensor {
-    explicit ChunkedTensor(const TensorItem& tensor) : item(tensor) {}
+    explicit ChunkedTensor(std::shared_ptr<const TensorItem> tensor) : item(std::move(tensor)) {}
 
-    TensorItem item;                 ///< of a type that is known
-    mutable torch::LastPickle last;  ///< of its chunks' items, which mostly are alike
+    std::shared_ptr<const TensorItem> item;  ///< of a type that is known
+    mutable torch::LastPickle last;          ///< of its chunks' items, which mostly are alike
 };
 
-/// The elements of one chunk in C order, as bytes. The item is opened when it is first read, on that thread; until then
-/// the file may be closed.
+/// The elements of one chunk in C order, as bytes. The item is opened when it is first read, on that thread, while others
+/// that read it wait; until then the file may be closed. A small one is opened whenever any of it is read: mostly that is
+/// once, and what an open one takes is more than all the rest that is kept of it.
 class StoredChunk final : public Source {
 public:
     /// `chunk` is one of the tensor's.
     StoredChunk(std::shared_ptr<const Source> file, std::shared_ptr<const ChunkedTensor> tensor, const Chunk& chunk)
         : file_(std::move(file)),
           tensor_(std::move(tensor)),
-          chunk_(chunk) {}
+          chunk_(chunk),
+          large_(size() > most_of_small ? std::make_unique<Large>() : nullptr) {}
 
-    const TensorItem& item() const noexcept { return tensor_->item; }
+    const TensorItem& item() const noexcept { return *tensor_->item; }
     const Chunk& chunk() const noexcept { return chunk_; }
 
     using Source::read;
@@ -71,23 +73,39 @@ public:
     std::uint64_t size() const noexcept override { return chunk_.sizes.element_count() * item_size(*item().dtype); }
     bool keeps_memory() const noexcept override { return file_->keeps_memory(); }
 
-    /// Most chunks are small and read whole, once: from what opening one holds in memory, and nothing of it is kept.
+    /// Most chunks are read whole: what opening one holds in memory is then not read again.
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
-        std::uint64_t bytes = 0;
-        for (const iovec& buffer : buffers) bytes += buffer.iov_len;
-        if (bytes == size()) return read_elements(open(held()), offset, buffers);
-        once_.run([this] {
-            const auto item = held();
-            stored_ = open(item);
+        if (!large_) return read_small(offset, buffers);
+        bool is_done = false;
+        large_->once.run([&] {
+            const auto item = std::make_shared<StoredItem>(file_, chunk_.place);
+            large_->stored = open(item);
+            read_elements(large_->stored, offset, buffers);
             item->release();
+            is_done = true;
         });
-        read_elements(stored_, offset, buffers);
+        if (!is_done) read_elements(large_->stored, offset, buffers);
     }
 
 private:
-    std::shared_ptr<StoredItem> held() const { return std::make_shared<StoredItem>(file_, chunk_.place); }
+    static constexpr std::uint64_t most_of_small = std::uint64_t{1} << 16;
 
-    void read_elements(const Tensor& stored, std::uint64_t offset, std::span<const iovec> buffers) const {
+    struct Large {
+        Once once;
+        Tensor stored;
+    };
+
+    /// Whatever is asked for, all of it is read, so that its checksum is compared.
+    void read_small(std::uint64_t offset, std::span<iovec> buffers) const {
+        const Tensor stored = open(std::make_shared<StoredItem>(file_, chunk_.place));
+        std::uint64_t bytes = 0;
+        for (const iovec& buffer : buffers) bytes += buffer.iov_len;
+        if (bytes == size()) return read_elements(stored, offset, buffers);
+        const std::vector<std::byte> all = stored.bytes();
+        MemorySource(all, nullptr).read(offset, buffers);
+    }
+
+    void read_elements(const Tensor& stored, std::uint64_t offset, std::span<iovec> buffers) const {
         const std::size_t element = item_size(*item().dtype);
         ReadPlan reads;
         for (const iovec& buffer : buffers) {
@@ -132,8 +150,7 @@ private:
     std::shared_ptr<const Source> file_;
     std::shared_ptr<const ChunkedTensor> tensor_;
     const Chunk& chunk_;
-    mutable Once once_;
-    mutable Tensor stored_;
+    std::unique_ptr<Large> large_;  ///< null for a small one
 };
 
 }  // namespace crossdock::dcp

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <iterator>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "crossdock/container/pickle/stack.hpp"
 #include "crossdock/container/pickle/text.hpp"
 #include "crossdock/container/pickle/value.hpp"
+#include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock::pickle::detail {
@@ -24,14 +26,18 @@ public:
     /// `shortcut` sees each call, and may give what it stands for: the call is then not kept, nor its arguments.
     using Shortcut = std::function<std::optional<Tensor>(const Object&)>;
 
-    Builder(std::string where, Limits limits, RecalledEntries recalled, Shortcut shortcut = {})
+    Builder(std::string where, Limits limits, RecalledEntries recalled, Shortcut shortcut, TensorPlace tensors)
         : Stack(std::move(where), limits, std::move(recalled)),
-          shortcut_(std::move(shortcut)) {}
+          shortcut_(std::move(shortcut)),
+          tensors_(tensors) {}
 
     // Containers.
-    void push_dict(std::vector<Entry> entries);
+    void push_marked_dict();
     void append(std::vector<Value> values);
-    void set_items(std::vector<Entry> entries);
+    void set_items(std::vector<Entry> entries, std::vector<NamedTensor> tensors = {});
+    void set_marked_items();
+    /// Before a text comes: a parameter that is on top, of a dict that is being filled, need not wait there.
+    void set_last_apart();
     /// Takes the last `count` values as key, value, key, value, …
     std::vector<Entry> pop_entries(std::size_t count);
     void add_to_set(std::vector<Value> values);
@@ -51,6 +57,8 @@ private:
         constexpr std::size_t limit = 1024;
         if (bytes > limit) fail(to_text("a class has a name of more than ", limit, " bytes; the file is damaged"));
     }
+    static constexpr std::uint64_t recipe_bytes = 128;  ///< of a tensor, roughly
+
     Global callee(const Value& value);
     Object object(Global global, Construction construction, Value args) const;
     std::optional<Value> builtin_call(const Global& global, const std::vector<Value>& args);
@@ -58,8 +66,10 @@ private:
     Value enum_member(const std::vector<Value>& args);
     void push_call(Global global, Value args);
     void push_object(Object object);
+    void set_apart(std::vector<Entry>& entries, std::vector<NamedTensor>& tensors);
 
     Shortcut shortcut_;
+    TensorPlace tensors_;
 };
 
 template <class T>
@@ -84,27 +94,77 @@ inline std::vector<Entry> Builder::pop_entries(std::size_t count) {
     return entries;
 }
 
-inline void Builder::push_dict(std::vector<Entry> entries) {
+inline void Builder::push_marked_dict() {
+    std::vector<NamedTensor> tensors = take_waiting();
+    std::vector<Entry> entries = pop_entries(close_mark());
     push_node(Dict{});
-    set_items(std::move(entries));
+    set_items(std::move(entries), std::move(tensors));
+}
+
+inline void Builder::set_marked_items() {
+    std::vector<NamedTensor> tensors = take_waiting();
+    set_items(pop_entries(close_mark()), std::move(tensors));
 }
 
 inline void Builder::append(std::vector<Value> values) {
-    charge(values.size() * sizeof(Value));
+    pin();
     if (auto* list = top().edit<List>()) return append_all(list->items, std::move(values));
     if (auto* object = top().edit<Object>()) return append_all(object->items, std::move(values));
     fail(to_text("items are appended to ", top().describe(), ", expected a list; the file is damaged"));
 }
 
-inline void Builder::set_items(std::vector<Entry> entries) {
+inline void Builder::set_items(std::vector<Entry> entries, std::vector<NamedTensor> tensors) {
+    auto* dict = top().edit<Dict>();
+    auto* object = top().edit<Object>();
+    if (!dict && !object)
+        fail(to_text("entries are added to ", top().describe(), ", expected a dict; the file is damaged"));
+    if (tensors_ == TensorPlace::apart) set_apart(entries, tensors);
     charge(entries.size() * sizeof(Entry));
-    if (auto* dict = top().edit<Dict>()) return append_all(dict->entries, std::move(entries));
-    if (auto* object = top().edit<Object>()) return append_all(object->entries, std::move(entries));
-    fail(to_text("entries are added to ", top().describe(), ", expected a dict; the file is damaged"));
+    pin();
+    append_all(dict ? dict->entries : object->entries, std::move(entries));
+    append_all(dict ? dict->tensors : object->tensors, std::move(tensors));
+}
+
+/// Whether a name and what it names are a parameter's, and nobody else refers to them. Beside tensors, Megatron-Core says
+/// of many names that there is None.
+inline bool is_parameter(const Value& key, const Value& value, bool is_beside_tensors) {
+    const std::string* name = key.as_string();
+    const bool is_own = value.is_none() ? is_beside_tensors : value.get<Tensor>() && value.node().use_count() == 1;
+    return name && is_own && name->find('.') != name->npos && key.node().use_count() == 1;
+}
+
+inline void Builder::set_last_apart() {
+    const auto values = above_mark();
+    const Value* filled = tensors_ == TensorPlace::apart && !values.empty() ? below_mark() : nullptr;
+    if (!filled || !(filled->get<Dict>() || filled->get<Object>()) || values.size() % 2 != 0) return;
+    if (!is_parameter(values[values.size() - 2], values.back(), has_waiting())) return;
+    std::vector<Entry> last = pop_entries(2);
+    set_apart(last, waiting());
+    pin();
+}
+
+/// Moves the parameters among the entries to `tensors`: a name and a tensor take a third of what they take as values.
+inline void Builder::set_apart(std::vector<Entry>& entries, std::vector<NamedTensor>& tensors) {
+    constexpr std::uint64_t tensor_bytes = sizeof(NamedTensor) + recipe_bytes;
+    std::vector<Entry> others;
+    std::uint64_t bytes = 0;
+    for (Entry& entry : entries) {
+        if (!is_parameter(entry.key, entry.value, !tensors.empty())) {
+            others.push_back(std::move(entry));
+            continue;
+        }
+        if (entry.value.is_none()) continue;
+        auto& name = *entry.key.edit<std::string>();
+        bytes += tensor_bytes + name.size();
+        tensors.push_back({std::move(name), std::move(*entry.value.edit<Tensor>()), {}});
+    }
+    if (others.empty()) refund();
+    charge(bytes);
+    entries = std::move(others);
 }
 
 inline void Builder::add_to_set(std::vector<Value> values) {
-    charge(values.size() * sizeof(Value));
+    pin();
     auto* set = top().edit<Set>();
     if (!set) fail(to_text("items are added to ", top().describe(), ", expected a set; the file is damaged"));
     append_all(set->items, std::move(values));
@@ -173,9 +233,11 @@ inline void Builder::push_call(Global global, Value args) {
 inline void Builder::push_object(Object object) {
     std::optional<Tensor> meant = shortcut_ ? shortcut_(object) : std::nullopt;
     if (!meant) return push_node(std::move(object));
-    push_node(std::move(*meant));
     object = {};
     drop_unused();
+    refund();
+    charge(recipe_bytes);
+    push_node(std::move(*meant));
 }
 
 /// What is not a class of its own but the way in which old protocols spell a plain value.
@@ -248,6 +310,7 @@ inline void Builder::instantiate_named(std::string module, std::string name) {
 
 inline void Builder::build() {
     Value state = pop();
+    pin();
     if (top().get<Tensor>()) return;  // its attributes, which nobody asks for
     auto* object = top().edit<Object>();
     if (!object) fail(to_text(top().describe(), " is given a state, expected an object; the file is damaged"));

@@ -31,9 +31,10 @@ public:
 
     /// `where` names the pickle in errors: "model.pt: data.pkl". The cursor ends up after the pickle. `shortcut` sees
     /// each call as it is read, and may give the tensor that it stands for: a checkpoint's calls take ten times the
-    /// memory of its tensors.
-    Reader(Cursor& cursor, std::string where, Limits limits = {}, Shortcut shortcut = {})
-        : Builder(std::move(where), limits, detail::RecalledEntries(cursor.ahead()), std::move(shortcut)),
+    /// memory of its tensors. `tensors` says where it puts these.
+    Reader(Cursor& cursor, std::string where, Limits limits = {}, Shortcut shortcut = {},
+           TensorPlace tensors = TensorPlace::entries)
+        : Builder(std::move(where), limits, detail::RecalledEntries(cursor.ahead()), std::move(shortcut), tensors),
           cursor_(cursor) {}
 
     /// Throws Error, with the byte offset, on anything that is not a well-formed pickle within the limits.
@@ -144,9 +145,9 @@ inline bool Reader::step_container(Opcode opcode) {
         case Opcode::tuple3: push_node(Tuple{pop_many(3)}); return true;
         case Opcode::tuple: push_node(Tuple{pop_to_mark()}); return true;
         case Opcode::empty_dict: push_node(Dict{}); return true;
-        case Opcode::dict: push_dict(pop_entries(close_mark())); return true;
+        case Opcode::dict: push_marked_dict(); return true;
         case Opcode::setitem: set_items(pop_entries(2)); return true;
-        case Opcode::setitems: set_items(pop_entries(close_mark())); return true;
+        case Opcode::setitems: set_marked_items(); return true;
         case Opcode::empty_set: push_node(Set{}); return true;
         case Opcode::additems: add_to_set(pop_to_mark()); return true;
         case Opcode::frozenset: push_node(Set{pop_to_mark(), true}); return true;
@@ -302,6 +303,7 @@ inline void Reader::push_long4() {
 
 inline void Reader::push_unicode(std::string bytes) {
     if (!detail::is_utf8(bytes)) fail("a text is not UTF-8; the file is damaged");
+    set_last_apart();
     push_node(std::move(bytes));
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <system_error>
 #include <unordered_set>
+#include <vector>
 
 #include "crossdock/container/pickle/cursor.hpp"
 #include "crossdock/container/pickle/format.hpp"
@@ -22,12 +23,14 @@ public:
     RecalledEntries() = default;
 
     /// Those of the pickle at the cursor. Looks through its instructions up to where a reader would stop.
-    explicit RecalledEntries(Cursor cursor) : is_known_(true) {
+    explicit RecalledEntries(Cursor cursor) : is_known_(true), bytes_(cursor.remaining()) {
         while (is_known_ && step(cursor)) {
         }
     }
 
-    bool contains(std::uint64_t index) const { return !is_known_ || indices_.contains(index); }
+    bool contains(std::uint64_t index) const {
+        return !is_known_ || (index < near_.size() && near_[static_cast<std::size_t>(index)]) || far_.contains(index);
+    }
 
 private:
     /// One instruction; false when it is the last one, or none that a reader would accept.
@@ -98,19 +101,24 @@ private:
         return true;
     }
 
-    /// Of a pickle that recalls very many, all are kept.
+    /// Programs number entries in their order, so that an index is less than the pickle's bytes. Of a pickle with very
+    /// many others, all are kept.
     void note(std::uint64_t index) {
-        constexpr std::size_t most = std::size_t{1} << 16;
-        indices_.insert(index);
-        if (indices_.size() < most) return;
-        indices_.clear();
-        is_known_ = false;
+        constexpr std::size_t most_far = std::size_t{1} << 16;
+        if (index < bytes_) {
+            if (index >= near_.size()) near_.resize(static_cast<std::size_t>(index) + 1);
+            near_[static_cast<std::size_t>(index)] = true;
+        } else if (far_.insert(index); far_.size() == most_far) {
+            is_known_ = false;
+        }
     }
 
     static constexpr std::size_t line_limit = std::size_t{1} << 24;
 
     bool is_known_ = false;
-    std::unordered_set<std::uint64_t> indices_;
+    std::uint64_t bytes_ = 0;
+    std::vector<bool> near_;
+    std::unordered_set<std::uint64_t> far_;
 };
 
 }  // namespace crossdock::pickle::detail

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/tensor.hpp"
 #include "crossdock/core/text.hpp"
@@ -75,6 +76,9 @@ public:
     /// mapping.
     const std::vector<Entry>* entries() const noexcept;
 
+    /// The tensors of a mapping that a reader has set apart; null for what is not a mapping.
+    std::vector<NamedTensor>* tensors_apart() const noexcept;
+
     /// The items of a list, tuple or set; null for anything else.
     const std::vector<Value>* items() const noexcept;
 
@@ -126,9 +130,17 @@ struct Tuple {
     std::vector<Value> items;
 };
 
+/// Where a reader puts the tensors of dicts.
+enum class TensorPlace : std::uint8_t {
+    entries,  ///< with all others
+    apart,    ///< those that have a name with a dot, as parameters have, and are mentioned once: into Dict::tensors;
+              ///< where such a name has None beside them, there is nothing to keep
+};
+
 /// In the order in which the keys came; of equal keys the last one counts, as in Python.
 struct Dict {
     std::vector<Entry> entries;
+    std::vector<NamedTensor> tensors{};  ///< entries that a reader was asked to set apart
 };
 
 struct Set {
@@ -157,7 +169,8 @@ struct Object {
     Value state;                 ///< what __setstate__ would get; mostly a dict of attributes; None when there is none
     std::vector<Value> items;    ///< of a list-like class
     std::vector<Entry> entries;  ///< of a dict-like class
-    std::uint64_t offset = 0;    ///< where the pickle makes it, for errors
+    std::vector<NamedTensor> tensors{};  ///< of a dict-like class, set apart
+    std::uint64_t offset = 0;            ///< where the pickle makes it, for errors
 };
 
 /// What the program that wrote the pickle stored elsewhere, by the name that it gave it.
@@ -261,7 +274,12 @@ inline const std::vector<Entry>* Value::entries() const noexcept {
     if (!object) return nullptr;
     const bool known = object->module == "collections" &&
                        (object->name == "OrderedDict" || object->name == "defaultdict" || object->name == "Counter");
-    return known || !object->entries.empty() ? &object->entries : nullptr;
+    return known || !object->entries.empty() || !object->tensors.empty() ? &object->entries : nullptr;
+}
+
+inline std::vector<NamedTensor>* Value::tensors_apart() const noexcept {
+    if (auto* dict = edit<Dict>()) return &dict->tensors;
+    return entries() ? &edit<Object>()->tensors : nullptr;
 }
 
 inline const std::vector<Value>* Value::items() const noexcept {

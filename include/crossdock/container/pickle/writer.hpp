@@ -125,6 +125,7 @@ private:
     }
 
     void write_node(const Dict& dict, const std::shared_ptr<Node>& node) {
+        refuse(dict.tensors);
         op(Opcode::empty_dict);
         remember(node);
         entries(dict.entries);
@@ -146,6 +147,7 @@ private:
     }
 
     void write_node(const Object& object, const std::shared_ptr<Node>& node) {
+        refuse(object.tensors);
         if (!object.keywords.is_none())
             throw Error(to_text("an object of ", object.module, ".", object.name,
                                 " is made with keywords, which pickle protocol 2 cannot say"));
@@ -178,6 +180,10 @@ private:
 
     [[noreturn]] void write_node(const Tensor&, const std::shared_ptr<Node>&) {
         throw Error("a tensor cannot stand inside a value that is written; add it to the file by its own name");
+    }
+
+    void refuse(const std::vector<NamedTensor>& tensors) {
+        if (!tensors.empty()) write_node(tensors.front().tensor, nullptr);
     }
 
     void items(const std::vector<Value>& all) {

@@ -48,7 +48,7 @@ inline std::string read_index_text(const std::filesystem::path& path) {
 /// Reads one file of a model. As for transformers, its ending says what it is, whichever index names it.
 inline TensorDict read_file(const std::filesystem::path& path) {
     if (path.extension() == safetensors_names.extension) return safetensors::read(path);
-    return torch::take_tensors(torch::read(path), path.string());
+    return torch::read_tensors(path);
 }
 
 namespace detail {

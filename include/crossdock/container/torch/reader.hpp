@@ -59,16 +59,15 @@ public:
         check_version();
     }
 
-    pickle::Value read(pickle::Limits limits) {
+    pickle::Value read(pickle::Limits limits, pickle::TensorPlace tensors) {
         const zip::Entry& record = entry("data.pkl");
         limits = bounded_by(record.packed_size, limits);
         const std::shared_ptr<const Source> bytes = zip_.open(record, limits.memory_bytes);
         pickle::Cursor cursor(bytes, 0, bytes->size());
         Rebuild rebuild(source_, is_big_endian(), [this](const StorageReference& storage) { return place(storage); });
-        pickle::Value root =
-            pickle::Reader(cursor, to_text(source_->name(), ": data.pkl"), limits, [&](const pickle::Object& call) {
-                return rebuild.attempt(call);
-            }).read();
+        const auto attempt = [&](const pickle::Object& call) { return rebuild.attempt(call); };
+        pickle::Reader reader(cursor, to_text(source_->name(), ": data.pkl"), limits, attempt, tensors);
+        pickle::Value root = reader.read();
         rebuild.run(root);
         source_->start();
         return root;
@@ -265,7 +264,7 @@ public:
     void take(const pickle::Value& value, const std::string& name) {
         std::vector<pickle::Entry>* entries = own_entries(value);
         if (!entries) return visit(value, name);
-        out_.reserve(out_.entries().size() + entries->size());
+        take_apart(*value.tensors_apart(), name);
         auto kept = entries->begin();
         for (pickle::Entry& entry : *entries) {
             pickle::Entry taken = std::exchange(entry, {});
@@ -286,6 +285,11 @@ public:
             charge(a_tensor);
             return out_.add({name, *tensor, file_});
         }
+        if (const auto* tensors = value.tensors_apart())
+            for (const NamedTensor& entry : *tensors) {
+                charge(name.size() + entry.name.size() + a_step + a_tensor);
+                out_.add({under(name, entry.name), entry.tensor, file_});
+            }
         if (const auto* entries = value.entries()) {
             for (const pickle::Entry& entry : *entries) visit_under(name, key_text(entry.key), entry.value);
         } else if (value.get<pickle::List>() || value.get<pickle::Tuple>()) {
@@ -302,6 +306,19 @@ private:
 
     static std::string under(const std::string& name, const std::string& key) {
         return name.empty() ? key : to_text(name, '.', key);
+    }
+
+    /// Those of a dict that were set apart. Mostly they are all that there are, and need not be moved.
+    void take_apart(std::vector<NamedTensor>& tensors, const std::string& name) {
+        for (NamedTensor& entry : tensors) {
+            entry.file = file_;
+            if (!name.empty()) entry.name = under(name, entry.name);
+        }
+        std::vector<NamedTensor> taken = std::exchange(tensors, {});
+        if (out_.entries().empty())
+            out_ = TensorDict(std::move(taken));
+        else
+            for (NamedTensor& entry : taken) out_.add(std::move(entry));
     }
 
     void visit_under(const std::string& name, const std::string& key, const pickle::Value& value) {
@@ -346,9 +363,10 @@ private:
 /// The content of a file of torch.save, zip or older, as plain values whose tensors are recipes over the file. Reads
 /// the directory and the pickle; nothing in it is executed. Throws Error when the file is damaged, hostile or of
 /// another kind: TorchScript and the tar files of before 2017 are refused.
-inline pickle::Value read(std::shared_ptr<const Source> source, const pickle::Limits& limits = {}) {
+inline pickle::Value read(std::shared_ptr<const Source> source, const pickle::Limits& limits = {},
+                          pickle::TensorPlace tensors = pickle::TensorPlace::entries) {
     const std::string head = detail::head_of(*source, 512);
-    if (head.starts_with("PK\x03\x04")) return detail::ZipFile(std::move(source)).read(limits);
+    if (head.starts_with("PK\x03\x04")) return detail::ZipFile(std::move(source)).read(limits, tensors);
     if (detail::LegacyFile::begins(head)) return detail::LegacyFile(std::move(source)).read(limits);
     if (head.size() > 262 && head.compare(257, 5, "ustar") == 0)
         throw Error(to_text(source->name(),
@@ -367,13 +385,14 @@ inline pickle::Value read(std::shared_ptr<const Source> source, LastPickle& last
     detail::ZipFile file(std::move(source));
     if (const auto known = last.get())
         if (auto tensor = file.tensor_of(*known)) return pickle::Value(std::move(*tensor));
-    pickle::Value root = file.read({});
+    pickle::Value root = file.read({}, pickle::TensorPlace::entries);
     if (auto learnt = file.learn(root)) last.set(std::move(learnt));
     return root;
 }
 
-inline pickle::Value read(const std::filesystem::path& path, const pickle::Limits& limits = {}) {
-    return read(std::make_shared<FileSource>(path), limits);
+inline pickle::Value read(const std::filesystem::path& path, const pickle::Limits& limits = {},
+                          pickle::TensorPlace tensors = pickle::TensorPlace::entries) {
+    return read(std::make_shared<FileSource>(path), limits, tensors);
 }
 
 /// The tensors that lists, tuples and dicts of any kind hold, their keys joined by dots: {"model": {"a.b": T}} gives
@@ -391,6 +410,11 @@ inline TensorDict take_tensors(const pickle::Value& root, const std::string& fil
     TensorDict out;
     detail::Flatten(file, out).take(root, "");
     return out;
+}
+
+/// The tensors of a file. Throws Error as read() and tensors() do.
+inline TensorDict read_tensors(const std::filesystem::path& path) {
+    return take_tensors(read(path, {}, pickle::TensorPlace::apart), path.string());
 }
 
 }  // namespace crossdock::torch

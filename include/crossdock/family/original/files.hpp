@@ -104,7 +104,7 @@ inline StoredParts read_original_parts(const std::filesystem::path& directory) {
             throw Error(to_text(directory.string(), ": ", consolidated_name(part), " is missing; there are ",
                                 files.size(), " parts"));
         const auto file = directory / files[part];
-        contents.parts.push_back(torch::take_tensors(torch::read(file), file.string()));
+        contents.parts.push_back(torch::read_tensors(file));
     }
     return contents;
 }

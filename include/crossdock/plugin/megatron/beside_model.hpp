@@ -37,14 +37,19 @@ private:
     void walk(const std::string& name, const std::string& why, const pickle::Value& value, unsigned depth,
               std::vector<SourceTensor>& tensors) {
         if (depth > deepest || ++visited_ > most) return;
-        if (const auto* tensor = value.get<Tensor>())
-            tensors.push_back({.name = name,
+        const auto list = [&](std::string of, const Tensor& tensor) {
+            tensors.push_back({.name = std::move(of),
                                .file = file_,
-                               .dtype = tensor->dtype(),
+                               .dtype = tensor.dtype(),
                                .use = TensorUse::ignored,
-                               .shape = tensor->shape(),
-                               .bytes = tensor->byte_count(),
+                               .shape = tensor.shape(),
+                               .bytes = tensor.byte_count(),
                                .why = why});
+        };
+        if (const auto* tensor = value.get<Tensor>()) list(name, *tensor);
+        if (const auto* apart = value.tensors_apart())
+            for (const NamedTensor& entry : *apart)
+                if (++visited_ <= most) list(to_text(name, '.', entry.name), entry.tensor);
         if (const auto* entries = value.entries())
             for (const pickle::Entry& entry : *entries)
                 walk(to_text(name, '.', key_text(entry.key)), why, entry.value, depth + 1, tensors);

@@ -74,7 +74,8 @@ class KeptValues : public ValueWalk<KeptValues> {
     std::optional<Json> compound(const pickle::Value& value, unsigned depth) {
         if (const auto* list = value.get<pickle::List>()) return read_array(list->items, depth);
         if (const auto* tuple = value.get<pickle::Tuple>()) return tagged("tuple", read_array(tuple->items, depth));
-        if (const auto* dict = value.get<pickle::Dict>()) return tagged("dict", pairs(dict->entries, depth));
+        if (const auto* dict = value.get<pickle::Dict>(); dict && dict->tensors.empty())
+            return tagged("dict", pairs(dict->entries, depth));
         if (const auto* object = value.get<pickle::Object>()) return member(*object, depth);
         return std::nullopt;
     }

@@ -42,6 +42,7 @@ class PlainValues : public ValueWalk<PlainValues> {
     /// Empty where the value is of another kind: a random state, a class of a fork.
     std::optional<Json> compound(const pickle::Value& value, unsigned depth) {
         if (const auto* tensor = value.get<Tensor>()) return finite(tensor_value(*tensor));
+        if (const auto* tensors = value.tensors_apart(); tensors && !tensors->empty()) return std::nullopt;
         if (const auto* entries = value.entries()) return object(*entries, depth);
         if (const auto* items = value.items()) return read_array(*items, depth);
         if (const auto* instance = value.get<pickle::Object>()) return instance_value(*instance, depth);

@@ -73,8 +73,9 @@ public:
         constexpr std::size_t most_ahead = 2;  // each takes memory until its tensors are taken out
         const auto policy = folders_.size() > 1 ? std::launch::async | std::launch::deferred : std::launch::deferred;
         for (; begun_ < folders_.size() && ahead_.size() <= most_ahead; ++begun_)
-            ahead_.push_back(
-                std::async(policy, [file = folders_[begun_].weights.string()] { return torch::read(file); }));
+            ahead_.push_back(std::async(policy, [file = folders_[begun_].weights.string()] {
+                return torch::read(file, {}, pickle::TensorPlace::apart);
+            }));
         std::future<pickle::Value> first = std::move(ahead_.front());
         ahead_.pop_front();
         return first.get();

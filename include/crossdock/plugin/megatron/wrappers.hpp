@@ -38,7 +38,8 @@ inline std::vector<std::string> chunk_keys(const pickle::Value& root, const std:
     const bool has_tensors = entries && std::any_of(entries->begin(), entries->end(), [](const pickle::Entry& entry) {
                                  return entry.value.get<Tensor>() != nullptr;
                              });
-    if (has_tensors) return {""};
+    const auto* apart = root.tensors_apart();
+    if (has_tensors || (apart && !apart->empty())) return {""};
     std::vector<std::string> names;
     if (entries)
         for (const pickle::Entry& entry : *entries)
@@ -107,7 +108,7 @@ inline std::vector<NamedTensor> take_model_tensors(const pickle::Value& root, co
         std::vector<NamedTensor> tensors = torch::take_tensors(*model, file).entries();
         const std::size_t wrapped = wrapper_length(tensors);
         for (NamedTensor& entry : tensors) {
-            entry.name.replace(0, wrapped, chunk_prefix(chunk, '.'));
+            entry.name = to_text(chunk_prefix(chunk, '.'), std::string_view(entry.name).substr(wrapped));
             refuse_foreign(entry.name, file);
         }
         if (all.empty())
