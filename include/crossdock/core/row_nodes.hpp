@@ -148,6 +148,14 @@ public:
         return whole ? parts_[static_cast<std::size_t>(first - begins_.begin())].recipe : nullptr;
     }
 
+    /// The part in which the elements [begin, end) of every row lie, and where it begins; null where no single one has
+    /// them all.
+    std::pair<const Part*, std::uint64_t> part_around(std::uint64_t begin, std::uint64_t end) const {
+        const auto next = std::upper_bound(begins_.begin(), begins_.end(), begin);
+        if (next == begins_.begin() || next == begins_.end() || end > *next) return {nullptr, 0};
+        return {&parts_[static_cast<std::size_t>(next - begins_.begin()) - 1], *(next - 1)};
+    }
+
     std::size_t item() const noexcept override { return item_; }
 
     void plan(std::uint64_t begin, std::uint64_t count, std::byte* out, ReadPlan& plan) const override {
