@@ -500,3 +500,28 @@ TEST_CASE("an expert is taken from a stack of them without the others, whatever 
           concatenate(std::vector{slice(experts[2], 2, 3, 6), slice(experts[2], 2, 0, 3)}, 2).bytes());
     CHECK(dynamic_cast<const detail::SideBySide*>(joined.recipe().get()));
 }
+
+TEST_CASE("an expert is taken from stacks of them that are joined, and cut by columns among ranks", "[core][recipe]") {
+    const auto memory = std::make_shared<Bytes>(4 * 3 * 5);
+    for (std::size_t i = 0; i < memory->size(); ++i) (*memory)[i] = static_cast<std::byte>(i);
+    const auto source = std::make_shared<MemorySource>(*memory, memory);
+    std::vector<Tensor> whole;  // four experts of 3 × 5 bytes
+    for (std::uint64_t i = 0; i < 4; ++i) whole.push_back(region(source, 15 * i, DType::u8, {1, 3, 5}));
+    const auto stack = [&](std::size_t first, std::uint64_t begin, std::uint64_t end) {
+        const std::vector<Tensor> both{slice(whole[first], 2, begin, end), slice(whole[first + 1], 2, begin, end)};
+        return concatenate(both, 0);
+    };
+    std::vector<Tensor> groups;
+    for (const std::size_t first : {0U, 2U})
+        groups.push_back(concatenate(std::vector{stack(first, 0, 2), stack(first, 2, 5)}, 2));
+    const Tensor all = concatenate(groups, 0);
+    for (std::uint64_t i = 0; i < 4; ++i) {
+        const Tensor expert = slice(all, 0, i, i + 1);
+        CHECK(expert.bytes() == whole[i].bytes());
+        const auto* columns = dynamic_cast<const detail::SideBySide*>(expert.recipe().get());
+        REQUIRE(columns);  // of this expert, and not a part of a recipe of all
+        CHECK(columns->width() == 5);
+    }
+    CHECK(slice(all, 0, 1, 3).bytes() == concatenate(std::vector{whole[1], whole[2]}, 0).bytes());
+    CHECK(slice(reshape(all, {60}), 0, 7, 29).bytes() == Bytes(memory->begin() + 7, memory->begin() + 29));
+}

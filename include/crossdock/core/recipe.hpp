@@ -81,10 +81,16 @@ inline RecipePtr slice_below(const Columns& cut, const Tensor& tensor, std::uint
     return std::make_shared<Columns>(part.recipe(), cut.child_row(), cut.first(), width, item_size(tensor.dtype()));
 }
 
-/// Whole rows of parts that lie side by side: the same rows of each. Null where rows are torn.
+/// Of parts that lie side by side, whole rows are the same rows of each; what lies in one part of a single row is cut from
+/// that part. Null where neither is so.
 inline RecipePtr slice_below(const SideBySide& row, const Tensor& tensor, std::uint64_t begin, std::uint64_t end) {
     const std::uint64_t width = row.width(), rows = tensor.element_count() / width;
-    if (rows == 1 || begin % width != 0 || end % width != 0) return nullptr;
+    if (rows == 1) {
+        const auto [part, at] = row.part_around(begin, end);
+        if (!part) return nullptr;
+        return slice(Tensor(tensor.dtype(), Shape{part->width}, part->recipe), 0, begin - at, end - at).recipe();
+    }
+    if (begin % width != 0 || end % width != 0) return nullptr;
     std::vector<SideBySide::Part> parts;
     parts.reserve(row.parts().size());
     for (const SideBySide::Part& part : row.parts()) {

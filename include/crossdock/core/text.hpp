@@ -37,6 +37,9 @@ public:
 
     void append_to(std::string& out) const { append_(out, *this); }
 
+    /// About how many bytes that takes.
+    std::size_t bytes() const { return append_ == append_characters ? static_cast<std::size_t>(number_) : 4; }
+
 private:
     static void append_characters(std::string& out, const TextPart& self) {
         out.append(static_cast<const char*>(self.data_), self.number_);
@@ -52,7 +55,10 @@ private:
 };
 
 [[gnu::noinline]] inline std::string text_of(std::initializer_list<TextPart> parts) {
+    std::size_t bytes = 0;
+    for (const TextPart& part : parts) bytes += part.bytes();
     std::string out;
+    out.reserve(bytes);
     for (const TextPart& part : parts) part.append_to(out);
     return out;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -49,9 +48,10 @@ public:
 
     /// Null when the rank has no such tensor. "/" and "." are one: nested dictionaries are read flat.
     const NamedTensor* find(std::size_t rank, std::string_view name) const {
-        if (name.find('/') == std::string_view::npos) return ranks_[rank].find(name);
+        std::size_t at = name.find('/');
+        if (at == std::string_view::npos) return ranks_[rank].find(name);
         std::string flat(name);
-        std::replace(flat.begin(), flat.end(), '/', '.');
+        for (; at != std::string::npos; at = flat.find('/', at + 1)) flat[at] = '.';
         return ranks_[rank].find(flat);
     }
 

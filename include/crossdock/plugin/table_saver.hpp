@@ -123,6 +123,7 @@ public:
 
     void finish() {
         require_header();
+        add_rest();
         transfers().wait();
         close(target_, staged_->output());
         for (const auto& writer : target_.writers) {
@@ -145,6 +146,8 @@ protected:
     virtual void prepare() = 0;
     /// Opens the files in `directory`.
     virtual TargetCheckpoint open(const OutputPath& directory) = 0;
+    /// Adds to the files what follows from the tensors' places alone, while their bytes are on their way.
+    virtual void add_rest() {}
     /// Adds what stands beside the tensors; their files are finished after it.
     virtual void close(TargetCheckpoint& target, const OutputPath& directory) = 0;
 

@@ -203,6 +203,43 @@ TEST_CASE("dcp reader says which item is damaged", "[dcp][reader]") {
     // What follows belongs to another item.
     CHECK_THAT(error_of_row(good.substr(0, good.size() - 1), good.substr(good.size() - 1)),
                ContainsSubstring("no zip directory is found at its end"));
+    // The pickle is the row's before, which is known; what it speaks of is not as it says.
+    CHECK_THAT(error_of_row(saved(std::string(8, 'b'), {1, 3}, "FloatStorage")),
+               ContainsSubstring("its storage '0' should hold 3 elements of 4 bytes, the file has 8 bytes for it"));
+    std::string damaged = good;
+    damaged[damaged.find("bbbb")] ^= 1;
+    CHECK_THAT(error_of_row(damaged), ContainsSubstring("does not have the checksum that the directory gives"));
+}
+
+TEST_CASE("dcp reader gives what chunks hold, read whole, in parts, and again", "[dcp][reader]") {
+    const TemporaryDirectory directory;
+    const std::vector<std::string> rows{"abcdefghijkl", "mnopqrstuvwx", "ABCDEFGHIJKL"};
+    DcpMetadata made;
+    made.tensor("weight", {3, 3});
+    std::string file;
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        const std::string item = saved(rows[row], {1, 3}, "FloatStorage");
+        made.chunk({row, 0}, {1, 3}, {"__0_0.distcp", file.size(), item.size()});
+        file += item;
+    }
+    write_file(directory / ".metadata", made.pickled());
+    write_file(directory / "__0_0.distcp", file);
+    const auto text = [](const Tensor& tensor) {
+        const auto bytes = tensor.bytes();
+        return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    };
+    const dcp::Reader reader(directory.path());
+    const Tensor tensor = reader.tensor(reader.metadata().tensors.at(0));
+    CHECK(text(slice(tensor, 1, 1, 2)) == "efghqrstEFGH");
+    for (int time = 0; time < 2; ++time) CHECK(text(tensor) == rows[0] + rows[1] + rows[2]);
+    CHECK(text(slice(tensor, 1, 2, 3)) == "ijkluvwxIJKL");
+    file[file.find("JKL")] ^= 1;
+    write_file(directory / "__0_0.distcp", file);
+    const dcp::Reader again(directory.path());
+    const Tensor damaged = again.tensor(again.metadata().tensors.at(0));
+    CHECK(text(slice(damaged, 0, 0, 2)) == rows[0] + rows[1]);
+    CHECK_THROWS_WITH(slice(damaged, 1, 0, 1).bytes(),
+                      ContainsSubstring("does not have the checksum that the directory gives"));
 }
 
 TEST_CASE("dcp reader refuses files that do not fit .metadata", "[dcp][reader]") {

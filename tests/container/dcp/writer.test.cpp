@@ -173,6 +173,27 @@ TEST_CASE("a checkpoint that is not whole is not finished", "[container][dcp]") 
     CHECK_THROWS_WITH(dcp::Writer(directory.path(), 0), ContainsSubstring("at least 1 file"));
 }
 
+TEST_CASE("the index may be written before the bytes have come", "[container][dcp]") {
+    const TemporaryDirectory directory;
+    const auto files_of = [&](const char* name, bool early) {
+        const std::filesystem::path target = directory / name;
+        std::filesystem::create_directory(target);
+        dcp::Writer writer(target, 2);
+        std::vector<std::shared_ptr<TensorSlot>> slots;
+        for (std::uint64_t row = 0; row < 3; ++row)
+            slots.push_back(writer.add_chunk("w", DType::u8, {3, 2}, {row, 0}, {1, 2}));
+        for (const char* value : {"a", "b", "c"}) writer.put(value, 1);
+        if (early) writer.write_index();
+        CHECK_THROWS_WITH(writer.finish(), ContainsSubstring("lacks 2 of its 2 bytes"));
+        for (const auto& slot : slots) put(slot, "xy");
+        writer.finish();
+        std::string all;
+        for (const char* file : {".metadata", "__0_0.distcp", "__0_1.distcp"}) all += read_text(target / file);
+        return all;
+    };
+    CHECK(files_of("early", true) == files_of("late", false));
+}
+
 TEST_CASE("chunks must agree on their tensor, and names are used once", "[container][dcp]") {
     const TemporaryDirectory directory;
     dcp::Writer writer(directory.path(), 1);

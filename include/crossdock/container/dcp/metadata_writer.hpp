@@ -164,6 +164,14 @@ private:
         }
     }
 
+    /// What is said again and again is known by its address, since looking for its text would take longer than all else.
+    template <std::size_t size>
+    void word(const char (&literal)[size]) {
+        if (recalled(words_, literal)) return;
+        word(std::string_view(literal));
+        words_.emplace_back(literal, place_of(literal));
+    }
+
     /// A text, spelt out the first time only.
     void word(std::string_view text) {
         if (recalled(text)) return;
@@ -172,23 +180,42 @@ private:
         remember(text);
     }
 
-    /// A class or function, likewise.
+    /// A class or function, likewise. The name is part of the program: its address says which it is.
     void global(std::string_view from, std::string_view name) {
-        std::string line = to_text(from, '\n', name, '\n');
-        if (recalled(line)) return;
-        op(Opcode::global);
-        out_ += line;
-        remember(lines_.emplace_back(std::move(line)));
+        if (recalled(globals_, name.data())) return;
+        const std::string& line = lines_.emplace_back(to_text(from, '\n', name, '\n'));
+        if (!recalled(line)) {
+            op(Opcode::global);
+            out_ += line;
+            remember(line);
+        }
+        globals_.emplace_back(name.data(), place_of(line));
     }
 
     bool recalled(std::string_view text) {
         const auto found = memo_.find(text, texts_);
-        if (!found) return false;
-        if (std::in_range<std::uint8_t>(*found))
-            op(Opcode::binget), append_little(out_, static_cast<std::uint8_t>(*found));
+        if (found) recall(static_cast<std::uint32_t>(*found));
+        return found.has_value();
+    }
+
+    /// The places in the memo of what has an address of its own.
+    using Known = std::vector<std::pair<const char*, std::uint32_t>>;
+
+    bool recalled(const Known& known, const char* address) {
+        for (const auto& [other, place] : known)
+            if (other == address) return recall(place), true;
+        return false;
+    }
+
+    std::uint32_t place_of(std::string_view text) const {
+        return static_cast<std::uint32_t>(memo_.find(text, texts_).value());
+    }
+
+    void recall(std::uint32_t place) {
+        if (std::in_range<std::uint8_t>(place))
+            op(Opcode::binget), append_little(out_, static_cast<std::uint8_t>(place));
         else
-            op(Opcode::long_binget), append_little(out_, static_cast<std::uint32_t>(*found));
-        return true;
+            op(Opcode::long_binget), append_little(out_, place);
     }
 
     /// The text stays where it is.
@@ -217,6 +244,7 @@ private:
     NameIndex memo_;
     std::deque<std::string_view> texts_;  ///< of the memo: the metadata's, or
     std::deque<std::string> lines_;       ///< what names classes and functions
+    Known words_, globals_;
 };
 
 }  // namespace detail

@@ -79,7 +79,7 @@ private:
 inline Tensor Reader::assembled(const TensorItem& item) const {
     if (!item.dtype) throw Error("is of an element type that is not known");
     if (item.chunks.empty()) return from_bytes({}, nullptr, *item.dtype, item.shape);
-    const std::shared_ptr<const TensorItem> shared(metadata_, &item);
+    const auto shared = std::make_shared<const ChunkedTensor>(std::shared_ptr<const TensorItem>(metadata_, &item));
     std::vector<Piece> pieces;
     pieces.reserve(item.chunks.size());
     for (const Chunk& chunk : item.chunks) {

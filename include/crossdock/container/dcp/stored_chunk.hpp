@@ -26,13 +26,12 @@ namespace crossdock::dcp {
 
 namespace detail {
 
-/// What an item holds, which is a complete file of torch.save. Throws Error when it is something else.
-inline pickle::Value value_of(const std::shared_ptr<const StoredItem>& item) {
-    const std::string head = torch::detail::head_of(*item, 4);
+/// Throws Error unless an item is a complete file of torch.save.
+inline void require_torch_file(const StoredItem& item) {
+    const std::string head = torch::detail::head_of(item, 4);
     if (!head.starts_with("PK"))
-        throw Error(to_text(item->name(), ": does not begin with PK as a file of torch.save does; it is damaged, or ",
+        throw Error(to_text(item.name(), ": does not begin with PK as a file of torch.save does; it is damaged, or ",
                             "written in another serialization format (safetensors); save it again with torch_save"));
-    return torch::read(item);
 }
 
 }  // namespace detail
@@ -40,38 +39,43 @@ inline pickle::Value value_of(const std::shared_ptr<const StoredItem>& item) {
 /// What is stored at a place in a file: a complete file of torch.save. Throws Error when it is something else.
 inline pickle::Value read_item(const std::shared_ptr<const Source>& file, const Place& place) {
     const auto item = std::make_shared<StoredItem>(file, place);
-    pickle::Value value = detail::value_of(item);
+    detail::require_torch_file(*item);
+    pickle::Value value = torch::read(item);
     item->release();
     return value;
 }
+
+/// A global tensor whose chunks are read.
+struct ChunkedTensor {
+    explicit ChunkedTensor(std::shared_ptr<const TensorItem> tensor) : item(std::move(tensor)) {}
+
+    std::shared_ptr<const TensorItem> item;  ///< of a type that is known
+    mutable torch::LastPickle last;          ///< of its chunks' items, which mostly are alike
+};
 
 /// The elements of one chunk in C order, as bytes. The item is opened when it is first read, on that thread, while others
 /// that read it wait; until then the file may be closed. A small one is opened whenever any of it is read: mostly that is
 /// once, and what an open one takes is more than all the rest that is kept of it.
 class StoredChunk final : public Source {
 public:
-    /// `chunk` is one of the item's, whose type is known.
-    StoredChunk(std::shared_ptr<const Source> file, std::shared_ptr<const TensorItem> item, const Chunk& chunk)
+    /// `chunk` is one of the tensor's.
+    StoredChunk(std::shared_ptr<const Source> file, std::shared_ptr<const ChunkedTensor> tensor, const Chunk& chunk)
         : file_(std::move(file)),
-          item_(std::move(item)),
+          tensor_(std::move(tensor)),
           chunk_(chunk),
           large_(size() > most_of_small ? std::make_unique<Large>() : nullptr) {}
 
-    const TensorItem& item() const noexcept { return *item_; }
+    const TensorItem& item() const noexcept { return *tensor_->item; }
     const Chunk& chunk() const noexcept { return chunk_; }
 
     using Source::read;
     const std::string& name() const noexcept override { return file_->name(); }
-    std::uint64_t size() const noexcept override { return chunk_.sizes.element_count() * item_size(*item_->dtype); }
+    std::uint64_t size() const noexcept override { return chunk_.sizes.element_count() * item_size(*item().dtype); }
     bool keeps_memory() const noexcept override { return file_->keeps_memory(); }
 
-    /// Most chunks are read whole: what opening one holds in memory is then not read again. Of a small one all is taken,
-    /// so that its checksum is compared.
+    /// Most chunks are read whole: what opening one holds in memory is then not read again.
     void read(std::uint64_t offset, std::span<iovec> buffers) const override {
-        if (!large_) {
-            const std::vector<std::byte> bytes = open(std::make_shared<StoredItem>(file_, chunk_.place)).bytes();
-            return MemorySource(bytes, nullptr).read(offset, buffers);
-        }
+        if (!large_) return read_small(offset, buffers);
         bool is_done = false;
         large_->once.run([&] {
             const auto item = std::make_shared<StoredItem>(file_, chunk_.place);
@@ -91,8 +95,18 @@ private:
         Tensor stored;
     };
 
+    /// Whatever is asked for, all of it is read, so that its checksum is compared.
+    void read_small(std::uint64_t offset, std::span<iovec> buffers) const {
+        const Tensor stored = open(std::make_shared<StoredItem>(file_, chunk_.place));
+        std::uint64_t bytes = 0;
+        for (const iovec& buffer : buffers) bytes += buffer.iov_len;
+        if (bytes == size()) return read_elements(stored, offset, buffers);
+        const std::vector<std::byte> all = stored.bytes();
+        MemorySource(all, nullptr).read(offset, buffers);
+    }
+
     void read_elements(const Tensor& stored, std::uint64_t offset, std::span<iovec> buffers) const {
-        const std::size_t element = item_size(*item_->dtype);
+        const std::size_t element = item_size(*item().dtype);
         ReadPlan reads;
         for (const iovec& buffer : buffers) {
             stored.plan(offset / element, buffer.iov_len / element, static_cast<std::byte*>(buffer.iov_base), reads);
@@ -101,12 +115,13 @@ private:
         reads.execute();
     }
 
-    Tensor open(const std::shared_ptr<const StoredItem>& item) const {
+    Tensor open(const std::shared_ptr<const StoredItem>& stored) const {
         const auto where = [&] {
-            return to_text("tensor '", shortened(item_->name), "', chunk at ", detail::at_text(chunk_.offsets));
+            return to_text("tensor '", shortened(item().name), "', chunk at ", detail::at_text(chunk_.offsets));
         };
         try {
-            const pickle::Value value = detail::value_of(item);
+            detail::require_torch_file(*stored);
+            const pickle::Value value = torch::read(stored, tensor_->last);
             const auto* tensor = value.get<Tensor>();
             if (!tensor) throw Error(to_text(file_->name(), " holds ", value.describe(), ", expected a tensor"));
             require_same_elements(*tensor);
@@ -119,9 +134,9 @@ private:
 
     /// Megatron-Core puts the axes of layers and experts in front and stores the tensor without them.
     void require_same_elements(const Tensor& tensor) const {
-        if (tensor.dtype() != *item_->dtype || extents(tensor.shape()) != extents(chunk_.sizes))
+        if (tensor.dtype() != *item().dtype || extents(tensor.shape()) != extents(chunk_.sizes))
             throw Error(to_text(file_->name(), " holds a tensor ", tensor.shape(), " of ", dtype_name(tensor.dtype()),
-                                ", .metadata says ", chunk_.sizes, " of ", dtype_name(*item_->dtype),
+                                ", .metadata says ", chunk_.sizes, " of ", dtype_name(*item().dtype),
                                 "; one of the files is damaged or of another save"));
     }
 
@@ -133,7 +148,7 @@ private:
     }
 
     std::shared_ptr<const Source> file_;
-    std::shared_ptr<const TensorItem> item_;
+    std::shared_ptr<const ChunkedTensor> tensor_;
     const Chunk& chunk_;
     std::unique_ptr<Large> large_;  ///< null for a small one
 };

@@ -51,8 +51,12 @@ public:
     /// Stores a value without tensors. Throws Error when the name is taken.
     void put(const std::string& name, const pickle::Value& value);
 
-    /// Writes the index, when all slots are filled, and returns when everything is on the disk. Throws Error when a slot
-    /// is not filled, or when a tensor's chunks overlap or leave a hole.
+    /// Writes the index, when all chunks and values have been added; their slots may be filled later. Throws Error when a
+    /// tensor's chunks overlap or leave a hole.
+    void write_index();
+
+    /// Writes the index unless it was written, when all slots are filled, and returns when everything is on the disk.
+    /// Throws Error when a slot is not filled, and as write_index() does.
     void finish();
 
 private:
@@ -95,6 +99,7 @@ private:
     Envelopes<std::string> value_envelopes_;  ///< by their pickles
     std::vector<Item> items_;                 ///< that may not be filled yet
     std::size_t worth_a_look_ = 64;           ///< when there are so many
+    bool has_index_ = false;
 };
 
 inline Writer::Writer(OutputPath directory, std::size_t files) : directory_(std::move(directory)) {
@@ -159,13 +164,16 @@ inline void Writer::finish() {
         torch::complete_items(directory_.world(), writers);
     }
     require_filled();
+    if (!has_index_) write_index();
+    for (const File& file : files_) file.file->sync();
+}
+
+inline void Writer::write_index() {
     for (const TensorItem& tensor : metadata_.tensors)
         in_context(to_text(directory_.string(), ": tensor '", tensor.name, "'"), [&] { require_tiling(tensor); });
-    for (File& file : files_) {
-        file.values.flush();
-        file.file->sync();
-    }
+    for (File& file : files_) file.values.flush();
     write_metadata(directory_ / metadata_name, metadata_);
+    has_index_ = true;
 }
 
 /// The number of the tensor of this name, made when it is not there.

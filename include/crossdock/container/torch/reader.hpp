@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -19,10 +20,12 @@
 #include "crossdock/container/pickle/reader.hpp"
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/tensor_dict.hpp"
+#include "crossdock/container/torch/last_pickle.hpp"
 #include "crossdock/container/torch/rebuild.hpp"
 #include "crossdock/container/zip/checked_source.hpp"
 #include "crossdock/container/zip/reader.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/recipe.hpp"
 #include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
@@ -70,6 +73,31 @@ public:
         return root;
     }
 
+    /// The tensor that the file holds, if its pickle is this one. Nothing where it is another, and where the file does
+    /// not have what the pickle speaks of: read() says what is wrong.
+    std::optional<Tensor> tensor_of(const OneTensor& known) {
+        const zip::Entry &record = entry("data.pkl"), *bytes = storage_entry(known.storage);
+        if (record.packed_size != known.pickle.size() || record.size != record.packed_size || is_big_endian() ||
+            !bytes || bytes->size != known.shape.element_count() * item_size(known.dtype) ||
+            zip_.read(record, record.size) != known.pickle)
+            return std::nullopt;
+        const StoragePlace place = this->place(*bytes);
+        source_->start();
+        return region(source_, place.offset, known.dtype, known.shape);
+    }
+
+    /// What the pickle says, from which read() has made `root`; null where that is not a tensor of all of one storage.
+    std::shared_ptr<const OneTensor> learn(const pickle::Value& root) const {
+        const auto* tensor = root.get<Tensor>();
+        const bool is_one = tensor && storages_ == 1 && !is_big_endian() &&
+                            dynamic_cast<const crossdock::detail::Region*>(tensor->recipe().get()) &&
+                            tensor->byte_count() == storage_entry(last_storage_)->size;
+        if (!is_one) return nullptr;
+        const zip::Entry& record = entry("data.pkl");
+        return std::make_shared<const OneTensor>(OneTensor{zip_.read(record, std::max(record.size, record.packed_size)),
+                                                           last_storage_, tensor->dtype(), tensor->shape()});
+    }
+
 private:
     [[noreturn]] void fail(std::string_view what) const { throw Error(to_text(source_->name(), ": ", what)); }
 
@@ -103,19 +131,30 @@ private:
         return name == "big";
     }
 
-    StoragePlace place(const StorageReference& storage) const {
-        const zip::Entry* record = zip_.find(to_text(prefix_, "data/", storage.key));
+    /// Null when there is none.
+    const zip::Entry* storage_entry(std::string_view key) const { return zip_.find(to_text(prefix_, "data/", key)); }
+
+    StoragePlace place(const StorageReference& storage) {
+        const zip::Entry* record = storage_entry(storage.key);
         if (!record) throw Error(to_text("its storage, zip entry '", prefix_, "data/", storage.key, "', is missing"));
-        if (!zip::CheckedSource::can_watch(*record)) return {zip_.payload_offset(*record), record->size};
-        const auto padded = zip_.padded_offset(*record);
-        const std::uint64_t offset = padded ? *padded : zip_.payload_offset(*record);
-        source_->watch(*record, offset);
-        return {offset, record->size};
+        ++storages_;
+        last_storage_ = storage.key;
+        return place(*record);
+    }
+
+    StoragePlace place(const zip::Entry& record) {
+        if (!zip::CheckedSource::can_watch(record)) return {zip_.payload_offset(record), record.size};
+        const auto padded = zip_.padded_offset(record);
+        const std::uint64_t offset = padded ? *padded : zip_.payload_offset(record);
+        source_->watch(record, offset);
+        return {offset, record.size};
     }
 
     std::shared_ptr<zip::CheckedSource> source_;
     zip::Reader zip_;
     std::string prefix_;
+    std::size_t storages_ = 0;  // that the pickle refers to, each as often as it does
+    std::string last_storage_;  // its key
 };
 
 /// A file of torch before 1.6: five pickles (magic number, version, system, content, storage keys), then for each key
@@ -339,6 +378,16 @@ inline pickle::Value read(std::shared_ptr<const Source> source, const pickle::Li
     throw Error(to_text(source->name(),
                         ": is no file of torch.save: it begins neither with PK (zip) nor with PyTorch's ",
                         "magic number"));
+}
+
+/// As read(), for a zip that is one of many files which are mostly alike: what the last of their pickles says is known.
+inline pickle::Value read(std::shared_ptr<const Source> source, LastPickle& last) {
+    detail::ZipFile file(std::move(source));
+    if (const auto known = last.get())
+        if (auto tensor = file.tensor_of(*known)) return pickle::Value(std::move(*tensor));
+    pickle::Value root = file.read({}, pickle::TensorPlace::entries);
+    if (auto learnt = file.learn(root)) last.set(std::move(learnt));
+    return root;
 }
 
 inline pickle::Value read(const std::filesystem::path& path, const pickle::Limits& limits = {},

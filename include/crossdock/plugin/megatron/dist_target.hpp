@@ -195,9 +195,13 @@ public:
         return target;
     }
 
+    void add_rest() override {
+        add_placeholders();
+        files_->write_index();
+    }
+
     /// metadata.json comes last: it says that the rest is there.
     void close() override {
-        add_placeholders();
         files_->finish();
         write_common();
         write_text(*folder_ / "metadata.json", R"({"sharded_backend": "torch_dist", "sharded_backend_version": 1, )"

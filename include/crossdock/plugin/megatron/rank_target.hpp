@@ -48,7 +48,7 @@ public:
         return target;
     }
 
-    void close() override {
+    void add_rest() override {
         const std::uint64_t experts = header_.mlp.experts.num_experts / grid_.expert;
         for (std::uint64_t layer = 0; layer < layers_.size(); ++layer) {
             const LayerPlace& place = layers_[layer];

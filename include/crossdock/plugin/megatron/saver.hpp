@@ -96,6 +96,8 @@ protected:
         return files_->open(folder);
     }
 
+    void add_rest() override { files_->add_rest(); }
+
     void close(TargetCheckpoint&, const OutputPath& directory) override {
         files_->close();
         if (asked_.bridge) detail::write_bridge_files(directory, iteration_, header_, grid_.tensor, pipeline_.stages());

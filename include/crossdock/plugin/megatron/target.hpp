@@ -78,8 +78,11 @@ public:
     /// Opens them in `folder`, which is there.
     virtual TargetCheckpoint open(const OutputPath& folder) = 0;
 
-    /// Adds what stands beside the tensors. All tensors are written by then.
-    virtual void close() = 0;
+    /// Adds what stands beside the tensors, when all of these have their places; they may be on their way still.
+    virtual void add_rest() = 0;
+
+    /// All tensors are written by then; the files of `open`'s writers are finished after it.
+    virtual void close() {}
 };
 
 }  // namespace crossdock::detail
