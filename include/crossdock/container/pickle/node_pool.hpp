@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "crossdock/container/pickle/children.hpp"
 #include "crossdock/container/pickle/value.hpp"
 
 namespace crossdock::pickle::detail {

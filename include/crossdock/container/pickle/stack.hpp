@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/pickle/children.hpp"
 #include "crossdock/container/pickle/node_pool.hpp"
 #include "crossdock/container/pickle/recalled.hpp"
 #include "crossdock/container/pickle/value.hpp"

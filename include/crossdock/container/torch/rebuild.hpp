@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/pickle/children.hpp"
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/torch/format.hpp"
 #include "crossdock/core/checked.hpp"
