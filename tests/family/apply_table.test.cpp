@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crossdock/family/apply_table.hpp"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -159,7 +160,9 @@ TEST_CASE("what several ranks hold is noted, to be compared", "[family][apply_ta
     gather(stacked_table(), Key<Stack>{0}, stage, NameScope{"", 0, 2}, ModelHeader{}, "sizes");
     std::vector<std::string> lines;
     for (const StageTensors::Replica& replica : stage.replicas())
-        lines.push_back(to_text(replica.name, " ", replica.first, " ", replica.other));
+        lines.push_back(
+            to_text(stage.rank(replica.other).entries()[replica.tensor].name, " ", replica.first, " ", replica.other));
+    std::ranges::sort(lines);
     // gate is shared by expert-parallel ranks and the same on both tensor-parallel ones; all else is on all four.
     CHECK(lines == std::vector<std::string>{"down 0 1", "down 0 2", "down 0 3", "gate 0 1", "gate 2 3", "up 0 1",
                                             "up 0 2", "up 0 3"});
