@@ -27,6 +27,11 @@ public:
     friend bool operator==(const SharedText& a, const Text& b) noexcept {
         return std::string_view(a.str()) == std::string_view(b);
     }
+    template <class Stream>
+    friend Stream& operator<<(Stream& out, const SharedText& text) {
+        out << text.str();
+        return out;
+    }
 
 private:
     std::shared_ptr<const std::string> text_;
