@@ -3,16 +3,16 @@
 """Memory and time where a checkpoint has very many tensors, in each direction.
 
     many_tensors.py PROGRAM [TENSORS] [DIRECTION…]
-    many_tensors.py PROGRAM experts [DIRECTION…]
+    many_tensors.py PROGRAM deepseek|deepseek_fp8 [DIRECTION…]
 
-Makes a Llama of some 200-byte tensors, or a Qwen3-MoE of 2 GB in 90,000 tensors (115 layers of 256 experts), under
-$TMPDIR, and converts it. A row gives the peak of resident memory in MiB, the CPU time in microseconds a tensor of the
+Makes a Llama of some 200-byte tensors, or a DeepSeek-V3 of 2 GB in 90,000 tensors, under $TMPDIR, and converts it. A row gives the peak of resident memory in MiB, the CPU time in microseconds a tensor of the
 Hugging Face model and in seconds, the wall time in seconds, and the SHA-256 of all that was written; the row "cp" is
 `cp -r` of the source. Twice as many tensors should take twice as long: compare two runs. Needs nothing but Python.
 """
 
 import hashlib
 import json
+import math
 import os
 import struct
 import sys
@@ -21,6 +21,7 @@ import time
 
 SHARED = {"torch_dtype": "bfloat16", "max_position_embeddings": 64, "rms_norm_eps": 1e-05, "rope_theta": 10000.0,
           "hidden_act": "silu", "tie_word_embeddings": False}
+WIDTHS = {"BF16": 2, "F32": 4, "F8_E4M3": 1}
 
 
 class Tiny:
@@ -44,33 +45,59 @@ class Tiny:
         yield name + "mlp.down_proj.weight", [self.HIDDEN, self.FFN]
 
 
-class Experts:
-    """A Qwen3-MoE of 2 GB."""
-    HIDDEN, FFN, WORDS, EXPERTS, HEADS, GROUPS, HEAD = 256, 44, 1024, 256, 4, 2, 64
+class DeepSeek:
+    """A DeepSeek-V3 of 2 GB: of 120 layers in bfloat16, or of 61 with a tensor of scales for each matrix of 8 bits."""
+    HIDDEN, WORDS, EXPERTS, HEADS, DENSE = 512, 1024, 256, 4, 3
+    Q_RANK, KV_RANK, NOPE, ROPE, VALUE = 64, 32, 16, 8, 16
 
-    def __init__(self):
-        self.layers = 115
-        self.config = {"architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe",
-                       "hidden_size": self.HIDDEN, "intermediate_size": 2 * self.HIDDEN, "moe_intermediate_size": self.FFN,
-                       "num_attention_heads": self.HEADS, "num_key_value_heads": self.GROUPS, "head_dim": self.HEAD,
-                       "num_experts": self.EXPERTS, "num_experts_per_tok": 8, "decoder_sparse_step": 1,
-                       "norm_topk_prob": True, "mlp_only_layers": [], "router_aux_loss_coef": 0.001,
-                       "attention_bias": False, "use_sliding_window": False,
+    def __init__(self, scales):
+        self.scales = scales
+        self.layers = 61 if scales else 120
+        self.ffn = 88 if scales else 22
+        self.config = {"architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3",
+                       "hidden_size": self.HIDDEN, "intermediate_size": 4 * self.ffn, "moe_intermediate_size": self.ffn,
+                       "num_attention_heads": self.HEADS, "num_key_value_heads": self.HEADS, "attention_bias": False,
+                       "q_lora_rank": self.Q_RANK, "kv_lora_rank": self.KV_RANK, "qk_nope_head_dim": self.NOPE,
+                       "qk_rope_head_dim": self.ROPE, "v_head_dim": self.VALUE, "first_k_dense_replace": self.DENSE,
+                       "n_routed_experts": self.EXPERTS, "n_shared_experts": 1, "num_experts_per_tok": 8, "n_group": 8,
+                       "topk_group": 4, "norm_topk_prob": True, "routed_scaling_factor": 2.5, "moe_layer_freq": 1,
+                       "scoring_func": "sigmoid", "topk_method": "noaux_tc", "num_nextn_predict_layers": 0,
                        "num_hidden_layers": self.layers, "vocab_size": self.WORDS}
+        if scales:
+            self.config["quantization_config"] = {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8",
+                                                  "weight_block_size": [128, 128]}
+
+    def matrix(self, name, rows, columns):
+        if self.scales:
+            yield name + ".weight", [rows, columns], "F8_E4M3"
+            yield name + ".weight_scale_inv", [-(-rows // 128), -(-columns // 128)], "F32"
+        else:
+            yield name + ".weight", [rows, columns]
+
+    def mlp(self, name, ffn):
+        yield from self.matrix(name + "gate_proj", ffn, self.HIDDEN)
+        yield from self.matrix(name + "up_proj", ffn, self.HIDDEN)
+        yield from self.matrix(name + "down_proj", self.HIDDEN, ffn)
 
     def layer(self, name):
         yield name + "input_layernorm.weight", [self.HIDDEN]
-        for projection, heads in (("q", self.HEADS), ("k", self.GROUPS), ("v", self.GROUPS)):
-            yield f"{name}self_attn.{projection}_proj.weight", [heads * self.HEAD, self.HIDDEN]
-        yield name + "self_attn.o_proj.weight", [self.HIDDEN, self.HEADS * self.HEAD]
-        yield name + "self_attn.q_norm.weight", [self.HEAD]
-        yield name + "self_attn.k_norm.weight", [self.HEAD]
+        attention = name + "self_attn."
+        yield from self.matrix(attention + "q_a_proj", self.Q_RANK, self.HIDDEN)
+        yield attention + "q_a_layernorm.weight", [self.Q_RANK]
+        yield from self.matrix(attention + "q_b_proj", self.HEADS * (self.NOPE + self.ROPE), self.Q_RANK)
+        yield from self.matrix(attention + "kv_a_proj_with_mqa", self.KV_RANK + self.ROPE, self.HIDDEN)
+        yield attention + "kv_a_layernorm.weight", [self.KV_RANK]
+        yield from self.matrix(attention + "kv_b_proj", self.HEADS * (self.NOPE + self.VALUE), self.KV_RANK)
+        yield from self.matrix(attention + "o_proj", self.HIDDEN, self.HEADS * self.VALUE)
         yield name + "post_attention_layernorm.weight", [self.HIDDEN]
+        if int(name.split(".")[2]) < self.DENSE:
+            yield from self.mlp(name + "mlp.", 4 * self.ffn)
+            return
         yield name + "mlp.gate.weight", [self.EXPERTS, self.HIDDEN]
+        yield name + "mlp.gate.e_score_correction_bias", [self.EXPERTS], "F32"
         for expert in range(self.EXPERTS):
-            yield f"{name}mlp.experts.{expert}.gate_proj.weight", [self.FFN, self.HIDDEN]
-            yield f"{name}mlp.experts.{expert}.up_proj.weight", [self.FFN, self.HIDDEN]
-            yield f"{name}mlp.experts.{expert}.down_proj.weight", [self.HIDDEN, self.FFN]
+            yield from self.mlp(f"{name}mlp.experts.{expert}.", self.ffn)
+        yield from self.mlp(name + "mlp.shared_experts.", self.ffn)
 
 
 def tensors_of(model):
@@ -87,9 +114,10 @@ def make_checkpoint(directory, model):
     with open(directory + "/config.json", "w") as file:
         json.dump({**SHARED, **model.config}, file)
     entries, end = [], 0
-    for name, shape in tensors_of(model):
-        begin, end = end, end + 2 * (shape[0] * shape[1] if len(shape) > 1 else shape[0])
-        entries.append(f'"{name}":{{"dtype":"BF16","shape":{json.dumps(shape)},"data_offsets":[{begin},{end}]}}')
+    for name, shape, *dtype in tensors_of(model):
+        dtype = dtype[0] if dtype else "BF16"
+        begin, end = end, end + WIDTHS[dtype] * math.prod(shape)
+        entries.append(f'"{name}":{{"dtype":"{dtype}","shape":{json.dumps(shape)},"data_offsets":[{begin},{end}]}}')
     header = ('{"__metadata__":{"format":"pt"},' + ",".join(entries) + "}").encode()
     header += b" " * (-len(header) % 8)
     with open(directory + "/model.safetensors", "wb") as file:
@@ -154,8 +182,9 @@ def directions(mcore):
 
 def main():
     program, wanted = sys.argv[1], sys.argv[3:]
-    experts = sys.argv[2:3] == ["experts"]
-    model = Experts() if experts else Tiny(int(sys.argv[2]) if len(sys.argv) > 2 else 100_000)
+    what = sys.argv[2] if len(sys.argv) > 2 else "100000"
+    experts = what in ("deepseek", "deepseek_fp8")
+    model = DeepSeek(what == "deepseek_fp8") if experts else Tiny(int(what))
     with tempfile.TemporaryDirectory() as work:
         apart(make_checkpoint, work + "/source", model)
         count = sum(1 for _ in tensors_of(model))

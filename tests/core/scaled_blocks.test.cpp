@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 #include <vector>
 
+#include "crossdock/core/cast_elements.hpp"
+#include "crossdock/core/dtype.hpp"
 #include "crossdock/core/from_memory.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "support/catch.hpp"
@@ -102,6 +105,31 @@ TEST_CASE("a part of a matrix of blocks may begin in the middle of one, and be c
     CHECK(slice(middle, 0, 2, 2).bytes().empty());
     const Tensor stacked = concatenate(std::vector{reshape(rows, {1, 5, 14}), reshape(rows, {1, 5, 14})}, 0);
     CHECK(floats(reshape(slice(slice(stacked, 0, 1, 2), 2, 4, 13), {5, 9})) == blocks.part(3, 8, 4, 13));
+    CHECK(floats(reshape(slice(slice(stacked, 2, 4, 13), 0, 1, 2), {5, 9})) == blocks.part(3, 8, 4, 13));
+}
+
+TEST_CASE("products are the same however many elements share a scale, and cast as any f32", "[core][recipe]") {
+    for (const BlockSize block : {BlockSize{16, 16}, BlockSize{15, 17}, BlockSize{128, 128}, BlockSize{3, 5}}) {
+        const Blocks blocks(70, 75, block);
+        INFO(block.rows << " × " << block.columns);
+        CHECK(floats(blocks.tensor) == blocks.whole);
+        CHECK(floats(slice(slice(blocks.tensor, 0, 7, 61), 1, 9, 70)) == blocks.part(7, 61, 9, 70));
+        for (const DType to : {DType::bf16, DType::f16, DType::f64}) {
+            const Tensor cast_before = cast(blocks.tensor, to);
+            std::vector<std::byte> expected(blocks.whole.size() * item_size(to)), pieces(expected.size());
+            cast_elements(DType::f32, std::as_bytes(std::span(blocks.whole)).data(), to, expected.data(),
+                          blocks.whole.size());
+            INFO(dtype_name(to));
+            CHECK(cast_before.bytes() == expected);
+            for (std::uint64_t begin = 0; begin < blocks.whole.size(); begin += 777)
+                cast_before.evaluate(
+                    begin, std::span(pieces)
+                               .subspan(begin * item_size(to))
+                               .first(std::min<std::uint64_t>(777, blocks.whole.size() - begin) * item_size(to)));
+            CHECK(pieces == expected);
+            CHECK(slice(cast_before, 1, 9, 70).bytes() == cast(slice(blocks.tensor, 1, 9, 70), to).bytes());
+        }
+    }
 }
 
 TEST_CASE("scales that are not one for each block are refused", "[core][recipe]") {

@@ -34,7 +34,7 @@ inline std::uint16_t f32_to_bf16(float value, std::uint16_t nan = 0xFFFF) {
 namespace detail {
 
 /// condition ? a : b, for all three being computed: written with ?: GCC moves the arithmetic into a branch again.
-inline std::int32_t select(bool condition, std::int32_t a, std::int32_t b) {
+constexpr std::int32_t select(bool condition, std::int32_t a, std::int32_t b) {
     return b ^ ((a ^ b) & -std::int32_t{condition});
 }
 
@@ -70,7 +70,7 @@ inline std::uint16_t f32_to_f16(float value) {
 
 /// f8_e4m3 is torch's float8_e4m3fn: a sign, 4 bits of exponent with bias 7, 3 of mantissa, no infinities, and NaN where
 /// all bits below the sign are set.
-inline float f8_e4m3_to_f32(std::uint8_t bits) {
+constexpr float f8_e4m3_to_f32(std::uint8_t bits) {
     using detail::select;
     const std::int32_t rest = bits & 0x7F;
     const std::int32_t normal = (rest << 20) + (120 << 23);

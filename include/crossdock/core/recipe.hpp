@@ -52,7 +52,8 @@ inline Tensor swap_axes(const Tensor& tensor, std::size_t axis);
 namespace detail {
 
 /// A part of a matrix of scaled blocks, with the scales of the blocks that it touches.
-inline Tensor slice_of_blocks(const ScaledBlocks& whole, std::size_t axis, std::uint64_t begin, std::uint64_t end) {
+inline Tensor slice_of_blocks(const ScaledBlocks& whole, DType dtype, std::size_t axis, std::uint64_t begin,
+                              std::uint64_t end) {
     const BlockGrid& grid = whole.grid();
     const std::uint64_t size = axis == 0 ? grid.block.rows : grid.block.columns;
     BlockSize skipped = grid.skipped;
@@ -62,8 +63,8 @@ inline Tensor slice_of_blocks(const ScaledBlocks& whole, std::size_t axis, std::
     Tensor codes = slice(whole.codes(), axis, begin - first, end - first);
     first = begin % size;
     const Shape shape = codes.shape();
-    return {DType::f32, shape,
-            std::make_shared<ScaledBlocks>(std::move(codes), std::move(scales), grid.block, skipped)};
+    return {dtype, shape,
+            std::make_shared<ScaledBlocks>(std::move(codes), std::move(scales), grid.block, skipped, dtype)};
 }
 
 /// The elements [begin, end) of what is cut from a child by columns: cut from fewer rows of it, or in one go. Null where
@@ -78,7 +79,7 @@ inline RecipePtr slice_below(const Columns& cut, const Tensor& tensor, std::uint
     if (begin % width != 0 || end % width != 0) return nullptr;
     const Tensor part = slice(whole, 0, begin / width, end / width);
     if (end - begin == width) return from_row(part, 0, width);
-    return std::make_shared<Columns>(part.recipe(), cut.child_row(), cut.first(), width, item_size(tensor.dtype()));
+    return slice(part, 1, cut.first(), cut.first() + width).recipe();
 }
 
 /// Of parts that lie side by side, whole rows are the same rows of each; what lies in one part of a single row is cut from
@@ -146,7 +147,7 @@ inline Tensor slice(const Tensor& tensor, std::size_t axis, std::uint64_t begin,
         return cast(slice(converted->child(tensor.shape()), axis, begin, end), tensor.dtype());
     if (const auto* scaled = dynamic_cast<const detail::ScaledBlocks*>(recipe);
         scaled && scaled->codes().shape() == tensor.shape())
-        return detail::slice_of_blocks(*scaled, axis, begin, end);
+        return detail::slice_of_blocks(*scaled, tensor.dtype(), axis, begin, end);
     if (const auto turned = detail::transposed_of(tensor)) return swap_axes(slice(*turned, 1 - axis, begin, end), 0);
     if (const auto* row = dynamic_cast<const detail::SideBySide*>(recipe); row && row->width() == extent * inner)
         if (const detail::RecipePtr part = row->part(begin * inner, end * inner)) return {tensor.dtype(), shape, part};
@@ -231,6 +232,9 @@ inline Tensor cast(const Tensor& tensor, DType dtype) {
         throw Error(to_text("a tensor of ", dtype_name(tensor.dtype()), " cannot be cast to ", dtype_name(dtype),
                             "; only f64, f32, f16 and bf16 are cast"));
     if (!tensor.recipe()) return {dtype, tensor.shape(), nullptr};
+    if (const auto* scaled = dynamic_cast<const detail::ScaledBlocks*>(tensor.recipe().get());
+        scaled && tensor.dtype() == DType::f32)
+        return {dtype, tensor.shape(), scaled->cast_to(dtype)};
     return {dtype, tensor.shape(), std::make_shared<detail::Cast>(tensor.recipe(), tensor.dtype(), dtype)};
 }
 
@@ -251,7 +255,7 @@ inline Tensor scale_blocks(const Tensor& codes, const Tensor& scales, BlockSize 
                             scales.shape(), ", expected ", expected));
     if (!codes.recipe() || !scales.recipe()) return {DType::f32, shape, nullptr};
     const Tensor factors = cast(scales, DType::f32);
-    return {DType::f32, shape, std::make_shared<detail::ScaledBlocks>(codes, factors, block, BlockSize{})};
+    return {DType::f32, shape, std::make_shared<detail::ScaledBlocks>(codes, factors, block, BlockSize{}, DType::f32)};
 }
 
 /// Casts tensors of different float types to the smallest that holds the values of all. Throws Error when there is
