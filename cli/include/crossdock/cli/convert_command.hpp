@@ -145,6 +145,33 @@ inline void print_outcome(const Report& report, const Arguments& arguments) {
         print_summary(report);
 }
 
+inline ConvertOptions options_of_run(const Arguments& arguments, World& world) {
+    ConvertOptions options{.max_queue_size = number_or(arguments, "max_queue_size", 50),
+                           .no_checking = arguments.has("no_checking"),
+                           .dtype = asked_dtype(arguments),
+                           .threads = number_or(arguments, "threads", 0),
+                           .memory = memory_asked(arguments),
+                           .world = &world,
+                           .dry_run = arguments.has("dry_run"),
+                           .resume = arguments.has("resume"),
+                           .left_behind = [](const std::string& leftover) { warn(leftover); }};
+    if (options.resume && world.is_shared()) throw UsageError("--resume is for one process, without --ranks");
+    return options;
+}
+
+/// Returns the exit code of a dry run.
+inline int tell_plan(const Report& report, const ConvertOptions& options, const Arguments& arguments,
+                     const PluginPair& pair) {
+    for (const std::string& line : report.warnings) warn(line);
+    const Plan plan{.report = report,
+                    .options = options,
+                    .target = arguments.value("save_dir"),
+                    .loader = plugin_text(pair.loader, pair.loader_values),
+                    .saver = plugin_text(pair.saver, pair.saver_values)};
+    arguments.has("json") ? print_json(json_of(plan)) : print_plan(plan);
+    return plan.has_room() ? success : failure;
+}
+
 }  // namespace detail
 
 template <class Loaders, class Savers>
@@ -171,16 +198,7 @@ Syntax convert_syntax() {
 template <class Loaders, class Savers>
 int convert_command(const Arguments& given, World& world) {
     const Arguments arguments = detail::with_directories(given);
-    ConvertOptions options{.max_queue_size = number_or(arguments, "max_queue_size", 50),
-                           .no_checking = arguments.has("no_checking"),
-                           .dtype = asked_dtype(arguments),
-                           .threads = number_or(arguments, "threads", 0),
-                           .memory = memory_asked(arguments),
-                           .world = &world,
-                           .dry_run = arguments.has("dry_run"),
-                           .resume = arguments.has("resume"),
-                           .left_behind = [](const std::string& leftover) { warn(leftover); }};
-    if (options.resume && world.is_shared()) throw UsageError("--resume is for one process, without --ranks");
+    ConvertOptions options = detail::options_of_run(arguments, world);
     detail::PluginPair pair = detail::choose_plugins<Loaders, Savers>(arguments);
     if (arguments.has("load_dir") && arguments.has("save_dir"))
         require_separate(arguments.value("load_dir"), arguments.value("save_dir"));
@@ -208,16 +226,7 @@ int convert_command(const Arguments& given, World& world) {
     } catch (const Cancelled&) {
         return stopped_by(signals.signal());
     }
-    if (options.dry_run) {
-        for (const std::string& line : report.warnings) warn(line);
-        const Plan plan{.report = report,
-                        .options = options,
-                        .target = arguments.value("save_dir"),
-                        .loader = detail::plugin_text(pair.loader, pair.loader_values),
-                        .saver = detail::plugin_text(pair.saver, pair.saver_values)};
-        arguments.has("json") ? print_json(detail::json_of(plan)) : print_plan(plan);
-        return plan.has_room() ? success : failure;
-    }
+    if (options.dry_run) return detail::tell_plan(report, options, arguments, pair);
     when_in_place("what was done cannot be told", [&] { detail::print_outcome(report, arguments); });
     return success;
 }

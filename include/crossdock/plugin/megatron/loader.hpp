@@ -159,6 +159,25 @@ inline void add_notices(const MegatronContent& content, const MegatronFiles& fil
     notices.insert(notices.end(), files.notices.begin(), files.notices.end());
 }
 
+/// What args say of the activation, or the first one that Megatron had where they say nothing.
+inline void settle_activation(const Json& args, const MegatronDialect& dialect, const std::filesystem::path& root,
+                              ModelHeader& header) {
+    if (!header.mlp.gated && !header.mlp.activation) {  // unless told otherwise
+        header.mlp.activation = Activation::gelu_erf;
+        header.origin.assumed.insert("activation");
+    }
+    forget_ungated_activation(args, dialect, root, header);
+}
+
+/// Compares args with the model that was found; where the positions were not given as an option, these, too.
+inline void check_args(const Json& args, const MegatronDialect& dialect, const std::string& where,
+                       bool has_own_positions, ModelHeader& header) {
+    const Contradictions contradictions(args, dialect, where);
+    if (has_own_positions) contradictions.check_positions(header);
+    contradictions.check(header);
+    in_context(where, [&] { dialect.read_of_layers(args, header); });
+}
+
 }  // namespace detail
 
 /// Opens a Megatron checkpoint of any dialect, size and age.
@@ -187,15 +206,8 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::note_given(options, header);
     detail::assume_defaults(content.args.stated || std::filesystem::exists(files.root / sidecar_name), where, header,
                             open.notices);
-    if (!header.mlp.gated && !header.mlp.activation) {  // unless told otherwise
-        header.mlp.activation = Activation::gelu_erf;
-        header.origin.assumed.insert("activation");
-    }
-    detail::forget_ungated_activation(content.args.values, dialect, files.root, header);
-    if (options.position_embedding_type.empty())
-        detail::Contradictions(content.args.values, dialect, where).check_positions(header);
-    detail::Contradictions(content.args.values, dialect, where).check(header);
-    in_context(where, [&] { dialect.read_of_layers(content.args.values, header); });
+    detail::settle_activation(content.args.values, dialect, files.root, header);
+    detail::check_args(content.args.values, dialect, where, options.position_embedding_type.empty(), header);
     detail::apply_options(options, header);
     find_other_args(content.args.values, dialect.other_args, header);
     detail::check_megatron_type(header, options.model_type);
