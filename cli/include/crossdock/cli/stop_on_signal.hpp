@@ -19,7 +19,8 @@ namespace crossdock::cli {
 
 /// Turns SIGINT, SIGTERM and SIGHUP into a request to stop, as long as it lives, unless they are ignored; and makes a
 /// closed pipe and a file that grows beyond its limit (ulimit -f) errors of their streams. Make it before any other
-/// thread: these inherit that the signals are blocked.
+/// thread: these inherit that the signals are blocked. They stay so when it is gone: a command has ended then, and what
+/// it says of its target must not be belied by a signal that comes while the process exits.
 ///
 /// Not all of a run looks at the request: a description of many megabytes is parsed, a file system hangs. Where nobody
 /// waits for this process (`is_alone`), a run that has not ended is ended: a second later where no target is under way,
@@ -37,7 +38,7 @@ public:
         ignore.sa_handler = SIG_IGN;
         sigaction(SIGPIPE, &ignore, &pipe_before_);
         sigaction(SIGXFSZ, &ignore, &file_size_before_);
-        pthread_sigmask(SIG_BLOCK, &signals_, &mask_before_);
+        pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
         if (wake_ != 0) watcher_ = std::thread([this] { watch(); });
     }
     StopOnSignal(const StopOnSignal&) = delete;
@@ -52,7 +53,6 @@ public:
             pthread_kill(watcher_.native_handle(), wake_);
             watcher_.join();
         }
-        pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
         sigaction(SIGPIPE, &pipe_before_, nullptr);
         sigaction(SIGXFSZ, &file_size_before_, nullptr);
     }
@@ -92,7 +92,7 @@ private:
         }
     }
 
-    sigset_t signals_{}, mask_before_{};
+    sigset_t signals_{};
     struct sigaction pipe_before_ {};
     struct sigaction file_size_before_ {};
     int wake_ = 0;  // one of signals_
