@@ -98,8 +98,9 @@ void read_folder(const fs::path& folder) {
 
 /// The file as it is, cut, and with what it refers to renamed.
 std::vector<std::string> variants(const std::string& content) {
-    constexpr std::array<std::array<std::string_view, 2>, 3> renamed{
-        {{"PK", "XX"}, {"__0_0", "__9_9"}, {"\nfloat32", "\nfloat64"}}};
+    constexpr std::array<std::array<std::string_view, 2>, 4> renamed{
+        // a larger type than stands there, and a smaller
+        {{"PK", "XX"}, {"__0_0", "__9_9"}, {"\nfloat32", "\nfloat64"}, {"\nfloat32", "\nfloat16"}}};
     std::vector<std::string> all{content, content.substr(0, content.size() / 2)};
     for (const auto& [from, to] : renamed) {
         std::string changed = content;
