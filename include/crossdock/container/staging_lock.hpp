@@ -17,6 +17,7 @@
 
 #include "crossdock/container/descriptor.hpp"
 #include "crossdock/container/directory_tree.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -53,7 +54,7 @@ private:
     bool try_to_take(const std::filesystem::path& target, const std::filesystem::path& directory,
                      const std::filesystem::path& path) {
         const bool is_new = make_directory(directory);
-        if (!std::filesystem::is_directory(std::filesystem::symlink_status(directory)))
+        if (own_kind_at(directory) != std::filesystem::file_type::directory)
             throw Error(to_text(directory.string(), ": is not a directory; remove it"));
         Descriptor file(
             uninterrupted([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666); }));

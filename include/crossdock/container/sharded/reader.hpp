@@ -10,11 +10,11 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "crossdock/container/foreign_directory.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/container/safetensors/reader.hpp"
 #include "crossdock/container/sharded/format.hpp"
 #include "crossdock/container/tensor_dict.hpp"
@@ -102,8 +102,7 @@ inline Contents read_index(const std::filesystem::path& path) {
     Contents contents;
     for (const auto& [file, tensors] : detail::tensors_by_file(index)) {
         const std::filesystem::path shard_path = path.parent_path() / file;
-        std::error_code too_long;  // a name that no file can have
-        if (!std::filesystem::exists(shard_path, too_long))
+        if (!is_anything_at(shard_path))
             throw Error(to_text(shard_path.string(), ": is missing; ", path.filename().string(), " places ",
                                 tensors.size(), " tensors there"));
         const TensorDict shard = read_file(shard_path);
@@ -125,7 +124,7 @@ inline bool is_index(const std::filesystem::path& file) { return file.extension(
 
 /// Those of the files that are in the directory.
 inline std::vector<std::string> present(const std::filesystem::path& directory, std::vector<std::string> files) {
-    std::erase_if(files, [&](const std::string& file) { return !std::filesystem::exists(directory / file); });
+    std::erase_if(files, [&](const std::string& file) { return !is_anything_at(directory / file); });
     return files;
 }
 
