@@ -100,7 +100,7 @@ void read_folder(const fs::path& folder) {
 std::vector<std::string> variants(const std::string& content) {
     constexpr std::array<std::array<std::string_view, 2>, 4> renamed{
         // a larger type than stands there, and a smaller
-        {{"PK", "XX"}, {"__0_0", "__9_9"}, {"\nfloat32", "\nfloat64"}, {"\nfloat32", "\nfloat16"}}};
+        {{"PK", "XX"}, {"__0_0", "__9_9"}, {"float32", "float64"}, {"float32", "float16"}}};
     std::vector<std::string> all{content, content.substr(0, content.size() / 2)};
     for (const auto& [from, to] : renamed) {
         std::string changed = content;
