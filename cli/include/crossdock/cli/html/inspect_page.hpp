@@ -44,7 +44,7 @@ public:
 
     void write(const std::filesystem::path& file) const {
         Page page(file);
-        const auto name = detail::resolved(directory_).filename().string();
+        const auto name = crossdock::detail::resolved(directory_).filename().string();
         page.begin(name.empty() ? directory_ : name, "inspect");
         page << "<p class=\"path\">" << escaped(directory_) << "</p>\n";
         write_facts(page, facts());

@@ -54,7 +54,7 @@ private:
 
     std::string title() const {
         const auto name = [](const Side& side) {
-            const auto path = detail::resolved(side.path).filename().string();
+            const auto path = crossdock::detail::resolved(side.path).filename().string();
             return path.empty() ? side.path : path;
         };
         return to_text(name(sides_[0]), " and ", name(sides_[1]));
