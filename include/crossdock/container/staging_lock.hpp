@@ -10,7 +10,6 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,8 +38,7 @@ public:
 
     /// Writes into the file, which is at `path`, what no other run writes there, and returns that.
     std::string mark(const std::filesystem::path& path) const {
-        std::random_device random;
-        std::string mark = to_text(std::chrono::system_clock::now().time_since_epoch().count(), '-', random());
+        std::string mark = to_text(std::chrono::system_clock::now().time_since_epoch().count(), '-', ::getpid());
         if (::ftruncate(file_.get(), 0) != 0 ||
             ::pwrite(file_.get(), mark.data(), mark.size(), 0) != static_cast<ssize_t>(mark.size()) ||
             uninterrupted([&] { return ::fsync(file_.get()); }) != 0)
