@@ -46,7 +46,7 @@ int main(int count, char** arguments) try {
 } catch (const crossdock::Cancelled&) {
     std::cerr << "\nstopped; the target is as it was\n";
     return 130;
-} catch (const std::exception& error) {  // crossdock::Error, and what the standard library throws
+} catch (const std::exception& error) {  // crossdock::Error, or std::bad_alloc
     std::cerr << '\n' << error.what() << '\n';
     return 1;
 }

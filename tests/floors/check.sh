@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A header includes its own folder and lower floors; third parties stay at the edge.
-# Prints one line for each include that breaks the rule, and what the umbrella includes too much or too little:
+# A header includes its own folder and lower floors; third parties stay at the edge; the file system's errors are ours.
+# Prints one line for each include or call that breaks the rule, and what the umbrella includes too much or too little:
 #
 #     tests/floors/check.sh [--update]     --update writes the umbrella
 set -euo pipefail
@@ -54,6 +54,12 @@ while IFS=: read -r file include; do
         ;;
     esac
 done <<< "$includes"
+
+# Of what std::filesystem asks the system, only calls that return their errors: others throw what no user of ours expects
+# (container/path_kind.hpp).
+while IFS=: read -r file line _; do
+    complain "$file:$line" "may throw std::filesystem::filesystem_error; use container/path_kind.hpp, or take an error_code"
+done < <(grep -rnE --include='*.hpp' 'filesystem::(exists|is_[a-z_]+|(file_|symlink_)?(size|status)|(weakly_)?canonical|absolute|relative|proximate|current_path|equivalent|(create|copy|last|read|resize|hard|temp)_[a-z_]+|copy|remove(_all)?|rename|space|permissions)\(|directory_(iterator|entry)' include cli/include | grep -vE '[(, ](error|failure|ignored)\)')
 
 # What the umbrella includes is what we promise to users (docs/using-from-cpp.md, "What is public"). All other headers are
 # internal, but for core/tensor_view.hpp, which is public and brings xtensor along, so that it is included by itself.

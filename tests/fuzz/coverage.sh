@@ -7,8 +7,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-readers=(container/json.hpp container/json_parser.hpp container/pickle/{builder,cursor,integer,node_pool,packed,packed_reader}.hpp
-         container/pickle/{reader,recalled,stack,text,value}.hpp container/torch/{format,nested_tensors,reader,rebuild}.hpp
+readers=(container/json.hpp container/json_parser.hpp container/pickle/{builder,cursor,integer,node_pool}.hpp
+         container/pickle/{packed,packed_machine,packed_reader,reader,recalled,stack,text,value}.hpp container/torch/{format,nested_tensors,reader,rebuild}.hpp
          container/zip/{checked_source,crc32,reader}.hpp container/safetensors/{header_parser,reader}.hpp
          container/sharded/{format,reader}.hpp container/dcp/{assemble,item_file,metadata_reader,reader,stored_chunk,tiling}.hpp
          container/{foreign_directory,foreign_files}.hpp)

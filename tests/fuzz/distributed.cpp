@@ -3,7 +3,7 @@
 // refused with an Error; or each tensor is read, and holds what its chunks hold.
 //
 //   tests/fuzz/run.sh builds and runs it. An input is a byte that says which folder of tests/data/dcp, a byte that says
-//   which file, and its content. .metadata is changed instruction by instruction, a .distcp file, which is several zips,
+//   which file, 255 for the first with a hole of a gigabyte behind it, and its content. .metadata is changed instruction by instruction, a .distcp file, which is several zips,
 //   by its bytes.
 
 #include <unistd.h>
@@ -68,6 +68,13 @@ const std::array<Folder, 4>& folders() {
     return all;
 }
 
+constexpr unsigned char with_hole = 0xFF;
+
+/// The name of the file that an input is the content of; .metadata comes first.
+const fs::path& chosen_file(const Folder& folder, unsigned char choice) {
+    return folder.files()[choice == with_hole ? 0 : choice % folder.files().size()];
+}
+
 /// The part of a tensor that a chunk is.
 Tensor part(Tensor tensor, const dcp::Chunk& chunk) {
     for (std::size_t axis = 0; axis < chunk.offsets.size(); ++axis)
@@ -98,8 +105,9 @@ void read_folder(const fs::path& folder) {
 
 /// The file as it is, cut, and with what it refers to renamed.
 std::vector<std::string> variants(const std::string& content) {
-    constexpr std::array<std::array<std::string_view, 2>, 3> renamed{
-        {{"PK", "XX"}, {"__0_0", "__9_9"}, {"\nfloat32", "\nfloat64"}}};
+    constexpr std::array<std::array<std::string_view, 2>, 4> renamed{
+        // a larger type than stands there, and a smaller
+        {{"PK", "XX"}, {"__0_0", "__9_9"}, {"float32", "float64"}, {"float32", "float16"}}};
     std::vector<std::string> all{content, content.substr(0, content.size() / 2)};
     for (const auto& [from, to] : renamed) {
         std::string changed = content;
@@ -112,6 +120,7 @@ std::vector<std::string> variants(const std::string& content) {
 
 void write_seeds(const fs::path& directory) {
     fs::create_directories(directory);
+    write_all(directory / "hole", std::string{'\0', static_cast<char>(with_hole)});
     for (std::size_t folder = 0; folder < folders().size(); ++folder)
         for (std::size_t file = 0; file < folders()[folder].files().size(); ++file) {
             const std::string head{static_cast<char>(folder), static_cast<char>(file)};
@@ -132,9 +141,10 @@ extern "C" int LLVMFuzzerInitialize(int* count, char*** arguments) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (size < 2) return -1;
     const Folder& folder = folders()[data[0] % folders().size()];
-    const fs::path file = folder.path() / folder.files()[data[1] % folder.files().size()];
+    const fs::path file = folder.path() / chosen_file(folder, data[1]);
     const std::string original = read_all(file);
     write_all(file, {reinterpret_cast<const char*>(data) + 2, size - 2});
+    if (data[1] == with_hole) fs::resize_file(file, std::uintmax_t{1} << 30);
     read_folder(folder.path());
     write_all(file, original);
     return 0;
@@ -144,8 +154,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
     return mutate_input(data, size, most, seed, [](const std::string& input, std::size_t limit, Random& random) {
         if (input.size() < 2) throw Error("no choice");
         const Folder& folder = folders()[static_cast<unsigned char>(input[0]) % folders().size()];
-        const fs::path& file = folder.files()[static_cast<unsigned char>(input[1]) % folder.files().size()];
-        if (file != ".metadata") throw Error("no pickle");
+        if (chosen_file(folder, static_cast<unsigned char>(input[1])) != ".metadata") throw Error("no pickle");
         return input.substr(0, 2) + mutate_pickle(input.substr(2), limit, random);
     });
 }

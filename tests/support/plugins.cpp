@@ -13,6 +13,10 @@ std::unique_ptr<AnySaver> make_saver(std::string_view saver, const OptionValues&
     return BuiltinSavers::make(saver, options);
 }
 
+std::vector<std::string> loader_names() { return BuiltinLoaders::names(); }
+
 std::vector<std::string> saver_names() { return BuiltinSavers::names(); }
+
+std::string recognise(const std::filesystem::path& directory) { return BuiltinLoaders::recognise(directory); }
 
 }  // namespace crossdock::test

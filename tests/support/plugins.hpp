@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,6 +15,8 @@ namespace crossdock::test {
 
 std::unique_ptr<AnyLoader> make_loader(std::string_view loader, const OptionValues& options);
 std::unique_ptr<AnySaver> make_saver(std::string_view saver, const OptionValues& options);
+std::vector<std::string> loader_names();
 std::vector<std::string> saver_names();
+std::string recognise(const std::filesystem::path& directory);
 
 }  // namespace crossdock::test

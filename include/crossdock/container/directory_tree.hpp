@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <filesystem>
 #include <stop_token>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -73,6 +75,16 @@ private:
     std::array<char, 4096> entries_;
     std::size_t next_ = 0, end_ = 0;  // in entries_
 };
+
+/// The names in a directory, sorted. Throws Error where it cannot be read.
+inline std::vector<std::string> names_in(const std::filesystem::path& directory) {
+    std::vector<std::string> names;
+    DirectoryNames entries(AT_FDCWD, directory.c_str());
+    while (const char* name = entries.next()) names.emplace_back(name);
+    if (entries.failure() != 0) throw file_error(directory, "cannot be read", entries.failure());
+    std::sort(names.begin(), names.end());
+    return names;
+}
 
 /// Calls `visit(path, status)` for all that is below a directory, a directory before what is in it, until it returns
 /// false. Does not follow links. Returns 0, or the errno of what could not be listed.

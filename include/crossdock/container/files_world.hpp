@@ -28,9 +28,12 @@
 #include <vector>
 
 #include "crossdock/container/descriptor.hpp"
+#include "crossdock/container/directory_tree.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/fingerprint.hpp"
 #include "crossdock/core/source.hpp"
+#include "crossdock/core/start_thread.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/core/world.hpp"
 
@@ -57,7 +60,7 @@ public:
         std::filesystem::create_directories(directory_, failure);
         if (failure) throw Error(to_text(directory_.string(), ": cannot be created: ", failure.message()));
         for (const std::uint64_t turn : {0U, 1U}) create(file_of(rank, turn));
-        beating_ = std::jthread([this](const std::stop_token& stop) { beat(stop); });
+        beating_ = start_thread<std::jthread>([this](const std::stop_token& stop) { beat(stop); });
     }
     ~FilesWorld() override {
         beating_.request_stop();
@@ -213,11 +216,11 @@ private:
         if (!leads()) return;
         const Clock::time_point begin = Clock::now();
         for (std::size_t other = 1; other < size(); ++other)
-            while (!std::filesystem::exists(gone(other))) {
+            while (!is_anything_at(gone(other))) {
                 if (Clock::now() - begin > patience_) return;
                 std::this_thread::sleep_for(std::chrono::milliseconds(10));
             }
-        std::filesystem::remove_all(directory_);
+        detail::remove_tree(directory_);
     }
 
     std::filesystem::path directory_;

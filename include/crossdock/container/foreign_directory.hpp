@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
+#include "crossdock/container/descriptor.hpp"
+#include "crossdock/container/directory_tree.hpp"
 #include "crossdock/container/foreign_files.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
@@ -21,18 +26,6 @@ namespace crossdock {
 // What a folder is that is given as a checkpoint and is not one, by the names in it, and what to do about it.
 
 namespace detail {
-
-/// The names in a directory, sorted. Throws Error where it cannot be read.
-inline std::vector<std::string> names_in(const std::filesystem::path& directory) {
-    std::error_code failure;
-    std::vector<std::string> names;
-    std::filesystem::directory_iterator entry(directory, failure);
-    for (; !failure && entry != std::filesystem::directory_iterator(); entry.increment(failure))
-        names.push_back(entry->path().filename().string());
-    if (failure) throw Error(to_text(directory.string(), ": cannot be read: ", failure.message()));
-    std::sort(names.begin(), names.end());
-    return names;
-}
 
 /// A name with at most one "*" in it.
 inline bool matches(std::string_view name, std::string_view pattern) {
@@ -119,7 +112,7 @@ inline constexpr std::array foreign_marks{
 /// The folder of a hub cache entry that its main branch names, or the only one.
 inline std::string cache_snapshot(const std::filesystem::path& root) {
     std::vector<std::string> snapshots = names_in(root / "snapshots");
-    if (const auto main = root / "refs" / "main"; std::filesystem::exists(main)) {
+    if (const auto main = root / "refs" / "main"; is_anything_at(main)) {
         const FileSource file(main);
         std::string name(static_cast<std::size_t>(std::min<std::uint64_t>(file.size(), 64)), '\0');
         file.read(0, std::as_writable_bytes(std::span(name)));
@@ -135,14 +128,13 @@ inline std::vector<std::string> models_below(const std::filesystem::path& direct
                                              int depth = 2) {
     std::vector<std::string> found;
     for (const std::string& name : names) {
-        std::error_code failure;
         const auto below = directory / name;
-        if (!std::filesystem::is_directory(below, failure) || failure) continue;
         std::vector<std::string> inner;
         try {
+            if (!is_directory_at(below)) continue;
             inner = names_in(below);
         } catch (const Error&) {
-            continue;  // no permission: another folder may do
+            continue;  // no permission, a link in a circle: another folder may do
         }
         if (holds_model(inner))
             found.push_back(name);
@@ -187,7 +179,7 @@ inline std::string half_a_model(std::span<const std::string> names) {
 /// Empty where nothing is recognised. Throws Error where the folder cannot be read.
 inline std::string foreign_directory(const std::filesystem::path& directory) {
     const std::vector<std::string> names = detail::names_in(directory);
-    if (std::filesystem::is_directory(directory / "snapshots")) {
+    if (is_directory_at(directory / "snapshots")) {
         const std::string snapshot = detail::cache_snapshot(directory);
         return snapshot.empty()
                    ? "is the root of a hub cache entry whose snapshots are missing; download the model again"
@@ -206,17 +198,14 @@ inline std::string foreign_directory(const std::filesystem::path& directory) {
 
 /// Throws Error, which says what stands there, when `path` is not a folder that can be read.
 inline void require_directory(const std::filesystem::path& path) {
-    std::error_code failure;
-    const auto status = std::filesystem::status(path, failure);
-    const bool is_missing = status.type() == std::filesystem::file_type::not_found;
-    if (failure && !is_missing) throw Error(to_text(path.string(), ": cannot be read: ", failure.message()));
-    if (std::filesystem::is_directory(status)) {
+    const auto kind = kind_at(path);
+    if (kind == std::filesystem::file_type::directory) {
         detail::names_in(path);
-        const bool is_open = std::filesystem::exists(path / ".", failure);  // it may be listed but not entered
-        if (!is_open) throw Error(to_text(path.string(), ": cannot be read: ", failure.message()));
+        if (::access(path.c_str(), X_OK) != 0)
+            throw detail::file_error(path, "cannot be read", errno);  // but be listed
         return;
     }
-    if (!std::filesystem::is_regular_file(status)) throw Error(to_text(path.string(), ": is not a directory"));
+    if (kind != std::filesystem::file_type::regular) throw Error(to_text(path.string(), ": is not a directory"));
     const std::string what = detail::is_file_of_model(path) ? std::string() : foreign_content(FileSource(path));
     throw Error(to_text(path.string(), ": is not a directory; ",
                         what.empty() ? "give the folder that holds the file" : to_text("it ", what)));

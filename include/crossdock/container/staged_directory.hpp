@@ -28,6 +28,7 @@
 #include "crossdock/container/disk_space.hpp"
 #include "crossdock/container/journal.hpp"
 #include "crossdock/container/output_path.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/container/planned_files.hpp"
 #include "crossdock/container/require_usable.hpp"
 #include "crossdock/container/staging_lock.hpp"
@@ -149,7 +150,7 @@ private:
 
     /// Whether a run of the same job left files, and nobody else could have written them.
     bool can_be_continued() const {
-        return !asked_.job.empty() && !world_.is_shared() && std::filesystem::is_directory(path()) &&
+        return !asked_.job.empty() && !world_.is_shared() && is_directory_at(path()) &&
                Journal::is_of(at_.journal, job_here()) && detail::is_all_own(at_.staging);
     }
 
@@ -160,7 +161,7 @@ private:
         std::ifstream file(at_.lock);
         std::string found;
         std::getline(file, found);
-        if (found != mark || !std::filesystem::is_directory(path()))
+        if (found != mark || !is_directory_at(path()))
             throw Error(to_text(path().string(), ": is not what rank 0 made under this name; all ranks need the ",
                                 "target's file system"));
         world_.meet();
@@ -186,7 +187,7 @@ private:
 
     void make_parents() {
         std::vector<std::filesystem::path> missing;
-        for (auto parent = target_.parent_path(); !std::filesystem::exists(parent); parent = parent.parent_path())
+        for (auto parent = target_.parent_path(); !is_anything_at(parent); parent = parent.parent_path())
             missing.push_back(parent);
         made_parents_.reserve(missing.size());
         for (; !missing.empty(); missing.pop_back())
@@ -195,14 +196,14 @@ private:
 
     /// A run that was killed while it replaced the target may have left the only copy of the old content.
     void put_back() {
-        if (!std::filesystem::exists(at_.replaced) || std::filesystem::exists(target_)) return;
-        std::filesystem::rename(at_.replaced, target_);
+        if (!is_anything_at(at_.replaced) || is_anything_at(target_)) return;
+        rename_file(at_.replaced, target_);
         notices_.push_back(to_text(target_.string(), ": put back as it was before a run that did not end"));
         detail::checked_target(target_, overwrite_);
     }
 
     void clean() {
-        const bool has_rests = std::filesystem::exists(path()) || std::filesystem::exists(at_.replaced);
+        const bool has_rests = is_anything_at(path()) || is_anything_at(at_.replaced);
         const std::string_view advice = asked_.resume        ? ", which was of other options or another source"
                                         : can_be_continued() ? "; the option resume continues it instead"
                                                              : "";
@@ -218,7 +219,7 @@ private:
         if (::rename(path().c_str(), target_.c_str()) == 0) return;
         const bool is_taken = errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR;
         if (!is_taken) throw detail::file_error(target_, "cannot be put in place", errno);
-        if (!overwrite_ || !std::filesystem::is_directory(std::filesystem::symlink_status(target_)))
+        if (!overwrite_ || own_kind_at(target_) != std::filesystem::file_type::directory)
             throw Error(to_text(target_.string(), ": came into being during this run; it is left as it is"));
         if (::renameat2(AT_FDCWD, path().c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) != 0) move_aside();
     }

@@ -10,13 +10,13 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "crossdock/container/descriptor.hpp"
 #include "crossdock/container/directory_tree.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -38,8 +38,7 @@ public:
 
     /// Writes into the file, which is at `path`, what no other run writes there, and returns that.
     std::string mark(const std::filesystem::path& path) const {
-        std::random_device random;
-        std::string mark = to_text(std::chrono::system_clock::now().time_since_epoch().count(), '-', random());
+        std::string mark = to_text(std::chrono::system_clock::now().time_since_epoch().count(), '-', ::getpid());
         if (::ftruncate(file_.get(), 0) != 0 ||
             ::pwrite(file_.get(), mark.data(), mark.size(), 0) != static_cast<ssize_t>(mark.size()) ||
             uninterrupted([&] { return ::fsync(file_.get()); }) != 0)
@@ -53,7 +52,7 @@ private:
     bool try_to_take(const std::filesystem::path& target, const std::filesystem::path& directory,
                      const std::filesystem::path& path) {
         const bool is_new = make_directory(directory);
-        if (!std::filesystem::is_directory(std::filesystem::symlink_status(directory)))
+        if (own_kind_at(directory) != std::filesystem::file_type::directory)
             throw Error(to_text(directory.string(), ": is not a directory; remove it"));
         Descriptor file(
             uninterrupted([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666); }));

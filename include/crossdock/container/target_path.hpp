@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -20,11 +21,16 @@ inline bool is_empty_directory(const std::filesystem::path& path) {
     return std::filesystem::is_directory(path, ignored) && std::filesystem::is_empty(path, ignored);
 }
 
-/// Whether `inner` is `outer` or lies in it, through whatever links and mounts; `outer` exists.
+/// Whether two paths lead to the same directory or file, through whatever links and mounts.
+inline bool is_same_place(const std::filesystem::path& a, const std::filesystem::path& b) {
+    std::error_code ignored;
+    return std::filesystem::equivalent(a, b, ignored);
+}
+
+/// Whether `inner` is `outer` or lies in it; `outer` exists.
 inline bool lies_in(std::filesystem::path inner, const std::filesystem::path& outer) {
     for (;; inner = inner.parent_path()) {
-        std::error_code ignored;
-        if (std::filesystem::equivalent(inner, outer, ignored)) return true;
+        if (is_same_place(inner, outer)) return true;
         if (inner == inner.parent_path()) return false;
     }
 }
@@ -32,7 +38,8 @@ inline bool lies_in(std::filesystem::path inner, const std::filesystem::path& ou
 /// Absolute, without links, dots and a slash at the end; parts that do not exist yet stay as they are.
 inline std::filesystem::path resolved(const std::filesystem::path& path) {
     std::error_code failure;
-    const auto out = std::filesystem::weakly_canonical(std::filesystem::absolute(path), failure);
+    auto out = std::filesystem::absolute(path, failure);  // fails where the current directory has been removed
+    if (!failure) out = std::filesystem::weakly_canonical(out, failure);
     if (failure) throw Error(to_text(path.string(), ": cannot be resolved: ", failure.message()));
     return out.has_filename() ? out : out.parent_path();
 }
@@ -48,18 +55,20 @@ inline bool is_mount_point(const std::filesystem::path& path) {
 inline std::filesystem::path checked_target(const std::filesystem::path& target, bool overwrite) {
     auto path = resolved(target);
     if (!path.has_filename()) throw Error(to_text(target.string(), ": is no name for a new directory"));
-    const auto status = std::filesystem::symlink_status(path);
-    if (!std::filesystem::exists(status)) return path;
-    if (std::filesystem::is_symlink(status))
+    const auto kind = own_kind_at(path);
+    if (kind == std::filesystem::file_type::not_found) return path;
+    if (kind == std::filesystem::file_type::symlink)
         throw Error(to_text(path.string(), ": is a link to nothing; remove it or choose another target"));
-    if (!std::filesystem::is_directory(status))
+    if (kind != std::filesystem::file_type::directory)
         throw Error(to_text(path.string(), ": is there and is no directory; choose another target"));
     if (is_mount_point(path))
         throw Error(to_text(path.string(), ": is a mount point, which cannot be replaced; name a directory in it"));
     if (is_empty_directory(path)) return path;
     if (!overwrite)
         throw Error(to_text(path.string(), ": exists already; choose another target or give the option overwrite"));
-    if (lies_in(std::filesystem::current_path(), path))
+    std::error_code failure;  // where the current directory has been removed, which is nowhere then
+    const auto here = std::filesystem::current_path(failure);
+    if (!failure && lies_in(here, path))
         throw Error(to_text(path.string(), ": is not overwritten while it is or holds the current directory"));
     return path;
 }
@@ -68,10 +77,10 @@ inline std::filesystem::path checked_target(const std::filesystem::path& target,
 
 /// Throws Error when the target of a conversion is its source, lies in it or holds it, whatever links hide that.
 inline void require_separate(const std::filesystem::path& source, const std::filesystem::path& target) {
-    if (!std::filesystem::exists(source)) throw Error(to_text(source.string(), ": does not exist"));
+    if (!is_anything_at(source)) throw Error(to_text(source.string(), ": does not exist"));
     const auto from = detail::resolved(source), to = detail::resolved(target);
-    const bool exists = std::filesystem::exists(to);
-    if (exists && std::filesystem::equivalent(from, to))
+    const bool exists = is_anything_at(to);
+    if (exists && detail::is_same_place(from, to))
         throw Error(to_text(target.string(), ": is the source itself; choose another target"));
     if (detail::lies_in(to, from))
         throw Error(to_text(target.string(), ": lies in the source ", source.string(), "; choose another target"));

@@ -22,6 +22,7 @@
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/processors.hpp"
 #include "crossdock/core/read_plan.hpp"
+#include "crossdock/core/start_thread.hpp"
 
 namespace crossdock {
 
@@ -48,7 +49,7 @@ public:
           schedule_(std::max<std::size_t>(threads, 1)) {
         try {
             for (std::size_t i = 0; i < std::max<std::size_t>(threads, 1); ++i)
-                workers_.emplace_back([this] { work(); });
+                workers_.push_back(start_thread<std::thread>([this] { work(); }));
         } catch (...) {  // the system has no more threads
             leave();
             throw;

@@ -19,6 +19,7 @@
 #include "crossdock/container/transfer_pool.hpp"
 #include "crossdock/container/when_in_place.hpp"
 #include "crossdock/core/compiled.hpp"
+#include "crossdock/core/start_thread.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/entry_points.hpp"
 #include "crossdock/pipeline/progress_reporter.hpp"
@@ -77,7 +78,7 @@ inline Report convert_in(World& world, AnyLoader& loader, AnySaver& saver, const
                  .before_commit = options.read_back ? prove : std::function<void(const std::filesystem::path&)>()});
     bool is_complete = false;
     {
-        const std::jthread loading([&] { run_loader(loader, channel); });
+        const auto loading = start_thread<std::jthread>([&] { run_loader(loader, channel); });
         try {
             while (std::optional<Message> message = channel.receive()) receiver.accept(std::move(*message));
             receiver.finish();

@@ -20,6 +20,7 @@
 #include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/container/output_file.hpp"
 #include "crossdock/container/output_path.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
@@ -123,7 +124,8 @@ inline std::vector<Companion> find_companions(const std::filesystem::path& direc
     for (const std::string& name : detail::names_in(directory)) {
         const auto path = directory / name;
         const bool is_directory = std::filesystem::is_directory(path, error);
-        if (is_directory && detail::is_companion_folder(name) && !std::filesystem::is_symlink(path)) {
+        if (is_directory && detail::is_companion_folder(name) &&
+            own_kind_at(path) == std::filesystem::file_type::directory) {
             for (const std::string& inner : detail::names_in(path)) take(path / inner, to_text(name, "/", inner));
         } else if (!is_directory && detail::is_companion_name(name)) {
             take(path, name);

@@ -122,7 +122,8 @@ public:
         return made;
     }
 
-    /// The first loader that recognises the directory as its own; empty when none does.
+    /// The first loader that recognises the directory as its own; empty when none does. Throws Error where the directory,
+    /// or a description in it, cannot be read.
     static std::string recognise(const std::filesystem::path& directory) {
         std::string found;
         const auto ask = [&]<class L>() {

@@ -7,9 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/directory_tree.hpp"
 #include "crossdock/container/json.hpp"
 #include "crossdock/container/json_text.hpp"
 #include "crossdock/container/output_path.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/container/text_file.hpp"
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/protocol/header_fields.hpp"
@@ -25,7 +27,7 @@ inline constexpr std::string_view sidecar_name = "crossdock.json";
 /// Fills the header with what a crossdock.json in `directory` says; what the format itself states is to be read after.
 inline void read_sidecar(const std::filesystem::path& directory, ModelHeader& header) {
     const std::filesystem::path path = directory / sidecar_name;
-    if (!std::filesystem::exists(path)) return;
+    if (!is_anything_at(path)) return;
     const Json json = read_json_object(path);
     in_context(path.string(), [&] {
         if (const auto fields = json.find("header"); fields != json.end() && fields->is_object())
@@ -63,9 +65,10 @@ inline void write_sidecar(const OutputPath& directory, const ModelHeader& header
 /// Puts one thing more into the crossdock.json of a target that is not in its place yet.
 inline void add_to_sidecar(const std::filesystem::path& directory, const std::string& key, Json value) {
     const std::filesystem::path path = directory / sidecar_name;
-    Json json = std::filesystem::exists(path) ? read_json_object(path) : Json::object();
+    Json json = is_anything_at(path) ? read_json_object(path) : Json::object();
     json[key] = std::move(value);
-    std::filesystem::remove(path);
+    if (const int reason = detail::remove_tree(path); reason != 0)
+        throw detail::file_error(path, "cannot be replaced", reason);
     write_text(path, json_text(json) + "\n");
 }
 

@@ -15,9 +15,11 @@
 #include <vector>
 
 #include "crossdock/container/access.hpp"
+#include "crossdock/container/directory_tree.hpp"
 #include "crossdock/container/journaled_transfers.hpp"
 #include "crossdock/container/json_text.hpp"
 #include "crossdock/container/output_path.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/container/staged_directory.hpp"
 #include "crossdock/container/target_path.hpp"
 #include "crossdock/container/tensor_writer.hpp"
@@ -70,10 +72,10 @@ inline void require_divisible(const ModelHeader& header, std::uint64_t ranks, st
 
 /// Throws Error when a directory that is to be overwritten holds something else than a checkpoint.
 inline void require_checkpoint(const std::filesystem::path& directory) {
-    if (!std::filesystem::is_directory(directory)) return;  // StagedDirectory says what it thinks of that
-    if (std::filesystem::is_empty(directory)) return;
+    if (!is_directory_at(directory)) return;  // StagedDirectory says what it thinks of that
+    if (detail::names_in(directory).empty()) return;
     constexpr std::array marks{"config.json", "params.json", "crossdock.json", "latest_checkpointed_iteration.txt"};
-    if (std::none_of(marks.begin(), marks.end(), [&](const char* m) { return std::filesystem::exists(directory / m); }))
+    if (std::none_of(marks.begin(), marks.end(), [&](const char* m) { return is_anything_at(directory / m); }))
         throw Error(to_text(directory.string(), ": does not look like a checkpoint (no ", joined_list(marks),
                             "), so it is not overwritten; remove it yourself or choose another target"));
 }

@@ -7,6 +7,7 @@
 
 #include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/container/json.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/hub/type.hpp"
 
@@ -34,12 +35,12 @@ inline std::string unknown_config(const std::filesystem::path& file, const std::
 /// Why no loader recognises a directory, and what to do: a line for an error.
 inline std::string why_unrecognised(const std::filesystem::path& directory, const std::vector<std::string>& hub_types,
                                     const std::vector<std::string>& loaders) {
-    if (std::filesystem::is_empty(directory)) return to_text(directory.string(), ": is empty");
+    if (detail::names_in(directory).empty()) return to_text(directory.string(), ": is empty");
     const std::string foreign = foreign_directory(directory);
     if (foreign.empty() || foreign.starts_with("holds no model itself")) {
-        if (const auto config = directory / "config.json"; std::filesystem::exists(config))
+        if (const auto config = directory / "config.json"; is_anything_at(config))
             return detail::unknown_config(config, hub_types);
-        if (const auto params = directory / "params.json"; std::filesystem::exists(params))
+        if (const auto params = directory / "params.json"; is_anything_at(params))
             return to_text(params.string(), ": has no 'dim', as Meta's and mistralai's have; it is of another model");
     }
     if (!foreign.empty()) return to_text(directory.string(), ": ", foreign);

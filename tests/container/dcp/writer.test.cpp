@@ -115,6 +115,23 @@ TEST_CASE("the index is a pickle of PyTorch's classes and of nothing else", "[co
     CHECK(count(pickle, "\x8A\x08" + std::string("\x00\xF2\x05\x2A\x01\x00\x00\x00", 8)) == 3);  // 5,000,000,000
 }
 
+TEST_CASE("a tensor may be called as a class of PyTorch's is", "[container][dcp]") {
+    const TemporaryDirectory directory;
+    const std::string name = "torch\nSize\n";
+    {
+        dcp::Writer writer(directory.path(), 1);
+        put(writer.add_chunk("w", DType::u8, {2}, {0}, {2}), "ab");
+        put(writer.add_chunk(name, DType::u8, {2}, {0}, {2}), "cd");
+        put(writer.add_chunk("x", DType::u8, {2}, {0}, {2}), "ef");
+        writer.finish();
+    }
+    const dcp::Reader reader(directory.path());
+    REQUIRE(reader.metadata().tensors.size() == 3);
+    CHECK(reader.metadata().tensors[1].name == name);
+    CHECK(reader.tensor(reader.metadata().tensors[1]).bytes() ==
+          std::vector<std::byte>{std::byte{'c'}, std::byte{'d'}});
+}
+
 TEST_CASE("chunks of many tensors go to the least filled file, and are read back", "[container][dcp]") {
     const TemporaryDirectory directory;
     dcp::Writer writer(directory.path(), 3);

@@ -13,7 +13,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -29,6 +28,7 @@
 #include "crossdock/cli/tensor_choice.hpp"
 #include "crossdock/cli/tensor_details.hpp"
 #include "crossdock/cli/units.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/pipeline/inspect.hpp"
@@ -343,8 +343,7 @@ int inspect_command(const Arguments& arguments, World& world) {
     const TensorChoice choice(arguments);
     const StopOnSignal signals(!world.is_shared());
     try {
-        std::error_code unreadable;  // inspecting the directory says so
-        if (std::filesystem::is_regular_file(path, unreadable))
+        if (is_file_at(path))
             inspect_file(path, arguments, choice, signals);
         else
             detail::inspect_directory<Loaders>(path, arguments, choice, signals);

@@ -11,6 +11,7 @@
 #include "crossdock/cli/arguments.hpp"
 #include "crossdock/cli/plugin_choice.hpp"
 #include "crossdock/cli/reference_names.hpp"
+#include "crossdock/container/path_kind.hpp"
 
 namespace crossdock::cli {
 
@@ -35,8 +36,7 @@ std::vector<std::string> loaders_at_work(const Syntax& syntax, const Arguments& 
     if (syntax.command != "verify") sources.resize(std::min<std::size_t>(sources.size(), 1));
     sources.push_back(given.value("load_dir"));
     for (const std::string& source : sources)
-        if (!given.has("loader") && std::filesystem::is_directory(source))
-            loaders.push_back(Loaders::recognise(source));
+        if (!given.has("loader") && is_directory_at(source)) loaders.push_back(Loaders::recognise(source));
     std::sort(loaders.begin(), loaders.end());
     loaders.erase(std::unique(loaders.begin(), loaders.end()), loaders.end());
     std::erase(loaders, "");

@@ -4,14 +4,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
-#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
 #include <new>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include "crossdock/cli/arguments.hpp"
@@ -149,14 +147,6 @@ inline int explain(const std::string& message, ExitCode code, bool as_json) {
     return end_document(message, code, as_json);
 }
 
-/// In the words of Crossdock's own errors.
-inline std::string system_message(const std::system_error& error) {
-    if (const auto* of_file = dynamic_cast<const std::filesystem::filesystem_error*>(&error))
-        return to_text(of_file->path1().string(), ": ", error.code().message());
-    const bool is_of_thread = error.code() == std::errc::resource_unavailable_try_again;
-    return is_of_thread ? "the system has no more threads; give the option threads a smaller number" : error.what();
-}
-
 }  // namespace detail
 
 /// Runs the program with these plugins and returns its exit code: 0 when all went well, 1 when it did not, 2 when it
@@ -187,8 +177,6 @@ int run(int argc, const char* const* argv, World& world = World::alone()) {
     } catch (const std::bad_alloc&) {
         if (world.leads()) LastWords::print("out of memory");
         return detail::end_document("out of memory", on_error, as_json);
-    } catch (const std::system_error& error) {
-        return detail::explain(detail::system_message(error), on_error, as_json);
     } catch (const std::exception& error) {
         return detail::explain(error.what(), on_error, as_json);
     }

@@ -20,6 +20,7 @@
 #include "crossdock/cli/progress_display.hpp"
 #include "crossdock/cli/ranks.hpp"
 #include "crossdock/cli/stop_on_signal.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/core/world.hpp"
 #include "crossdock/pipeline/verify.hpp"
@@ -76,7 +77,7 @@ VerifyReport compare_with_proof(const Arguments& arguments, const std::string& l
     if (options.dtype) throw UsageError("--dtype is for two checkpoints: digests are of the type that is stored");
     const std::string& directory = arguments.positional[0];
     const auto sidecar = std::filesystem::path(directory) / sidecar_name;
-    if (!std::filesystem::exists(sidecar))
+    if (!is_anything_at(sidecar))
         throw Error(to_text(directory, ": has no ", sidecar_name, " to compare with; name another checkpoint"));
     const DigestList kept = read_digests(sidecar);
     return checked_against(

@@ -164,12 +164,13 @@ private:
         }
     }
 
-    /// What is said again and again is known by its address, since looking for its text would take longer than all else.
+    /// What is said again and again is found by its address, since looking for its text would take longer than all else.
     template <std::size_t size>
     void word(const char (&literal)[size]) {
-        if (recalled(words_, literal)) return;
+        for (const auto& [known, place] : words_)
+            if (known == literal) return recall(place);
         word(std::string_view(literal));
-        words_.emplace_back(literal, place_of(literal));
+        words_.emplace_back(literal, static_cast<std::uint32_t>(memo_.find(literal, texts_).value()));
     }
 
     /// A text, spelt out the first time only.
@@ -180,16 +181,15 @@ private:
         remember(text);
     }
 
-    /// A class or function, likewise. The name is part of the program: its address says which it is.
+    /// A class or function, likewise. A few are known, and their names mostly differ in length.
     void global(std::string_view from, std::string_view name) {
-        if (recalled(globals_, name.data())) return;
-        const std::string& line = lines_.emplace_back(to_text(from, '\n', name, '\n'));
-        if (!recalled(line)) {
-            op(Opcode::global);
-            out_ += line;
-            remember(line);
-        }
-        globals_.emplace_back(name.data(), place_of(line));
+        for (const Global& known : globals_)
+            if (known.name == name && known.from == from) return recall(known.place);
+        constexpr char no_text = '\xFF';  // no UTF-8 begins so: a tensor may be called as a class is
+        const std::string& line = lines_.emplace_back(to_text(no_text, from, '\n', name, '\n'));
+        op(Opcode::global);
+        out_ += std::string_view(line).substr(1);
+        globals_.push_back({from, name, remember(line)});
     }
 
     bool recalled(std::string_view text) {
@@ -198,18 +198,11 @@ private:
         return found.has_value();
     }
 
-    /// The places in the memo of what has an address of its own.
-    using Known = std::vector<std::pair<const char*, std::uint32_t>>;
-
-    bool recalled(const Known& known, const char* address) {
-        for (const auto& [other, place] : known)
-            if (other == address) return recall(place), true;
-        return false;
-    }
-
-    std::uint32_t place_of(std::string_view text) const {
-        return static_cast<std::uint32_t>(memo_.find(text, texts_).value());
-    }
+    /// A class or function in the memo.
+    struct Global {
+        std::string_view from, name;  ///< of the program
+        std::uint32_t place;
+    };
 
     void recall(std::uint32_t place) {
         if (std::in_range<std::uint8_t>(place))
@@ -218,11 +211,12 @@ private:
             op(Opcode::long_binget), append_little(out_, place);
     }
 
-    /// The text stays where it is.
-    void remember(std::string_view text) {
-        const std::size_t place = memo_.add(text, texts_).first;
+    /// Returns the place in the memo. The text stays where it is.
+    std::uint32_t remember(std::string_view text) {
+        const auto place = static_cast<std::uint32_t>(memo_.add(text, texts_).first);
         texts_.push_back(text);
-        op(Opcode::long_binput), append_little(out_, static_cast<std::uint32_t>(place));
+        op(Opcode::long_binput), append_little(out_, place);
+        return place;
     }
 
     void op(Opcode opcode) { out_ += static_cast<char>(opcode); }
@@ -242,9 +236,10 @@ private:
     std::uint64_t written_ = 0;
     std::string out_;
     NameIndex memo_;
-    std::deque<std::string_view> texts_;  ///< of the memo: the metadata's, or
-    std::deque<std::string> lines_;       ///< what names classes and functions
-    Known words_, globals_;
+    std::deque<std::string_view> texts_;                        ///< of the memo: the metadata's, or
+    std::deque<std::string> lines_;                             ///< what names classes and functions
+    std::vector<std::pair<const char*, std::uint32_t>> words_;  ///< literals, and their places in the memo
+    std::vector<Global> globals_;
 };
 
 }  // namespace detail

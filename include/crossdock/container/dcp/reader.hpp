@@ -18,6 +18,7 @@
 #include "crossdock/container/dcp/metadata.hpp"
 #include "crossdock/container/dcp/metadata_reader.hpp"
 #include "crossdock/container/dcp/stored_chunk.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/error.hpp"
@@ -101,7 +102,7 @@ inline void Reader::open_files() {
         places[item.place.file.str()].push_back({&item.place, &item.name, 0});
     for (auto& [name, ranges] : places) {
         const std::filesystem::path path = directory_ / name;
-        if (!std::filesystem::exists(path))
+        if (!is_anything_at(path))
             throw Error(to_text(path.string(), ": is missing; .metadata places ", ranges.size(), " items there, '",
                                 shortened(*ranges.front().item), "' for one"));
         const auto file = std::make_shared<const ItemFile>(path);

@@ -30,7 +30,6 @@ public:
                 to_text(source_->name(), ": bytes ", begin, " to ", end, " are asked for, it holds ", source_->size()));
     }
 
-    const Source& source() const noexcept { return *source_; }
     std::uint64_t offset() const noexcept { return next_ - (block_.size() - at_); }
     std::uint64_t remaining() const noexcept { return end_ - offset(); }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "crossdock/container/json.hpp"
+#include "crossdock/container/json_text.hpp"
 #include "crossdock/core/checked.hpp"
 
 /// Models over several files, as Hugging Face directories hold them: files with a part of the tensors each, and an
@@ -108,7 +109,7 @@ inline std::string index_text(const Index& index) {
     Json json = Json::object();
     json["metadata"] = std::move(metadata);
     json["weight_map"] = json_object(std::move(weight_map));
-    return json.dump(2) + "\n";
+    return json_text(json) + "\n";
 }
 
 namespace detail {

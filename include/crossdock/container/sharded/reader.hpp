@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "crossdock/container/foreign_directory.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/container/safetensors/reader.hpp"
 #include "crossdock/container/sharded/format.hpp"
 #include "crossdock/container/tensor_dict.hpp"
@@ -102,8 +103,8 @@ inline Contents read_index(const std::filesystem::path& path) {
     Contents contents;
     for (const auto& [file, tensors] : detail::tensors_by_file(index)) {
         const std::filesystem::path shard_path = path.parent_path() / file;
-        std::error_code too_long;  // a name that no file can have
-        if (!std::filesystem::exists(shard_path, too_long))
+        std::error_code failure;  // a name that no file can have: it is missing all the same
+        if (!std::filesystem::exists(shard_path, failure))
             throw Error(to_text(shard_path.string(), ": is missing; ", path.filename().string(), " places ",
                                 tensors.size(), " tensors there"));
         const TensorDict shard = read_file(shard_path);
@@ -125,7 +126,7 @@ inline bool is_index(const std::filesystem::path& file) { return file.extension(
 
 /// Those of the files that are in the directory.
 inline std::vector<std::string> present(const std::filesystem::path& directory, std::vector<std::string> files) {
-    std::erase_if(files, [&](const std::string& file) { return !std::filesystem::exists(directory / file); });
+    std::erase_if(files, [&](const std::string& file) { return !is_anything_at(directory / file); });
     return files;
 }
 

@@ -9,6 +9,19 @@
 
 namespace crossdock::torch {
 
+// The records of a zip of torch.save, each behind the name of the archive and a slash: "archive/data.pkl".
+inline constexpr std::string_view pickle_record = "data.pkl", version_record = "version",
+                                  hidden_version_record = ".data/version", byteorder_record = "byteorder";
+inline constexpr std::string_view storage_records = "data/";  ///< and the key of a storage, "0"
+
+/// What stands in a record that is the same in all files that are written.
+struct FixedRecord {
+    std::string_view name, content;
+};
+
+/// Those that stand behind the pickle, in order.
+inline constexpr std::array<FixedRecord, 2> fixed_records{{{version_record, "3\n"}, {byteorder_record, "little"}}};
+
 /// A class that stands for an element type in torch.save files (torch/storage.py, _dtype_to_storage_type_map).
 struct StorageType {
     std::string_view name;

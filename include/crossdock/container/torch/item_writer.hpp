@@ -14,6 +14,7 @@
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/pickle/writer.hpp"
 #include "crossdock/container/tensor_writer.hpp"
+#include "crossdock/container/torch/format.hpp"
 #include "crossdock/container/torch/tensor_pickler.hpp"
 #include "crossdock/container/zip/crc32.hpp"
 #include "crossdock/container/zip/envelope.hpp"
@@ -38,9 +39,15 @@ std::string pickled_by(Content&& write_content) {
     return text;
 }
 
-/// The records beside the storages of an item: torch.save calls a file that it was given no path of "archive".
+/// What torch.save calls a file that it was given no path of.
+inline constexpr std::string_view item_archive = "archive/";
+
+/// The records beside the storages of an item.
 inline std::vector<zip::Envelope::Content> item_records(std::string pickle) {
-    return {{"archive/data.pkl", std::move(pickle)}, {"archive/version", "3\n"}, {"archive/byteorder", "little"}};
+    std::vector<zip::Envelope::Content> records{{to_text(item_archive, pickle_record), std::move(pickle)}};
+    for (const auto& [name, content] : fixed_records)
+        records.push_back({to_text(item_archive, name), std::string(content)});
+    return records;
 }
 
 }  // namespace detail
@@ -51,7 +58,8 @@ inline zip::Envelope tensor_item(std::uint64_t begin, DType dtype, const Shape& 
     auto records = detail::item_records(
         detail::pickled_by([&](pickle::Writer& out) { TensorPickler(out).write("0", dtype, shape); }));
     const std::uint64_t bytes = checked_multiply(shape.element_count(), item_size(dtype), "tensor bytes");
-    return zip::Envelope(begin, records, zip::Envelope::Awaited{"archive/data/0", bytes});
+    return zip::Envelope(begin, records,
+                         zip::Envelope::Awaited{to_text(detail::item_archive, storage_records, 0), bytes});
 }
 
 /// A value without tensors as torch.save pickles it.

@@ -20,6 +20,7 @@
 #include "crossdock/container/pickle/reader.hpp"
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/tensor_dict.hpp"
+#include "crossdock/container/torch/format.hpp"
 #include "crossdock/container/torch/last_pickle.hpp"
 #include "crossdock/container/torch/nested_tensors.hpp"
 #include "crossdock/container/torch/rebuild.hpp"
@@ -60,13 +61,13 @@ public:
     }
 
     pickle::Value read(pickle::Limits limits, pickle::TensorPlace tensors) {
-        const zip::Entry& record = entry("data.pkl");
+        const zip::Entry& record = entry(pickle_record);
         limits = bounded_by(record.packed_size, limits);
         const std::shared_ptr<const Source> bytes = zip_.open(record, limits.memory_bytes);
         pickle::Cursor cursor(bytes, 0, bytes->size());
         Rebuild rebuild(source_, is_big_endian(), [this](const StorageReference& storage) { return place(storage); });
         const auto attempt = [&](const pickle::Object& call) { return rebuild.attempt(call); };
-        pickle::Reader reader(cursor, to_text(source_->name(), ": data.pkl"), limits, attempt, tensors);
+        pickle::Reader reader(cursor, to_text(source_->name(), ": ", pickle_record), limits, attempt, tensors);
         pickle::Value root = reader.read();
         rebuild.run(root);
         source_->start();
@@ -76,7 +77,7 @@ public:
     /// The tensor that the file holds, if its pickle is this one. Nothing where it is another, and where the file does
     /// not have what the pickle speaks of: read() says what is wrong.
     std::optional<Tensor> tensor_of(const OneTensor& known) {
-        const zip::Entry &record = entry("data.pkl"), *bytes = storage_entry(known.storage);
+        const zip::Entry &record = entry(pickle_record), *bytes = storage_entry(known.storage);
         if (record.packed_size != known.pickle.size() || record.size != record.packed_size || is_big_endian() ||
             !bytes || bytes->size != known.shape.element_count() * item_size(known.dtype) ||
             zip_.read(record, record.size) != known.pickle)
@@ -93,7 +94,7 @@ public:
                             dynamic_cast<const crossdock::detail::Region*>(tensor->recipe().get()) &&
                             tensor->byte_count() == storage_entry(last_storage_)->size;
         if (!is_one) return nullptr;
-        const zip::Entry& record = entry("data.pkl");
+        const zip::Entry& record = entry(pickle_record);
         return std::make_shared<const OneTensor>(OneTensor{zip_.read(record, std::max(record.size, record.packed_size)),
                                                            last_storage_, tensor->dtype(), tensor->shape()});
     }
@@ -115,8 +116,8 @@ private:
 
     /// torch writes 3 and reads 1 to 10.
     void check_version() const {
-        const zip::Entry* hidden = zip_.find(prefix_ + ".data/version");
-        const std::string version = small_record(hidden ? *hidden : entry("version"));
+        const zip::Entry* hidden = zip_.find(to_text(prefix_, hidden_version_record));
+        const std::string version = small_record(hidden ? *hidden : entry(version_record));
         int number = 0;
         std::from_chars(version.data(), version.data() + version.size(), number);
         if (number < 1 || number > 10)
@@ -124,7 +125,7 @@ private:
     }
 
     bool is_big_endian() const {
-        const zip::Entry* order = zip_.find(prefix_ + "byteorder");
+        const zip::Entry* order = zip_.find(to_text(prefix_, byteorder_record));
         const std::string name = order ? small_record(*order) : "little";
         if (name != "little" && name != "big")
             fail("has a byteorder entry that is neither little nor big; it is damaged");
@@ -132,11 +133,14 @@ private:
     }
 
     /// Null when there is none.
-    const zip::Entry* storage_entry(std::string_view key) const { return zip_.find(to_text(prefix_, "data/", key)); }
+    const zip::Entry* storage_entry(std::string_view key) const {
+        return zip_.find(to_text(prefix_, storage_records, key));
+    }
 
     StoragePlace place(const StorageReference& storage) {
         const zip::Entry* record = storage_entry(storage.key);
-        if (!record) throw Error(to_text("its storage, zip entry '", prefix_, "data/", storage.key, "', is missing"));
+        if (!record)
+            throw Error(to_text("its storage, zip entry '", prefix_, storage_records, storage.key, "', is missing"));
         ++storages_;
         last_storage_ = storage.key;
         return place(*record);

@@ -20,6 +20,7 @@
 #include "crossdock/container/pickle/value.hpp"
 #include "crossdock/container/pickle/writer.hpp"
 #include "crossdock/container/tensor_writer.hpp"
+#include "crossdock/container/torch/format.hpp"
 #include "crossdock/container/torch/tensor_pickler.hpp"
 #include "crossdock/container/zip/writer.hpp"
 #include "crossdock/core/checked.hpp"
@@ -60,18 +61,18 @@ void add_records(zip::Writer& zip, const std::string& prefix, Content&& write_co
         if (length == 0) first = piece;
         length += piece.size();
     });
+    const std::string name = to_text(prefix, pickle_record);
     if (length == first.size()) {
-        zip.put(prefix + "data.pkl", std::move(first));
+        zip.put(name, std::move(first));
     } else {
-        const zip::EntryWriter content = zip.add(prefix + "data.pkl", length);
+        const zip::EntryWriter content = zip.add(name, length);
         content.mark_whole();
         pickled([&](std::string_view piece) {
             content.write(at, std::as_bytes(std::span(piece)));
             at += piece.size();
         });
     }
-    zip.put(prefix + "version", "3\n");
-    zip.put(prefix + "byteorder", "little");
+    for (const FixedRecord& record : fixed_records) zip.put(to_text(prefix, record.name), std::string(record.content));
 }
 
 }  // namespace detail
@@ -85,7 +86,7 @@ public:
     /// Creates the file; throws Error when that fails or it exists.
     explicit Writer(const OutputPath& path)
         : prefix_(path.path().stem().string() + "/"),
-          zip_(path, prefix_ + "data/") {
+          zip_(path, to_text(prefix_, storage_records)) {
         names_.add("");
         items_.push_back({.kind = Kind::level});
         levels_.emplace_back();

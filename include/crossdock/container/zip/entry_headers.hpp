@@ -40,7 +40,7 @@ inline std::uint64_t padding_of(const Described& entry, std::uint64_t begin) {
     return (payload_alignment - unpadded % payload_alignment) % payload_alignment;
 }
 
-inline std::uint64_t local_header_bytes(const Described& entry, std::uint64_t begin) {
+inline std::uint64_t local_header_bytes(const Described& entry, std::uint64_t begin = 0) {
     return local_bytes + entry.name.size() + extra_bytes(local_numbers(entry)) + 4 + padding_of(entry, begin);
 }
 
@@ -73,7 +73,7 @@ inline void append_numbers(std::string& out, const Described& entry, std::size_t
     if (local_numbers(entry) > 0) append_little(out, entry.size), append_little(out, entry.size);
 }
 
-inline void append_local_header(std::string& out, const Described& entry, std::uint64_t begin) {
+inline void append_local_header(std::string& out, const Described& entry, std::uint64_t begin = 0) {
     const std::size_t numbers = local_numbers(entry);
     const std::uint64_t padding = padding_of(entry, begin);
     append_little(out, local_signature);

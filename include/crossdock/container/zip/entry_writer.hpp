@@ -48,7 +48,6 @@ struct PendingEntries {
     };
 
     std::shared_ptr<OutputFile> file;
-    std::uint64_t begin = 0;           ///< of the zip in the file; entries count from here
     std::string stem{};                ///< what stands in front of numbers; never changes
     std::deque<Line> lines{};          ///< one for each entry
     NameTable names{};                 ///< of those that are not numbered
@@ -109,7 +108,7 @@ private:
     void write_whole(std::span<const std::byte> bytes) const {
         receive(0, bytes);
         std::string header;
-        detail::append_local_header(header, entries_->described(*line_, label_), entries_->begin);
+        detail::append_local_header(header, entries_->described(*line_, label_));
         entries_->file->write(offset_ - header.size(), header);
         line_->has_header = true;
         entries_->file->write(offset_, bytes);

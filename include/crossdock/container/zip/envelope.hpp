@@ -16,7 +16,7 @@ namespace crossdock::zip {
 
 /// A small zip of stored entries that is a part of a file, all of it but the content of its last entry, where that comes
 /// later. It is the same for all zips of these entries that begin at a place with the same remainder by 64, but for the
-/// checksum of what comes later. Equals what zip::Writer writes.
+/// checksum of what comes later. Equals what zip::Writer writes where that remainder is 0.
 class Envelope {
 public:
     struct Content {

@@ -35,12 +35,8 @@ public:
     /// Creates the file; throws Error when that fails or it exists. `stem` stands in front of the numbers of numbered
     /// entries.
     explicit Writer(const OutputPath& path, std::string stem = {})
-        : Writer(std::make_shared<OutputFile>(path), 0, std::move(stem)) {}
-
-    /// A zip that is a part of a file, from byte `begin` on.
-    Writer(std::shared_ptr<OutputFile> file, std::uint64_t begin, std::string stem = {})
         : entries_(std::make_shared<PendingEntries>(
-              PendingEntries{.file = std::move(file), .begin = begin, .stem = std::move(stem)})) {}
+              PendingEntries{.file = std::make_shared<OutputFile>(path), .stem = std::move(stem)})) {}
 
     const std::string& name() const noexcept { return entries_->file->name(); }
 
@@ -92,11 +88,11 @@ inline EntryWriter Writer::add_numbered(std::uint64_t size) {
 
 inline EntryWriter Writer::append(std::string name, std::uint64_t size) {
     const detail::Described entry{std::move(name), end_, size};
-    const std::uint64_t offset = end_ + detail::local_header_bytes(entry, entries_->begin);
+    const std::uint64_t offset = end_ + detail::local_header_bytes(entry);
     entries_->lines.emplace_back(end_, size);
     end_ = checked_add(offset, size, "zip size");
     directory_bytes_ += detail::central_header_bytes(entry);
-    return {entries_, checked_add(entries_->begin, offset, "zip offset")};
+    return {entries_, offset};
 }
 
 inline void Writer::put(std::string_view name, std::string content) {
@@ -150,8 +146,8 @@ inline void Writer::write_headers(TouchingWrites& out) const {
                                 line.size, " bytes"));
         if (line.has_header) continue;
         const detail::Described entry = entries_->described(number);
-        std::string& text = out.at(entries_->begin + entry.header_offset);
-        detail::append_local_header(text, entry, entries_->begin);
+        std::string& text = out.at(entry.header_offset);
+        detail::append_local_header(text, entry);
         if (content == contents_.end() || content->first != number) continue;
         text += content->second;
         ++content;
@@ -159,7 +155,7 @@ inline void Writer::write_headers(TouchingWrites& out) const {
 }
 
 inline void Writer::write_directory(TouchingWrites& out) const {
-    std::uint64_t at = entries_->begin + end_;
+    std::uint64_t at = end_;
     for (std::size_t number = 0; number < entries_->lines.size(); ++number) {
         const detail::Described entry = entries_->described(number);
         detail::append_central_header(out.at(at), entry);

@@ -15,6 +15,7 @@
 
 #include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/container/json.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/container/safetensors/reader.hpp"
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/container/sharded/reader.hpp"
@@ -63,9 +64,9 @@ inline TensorDict read_numbered(const std::filesystem::path& directory, const st
 /// Safetensors of the original layout, in whichever form; empty when there is none.
 inline std::optional<sharded::Contents> read_consolidated(const std::filesystem::path& directory) {
     const auto& names = sharded::consolidated_names;
-    if (std::filesystem::exists(directory / names.single()))
+    if (is_anything_at(directory / names.single()))
         return sharded::Contents{safetensors::read(directory / names.single()), {}};
-    if (std::filesystem::exists(directory / names.index)) return sharded::read_index(directory / names.index);
+    if (is_anything_at(directory / names.index)) return sharded::read_index(directory / names.index);
     const auto files = sharded::detail::numbered_files(directory, names);
     if (files.empty()) return std::nullopt;
     return sharded::Contents{read_numbered(directory, files), {}};

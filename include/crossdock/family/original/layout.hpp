@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/family/evidence.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/hub/checks.hpp"
@@ -26,7 +27,7 @@ namespace detail {
 /// What a config.json beside params.json says more of the same model.
 inline void read_config_beside(const Layout& layout, const std::filesystem::path& directory, ModelHeader& header) {
     const auto file = directory / "config.json";
-    if (!std::filesystem::exists(file)) return;
+    if (!is_anything_at(file)) return;
     std::string text = read_text(file);
     Json config = parse_json(text, file.string());
     if (!has_hub_type(layout, config) || config.contains("quantization_config")) return;

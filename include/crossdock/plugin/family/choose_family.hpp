@@ -11,6 +11,7 @@
 
 #include "crossdock/container/foreign_directory.hpp"
 #include "crossdock/container/json.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/defaults.hpp"
 #include "crossdock/family/family.hpp"
@@ -155,7 +156,7 @@ inline FamilyChoice first_that_holds(const Families& families, ModelHeader heade
 inline const Family& family_of_folder(const Families& families, const std::filesystem::path& directory) {
     require_directory(directory);
     const std::filesystem::path file = directory / hugging_face.description;
-    if (!std::filesystem::exists(file)) {
+    if (!is_anything_at(file)) {
         const std::string what = foreign_directory(directory);
         throw Error(to_text(
             directory.string(), ": ",

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "crossdock/container/foreign_directory.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/family/description.hpp"
 #include "crossdock/family/family.hpp"
 
@@ -24,7 +25,7 @@ struct LayoutChoice {
 namespace detail {
 
 inline bool is_described(const Layout& layout, const std::filesystem::path& directory) {
-    return std::filesystem::exists(directory / layout.kind->description);
+    return is_anything_at(directory / layout.kind->description);
 }
 
 /// Whether the directory's description is of the family; nothing where it does not say.

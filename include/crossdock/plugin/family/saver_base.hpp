@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/container/sharded/writer.hpp"
 #include "crossdock/core/compiled.hpp"
 #include "crossdock/core/join_lists.hpp"
@@ -119,8 +120,7 @@ private:
     }
 
     void take_reference() {
-        const auto directory =
-            std::filesystem::is_directory(options_.config) ? options_.config : options_.config.parent_path();
+        const auto directory = is_directory_at(options_.config) ? options_.config : options_.config.parent_path();
         for (std::string& line : apply_hub_reference(family_, options_.config, header_)) notice(std::move(line));
         require_separate(directory.empty() ? "." : directory, options_.save_dir);
     }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/compiled.hpp"
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/families.hpp"
@@ -65,7 +66,7 @@ private:
         const Families& families = builtin_families();
         apply_overrides(options_.overrides, header);
         if (header.family.empty() && !options_.config.empty()) {
-            const bool is_directory = std::filesystem::is_directory(options_.config);
+            const bool is_directory = is_directory_at(options_.config);
             header.family =
                 family_of_folder(families, is_directory ? options_.config : options_.config.parent_path()).name;
         }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/family/family.hpp"
 #include "crossdock/family/header_json.hpp"
 #include "crossdock/family/hub/layout.hpp"
@@ -242,9 +243,9 @@ inline std::vector<std::string> apply_hub_reference(const Family& family, const 
                                                     ModelHeader& header) {
     const Layout* layout = find_layout(family, hugging_face);
     if (!layout) throw UsageError(to_text("config: ", family.name, " has no layout of Hugging Face's"));
-    const bool is_directory = std::filesystem::is_directory(given);
+    const bool is_directory = is_directory_at(given);
     const std::filesystem::path file = is_directory ? given / "config.json" : given;
-    if (!std::filesystem::exists(file) || file.filename() != "config.json")
+    if (!is_anything_at(file) || file.filename() != "config.json")
         throw Error(to_text("config ", given.string(), ": expected a Hugging Face folder, or the config.json in one"));
     const auto directory = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
     std::vector<std::string> notices;

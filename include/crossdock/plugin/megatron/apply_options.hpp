@@ -9,6 +9,7 @@
 #include <string>
 
 #include "crossdock/container/json.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/container/text_file.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
@@ -23,7 +24,7 @@ namespace detail {
 /// The words in a vocabulary: the entries of a JSON object or array, or else the lines of a text. Empty where the file
 /// is neither (a SentencePiece model, a directory).
 inline std::optional<std::uint64_t> count_words(const std::filesystem::path& file) {
-    if (!std::filesystem::is_regular_file(file)) return std::nullopt;
+    if (!is_file_at(file)) return std::nullopt;
     const std::string content = read_text(file);
     const std::size_t begin = std::min(content.find_first_not_of(" \t\r\n"), content.size());
     if (begin < content.size() && (content[begin] == '{' || content[begin] == '['))

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "crossdock/container/dcp/reader.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/container/torch/reader.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
 #include "crossdock/plugin/megatron/dist_folder.hpp"
@@ -25,7 +26,7 @@ struct CommonState {
 };
 
 inline CommonState read_common_state(const dcp::Reader& reader, const std::filesystem::path& directory) {
-    if (const auto common = directory / "common.pt"; std::filesystem::exists(common))
+    if (const auto common = directory / "common.pt"; is_anything_at(common))
         return {common.string(), torch::read(common)};
     const std::string index = (directory / dist_index_name).string();
     for (const dcp::BytesItem& item : reader.metadata().bytes) {

@@ -7,6 +7,7 @@
 
 #include "crossdock/container/json.hpp"
 #include "crossdock/container/json_text.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -23,8 +24,7 @@ inline constexpr std::string_view dist_index_name = ".metadata", dist_format_nam
 
 /// Whether both of the files are there without which nothing else can be read.
 inline bool is_torch_dist(const std::filesystem::path& directory) {
-    return std::filesystem::is_regular_file(directory / dist_index_name) &&
-           std::filesystem::is_regular_file(directory / dist_format_name);
+    return is_file_at(directory / dist_index_name) && is_file_at(directory / dist_format_name);
 }
 
 /// Throws Error where metadata.json names another format than torch_dist, or a version that is not known.

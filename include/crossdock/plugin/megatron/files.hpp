@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "crossdock/container/path_kind.hpp"
+#include "crossdock/container/target_path.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/plugin/megatron/dist_folder.hpp"
@@ -55,10 +57,10 @@ inline void find_format(MegatronFiles& files) {
 /// Finds a checkpoint's files; `directory` is its root, the directory of an iteration or that of a rank, `asked` an
 /// iteration or empty.
 inline MegatronFiles find_megatron_files(const std::filesystem::path& directory, const std::string& asked) {
-    if (!std::filesystem::is_directory(directory)) throw Error(to_text(directory.string(), ": is not a directory"));
+    if (!is_directory_at(directory)) throw Error(to_text(directory.string(), ": is not a directory"));
     MegatronFiles files{.directory = directory, .root = directory};
     if (const auto weights = detail::weights_in(directory)) {
-        const auto folder = std::filesystem::canonical(directory);
+        const auto folder = detail::resolved(directory);
         if (detail::rank_numbers(folder.filename().string()).empty()) {
             files.ranks = {{{0}, *weights}};
             return files;
@@ -71,7 +73,7 @@ inline MegatronFiles find_megatron_files(const std::filesystem::path& directory,
         files.iteration = iteration_of_folder(folder);
         files.directory = directory / folder;
     } else {
-        const auto folder = std::filesystem::canonical(files.directory);
+        const auto folder = detail::resolved(files.directory);
         files.iteration = iteration_of_folder(folder.filename().string());
         if (files.iteration) files.root = folder.parent_path();
     }

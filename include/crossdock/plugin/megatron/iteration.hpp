@@ -11,7 +11,9 @@
 #include <system_error>
 #include <vector>
 
+#include "crossdock/container/directory_tree.hpp"
 #include "crossdock/container/json.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -72,12 +74,10 @@ struct IterationFolder {
 /// Those under a root, by name.
 inline std::vector<IterationFolder> iteration_folders(const std::filesystem::path& root) {
     std::vector<IterationFolder> folders;
-    for (const auto& entry : std::filesystem::directory_iterator(root)) {
-        const std::string name = entry.path().filename().string();
+    for (const std::string& name : names_in(root)) {
         const auto iteration = iteration_of_folder(name);
-        if (iteration && entry.is_directory()) folders.push_back({name, *iteration});
+        if (iteration && is_directory_at(root / name)) folders.push_back({name, *iteration});
     }
-    std::sort(folders.begin(), folders.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     return folders;
 }
 
@@ -135,7 +135,7 @@ inline std::string choose_folder(const std::filesystem::path& root, const std::s
     const std::vector<IterationFolder> folders = iteration_folders(root);
     if (!asked.empty()) return asked_folder(root, folders, asked);
     for (const std::string_view tracker : {tracker_name, std::string_view("latest")})  // the latter is DeepSpeed's
-        if (std::filesystem::is_regular_file(root / tracker)) return tracked_folder(root / tracker, folders, notices);
+        if (is_file_at(root / tracker)) return tracked_folder(root / tracker, folders, notices);
     if (folders.size() == 1) return folders.front().name;
     if (folders.empty())
         throw Error(to_text(root.string(), ": holds no Megatron checkpoint: no ", tracker_name,

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/compiled.hpp"
 #include "crossdock/core/join_lists.hpp"
 #include "crossdock/family/megatron/dialects.hpp"
@@ -204,7 +205,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::TensorEvidence(open).apply(files.directory);
     if (options.drop_mtp) detail::drop_mtp_layers(open);
     detail::note_given(options, header);
-    detail::assume_defaults(content.args.stated || std::filesystem::exists(files.root / sidecar_name), where, header,
+    detail::assume_defaults(content.args.stated || is_anything_at(files.root / sidecar_name), where, header,
                             open.notices);
     detail::settle_activation(content.args.values, dialect, files.root, header);
     detail::check_args(content.args.values, dialect, where, options.position_embedding_type.empty(), header);
@@ -233,9 +234,9 @@ CROSSDOCK_ENTRY_POINT std::unique_ptr<AnyLoader> megatron_loader(const MegatronL
 /// Folders of steps may stand in others' checkpoints too: what transformers trains with DeepSpeed has a config.json
 /// beside them.
 CROSSDOCK_ENTRY_POINT bool recognises_megatron(const std::filesystem::path& directory) {
-    if (std::filesystem::exists(directory / tracker_name) || is_iteration_directory(directory) || weights_in(directory))
+    if (is_anything_at(directory / tracker_name) || is_iteration_directory(directory) || weights_in(directory))
         return true;
-    return !std::filesystem::exists(directory / "config.json") &&
+    return !is_anything_at(directory / "config.json") &&
            (!iteration_folders(directory).empty() || other_formats(directory).any());
 }
 

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <string>
 
+#include "crossdock/container/directory_tree.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/plugin/megatron/dist_folder.hpp"
@@ -21,11 +23,10 @@ struct OtherFormats {
 };
 
 inline OtherFormats other_formats(const std::filesystem::path& directory) {
-    OtherFormats found{.has_index = std::filesystem::exists(directory / dist_index_name),
-                       .has_format = std::filesystem::exists(directory / dist_format_name)};
-    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-        const std::string name = entry.path().filename().string();
-        if (name.ends_with("model_states.pt")) found.deepspeed = entry.path();
+    OtherFormats found{.has_index = is_anything_at(directory / dist_index_name),
+                       .has_format = is_anything_at(directory / dist_format_name)};
+    for (const std::string& name : names_in(directory)) {
+        if (name.ends_with("model_states.pt")) found.deepspeed = directory / name;
         if (name.ends_with(".distcp")) found.has_shards = true;
     }
     return found;

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/container/directory_tree.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
@@ -56,28 +58,23 @@ inline std::vector<std::uint64_t> rank_numbers(std::string_view name) {
 /// The weights in a rank's folder; empty when there are none (a data-parallel rank of a distributed optimizer).
 inline std::optional<std::filesystem::path> weights_in(const std::filesystem::path& folder) {
     for (const char* name : {"model_optim_rng.pt", "model_rng.pt", "model_weights.ckpt"})
-        if (std::filesystem::is_regular_file(folder / name)) return folder / name;
+        if (is_file_at(folder / name)) return folder / name;
     return std::nullopt;
 }
 
 /// The folders of ranks in a directory, whatever they hold.
 inline std::vector<std::filesystem::path> rank_folders(const std::filesystem::path& directory) {
     std::vector<std::filesystem::path> folders;
-    for (const auto& entry : std::filesystem::directory_iterator(directory))
-        if (entry.is_directory() && !rank_numbers(entry.path().filename().string()).empty())
-            folders.push_back(entry.path());
-    std::sort(folders.begin(), folders.end());
+    for (const std::string& name : names_in(directory))
+        if (!rank_numbers(name).empty() && is_directory_at(directory / name)) folders.push_back(directory / name);
     return folders;
 }
 
 /// What the rank folders hold instead of weights, for an error.
 inline std::string contents_of(const std::vector<std::filesystem::path>& folders) {
     constexpr std::size_t shown = 3;
-    std::vector<std::string> names;
     if (folders.empty()) return {};
-    for (const auto& entry : std::filesystem::directory_iterator(folders.front()))
-        names.push_back(entry.path().filename().string());
-    std::sort(names.begin(), names.end());
+    std::vector<std::string> names = names_in(folders.front());
     const bool is_more = names.size() > shown;
     names.resize(std::min(names.size(), shown));
     return to_text("; ", folders.front().filename().string(), " holds ", names.empty() ? "nothing" : joined_list(names),

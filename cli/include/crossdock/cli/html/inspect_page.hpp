@@ -20,6 +20,7 @@
 #include "crossdock/cli/html/text.hpp"
 #include "crossdock/cli/units.hpp"
 #include "crossdock/container/json_text.hpp"
+#include "crossdock/container/target_path.hpp"
 #include "crossdock/core/element_statistics.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/header_json.hpp"
@@ -43,7 +44,7 @@ public:
 
     void write(const std::filesystem::path& file) const {
         Page page(file);
-        const auto name = std::filesystem::weakly_canonical(directory_).filename().string();
+        const auto name = crossdock::detail::resolved(directory_).filename().string();
         page.begin(name.empty() ? directory_ : name, "inspect");
         page << "<p class=\"path\">" << escaped(directory_) << "</p>\n";
         write_facts(page, facts());

@@ -13,6 +13,7 @@
 
 #include "crossdock/container/output_file.hpp"
 #include "crossdock/container/output_path.hpp"
+#include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
 
@@ -48,12 +49,12 @@ private:
 
     static std::filesystem::path checked(std::filesystem::path place) {
         if (!place.has_filename()) throw Error(to_text("'", place.string(), "' is not the name of a file"));
-        const std::filesystem::path folder = std::filesystem::absolute(place).parent_path();
-        if (!std::filesystem::is_directory(folder)) throw Error(to_text(folder.string(), ": is not a directory"));
-        if (std::filesystem::exists(place) && !std::filesystem::is_regular_file(place))
+        std::error_code ignored;
+        const auto folder = std::filesystem::absolute(place, ignored).parent_path();
+        if (!is_directory_at(folder)) throw Error(to_text(folder.string(), ": is not a directory"));
+        if (is_anything_at(place) && !is_file_at(place))
             throw Error(to_text(place.string(), ": is not a file, and nothing else is replaced"));
-        std::error_code none_there;
-        std::filesystem::remove(temporary(place), none_there);
+        std::filesystem::remove(temporary(place), ignored);
         return place;
     }
 

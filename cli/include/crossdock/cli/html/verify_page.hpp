@@ -17,6 +17,7 @@
 #include "crossdock/cli/html/pictures.hpp"
 #include "crossdock/cli/html/text.hpp"
 #include "crossdock/cli/units.hpp"
+#include "crossdock/container/target_path.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/pipeline/reports.hpp"
 
@@ -53,7 +54,7 @@ private:
 
     std::string title() const {
         const auto name = [](const Side& side) {
-            const auto path = std::filesystem::weakly_canonical(side.path).filename().string();
+            const auto path = crossdock::detail::resolved(side.path).filename().string();
             return path.empty() ? side.path : path;
         };
         return to_text(name(sides_[0]), " and ", name(sides_[1]));
