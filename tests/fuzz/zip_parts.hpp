@@ -30,7 +30,8 @@ inline std::vector<ZipPart> zip_parts(std::string_view zip) {
     std::vector<ZipPart> parts;
     for (const zip::Entry& entry : reader.entries()) {
         const auto bytes = reader.read(entry, std::uint64_t{1} << 20);
-        parts.push_back({entry.name, std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
+        parts.push_back({std::string(entry.name),
+                         std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
                          entry.method == zip::method_deflated});
     }
     return parts;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -9,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "crossdock/core/axes.hpp"
 #include "crossdock/core/checked.hpp"
 
 namespace crossdock {
@@ -21,32 +21,17 @@ public:
     Shape() = default;
     Shape(std::initializer_list<std::uint64_t> extents) : Shape(std::span(extents.begin(), extents.size())) {}
     /// Throws Error when the number of elements does not fit in 64 bits.
-    explicit Shape(std::span<const std::uint64_t> extents) {
-        // Empty tensors are legal whatever their other extents, so those must not overflow either.
-        std::uint64_t product = 1;
-        for (const std::uint64_t extent : extents)
-            product = checked_multiply(product, extent == 0 ? 1 : extent, "shape");
-        assign(extents);
-    }
-    Shape(const Shape& other) { assign(other); }
-    Shape(Shape&& other) noexcept { swap(other); }
-    Shape& operator=(Shape other) noexcept {
-        swap(other);
-        return *this;
-    }
-    ~Shape() {
-        if (rank_ > few) delete[] extents_.many;
-    }
+    explicit Shape(std::span<const std::uint64_t> extents) : extents_(extents) { require_countable(); }
 
-    std::size_t rank() const noexcept { return rank_; }
+    std::size_t rank() const noexcept { return extents_.size(); }
     /// The extent of an axis, counted from 0. Throws Error when there is no such axis, as all functions below do.
     std::uint64_t operator[](std::size_t axis) const {
         require_axis(axis);
-        return begin()[axis];
+        return extents_[axis];
     }
-    std::uint64_t element_count() const noexcept { return product(0, rank_); }
-    const std::uint64_t* begin() const noexcept { return rank_ > few ? extents_.many : extents_.few; }
-    const std::uint64_t* end() const noexcept { return begin() + rank_; }
+    std::uint64_t element_count() const noexcept { return product(0, rank()); }
+    const std::uint64_t* begin() const noexcept { return extents_.begin(); }
+    const std::uint64_t* end() const noexcept { return extents_.end(); }
 
     /// The product of the extents before `axis`.
     std::uint64_t outer(std::size_t axis) const {
@@ -63,8 +48,9 @@ public:
     Shape with(std::size_t axis, std::uint64_t extent) const {
         require_axis(axis);
         Shape shape = *this;
-        shape.data()[axis] = extent;
-        return Shape(std::span<const std::uint64_t>(shape));  // which checks it
+        shape.extents_[axis] = extent;
+        shape.require_countable();
+        return shape;
     }
 
     /// The same shape with the extents of `axis` and `axis + 1` exchanged.
@@ -72,48 +58,32 @@ public:
         require_axis(axis);
         require_axis(axis + 1);
         Shape shape = *this;
-        std::swap(shape.data()[axis], shape.data()[axis + 1]);
+        std::swap(shape.extents_[axis], shape.extents_[axis + 1]);
         return shape;
     }
 
-    bool operator==(const Shape& other) const noexcept {
-        return std::equal(begin(), end(), other.begin(), other.end());
-    }
+    bool operator==(const Shape& other) const noexcept = default;
 
 private:
-    static constexpr std::size_t few = 3;  ///< axes that lie in the shape itself
-
     void require_axis(std::size_t axis) const {
-        if (axis >= rank_) throw Error(to_text("a tensor of ", rank_, " axes has no axis ", axis, ", counted from 0"));
+        if (axis >= rank())
+            throw Error(to_text("a tensor of ", rank(), " axes has no axis ", axis, ", counted from 0"));
+    }
+
+    void require_countable() const {
+        // Empty tensors are legal whatever their other extents, so those must not overflow either.
+        std::uint64_t product = 1;
+        for (const std::uint64_t extent : extents_)
+            product = checked_multiply(product, extent == 0 ? 1 : extent, "shape");
     }
 
     std::uint64_t product(std::size_t first, std::size_t last) const noexcept {
         std::uint64_t result = 1;
-        for (std::size_t axis = first; axis < last; ++axis) result *= begin()[axis];
+        for (std::size_t axis = first; axis < last; ++axis) result *= extents_[axis];
         return result;
     }
 
-    std::uint64_t* data() noexcept { return rank_ > few ? extents_.many : extents_.few; }
-
-    /// Of a shape that has no memory of its own yet.
-    void assign(std::span<const std::uint64_t> extents) {
-        if (extents.size() > few) extents_.many = new std::uint64_t[extents.size()];
-        rank_ = extents.size();
-        std::copy(extents.begin(), extents.end(), data());
-    }
-
-    void swap(Shape& other) noexcept {
-        std::swap(rank_, other.rank_);
-        std::swap(extents_, other.extents_);
-    }
-
-    union Extents {
-        std::uint64_t few[Shape::few];
-        std::uint64_t* many;
-    };
-
-    std::size_t rank_ = 0;
-    Extents extents_{};
+    [[no_unique_address]] Axes extents_;
 };
 
 /// "[4096, 11008]"

@@ -80,8 +80,8 @@ public:
     /// Error when there is no such type, when the recipe makes elements of another size, or when the number of bytes
     /// does not fit in 64 bits.
     Tensor(DType dtype, Shape shape, std::shared_ptr<const Recipe> recipe)
-        : dtype_(dtype),
-          shape_(std::move(shape)),
+        : shape_(std::move(shape)),
+          dtype_(dtype),
           recipe_(std::move(recipe)) {
         if (static_cast<std::size_t>(dtype) >= dtype_infos.size())
             throw Error(to_text("there is no element type number ", static_cast<std::size_t>(dtype)));
@@ -125,8 +125,8 @@ public:
     }
 
 private:
+    [[no_unique_address]] Shape shape_{0};  // whose last word has room for the type: there may be a million tensors
     DType dtype_ = DType::f32;
-    Shape shape_{0};
     std::shared_ptr<const Recipe> recipe_;
 };
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -63,9 +63,16 @@ public:
     }
 
     void note_replica(std::string_view name, std::size_t first, std::size_t other) {
-        if (const NamedTensor* entry = find(other, name)) replicas_.insert({number_of(*entry, other), first, other});
+        if (knows_replicas_) return;
+        if (const NamedTensor* entry = find(other, name)) replicas_.push_back({number_of(*entry, other), first, other});
     }
-    const std::set<Replica>& replicas() const noexcept { return replicas_; }
+    /// Those that were noted, each once. What is noted from now on is known: it was found when all were looked through.
+    const std::vector<Replica>& replicas() {
+        if (std::exchange(knows_replicas_, true)) return replicas_;
+        std::sort(replicas_.begin(), replicas_.end());
+        replicas_.erase(std::unique(replicas_.begin(), replicas_.end()), replicas_.end());
+        return replicas_;
+    }
 
     /// Calls visit(tensor, whether it was asked for) for all tensors of all ranks.
     template <class Visit>
@@ -82,7 +89,8 @@ private:
     std::vector<TensorDict> ranks_;
     std::vector<RankCoordinates> places_;
     std::vector<std::vector<bool>> used_;
-    std::set<Replica> replicas_;
+    std::vector<Replica> replicas_;
+    bool knows_replicas_ = false;
 };
 
 /// Where the names of a table's rows are looked up or written.

@@ -23,7 +23,7 @@ inline void add_chunks(const Tensor& tensor, std::set<const Source*>& met, std::
         const dcp::Chunk& chunk = stored->chunk();
         parts.push_back({.name = stored->item().name,
                          .file = source.name(),
-                         .offsets = chunk.offsets,
+                         .offsets = {chunk.offsets.begin(), chunk.offsets.end()},
                          .dtype = tensor.dtype(),
                          .shape = chunk.sizes});
     });

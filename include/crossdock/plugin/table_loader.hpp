@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "crossdock/core/join_lists.hpp"
+#include "crossdock/core/in_parallel.hpp"
 #include "crossdock/core/same_bytes.hpp"
 #include "crossdock/family/apply_table.hpp"
 #include "crossdock/plugin/chunks_of.hpp"
@@ -82,10 +82,8 @@ public:
     }
 
     Storage storage() const {
-        Storage storage{.ranks = {},
-                        .unused = unused(),
-                        .tensors = join_lists(source_tensors(), checkpoint_.beside),
-                        .distributed = checkpoint_.distributed};
+        Storage storage{
+            .ranks = {}, .unused = unused(), .tensors = source_tensors(), .distributed = checkpoint_.distributed};
         if (storage.distributed) return storage;
         std::vector<std::uint64_t> layers(checkpoint_.stages.size());
         for (const LayerPlace& place : checkpoint_.layers) ++layers[place.stage];
@@ -189,7 +187,11 @@ private:
     }
 
     std::vector<SourceTensor> source_tensors() const {
+        std::size_t count = checkpoint_.beside.size();
+        for (const StageTensors& stage : checkpoint_.stages)
+            for (std::size_t rank = 0; rank < stage.size(); ++rank) count += stage.rank(rank).entries().size();
         std::vector<SourceTensor> all;
+        all.reserve(count);
         for (const StageTensors& stage : checkpoint_.stages)
             stage.for_each([&](const NamedTensor& entry, bool is_used) {
                 const TensorUse use = use_of(entry, is_used);
@@ -201,6 +203,7 @@ private:
                                .bytes = entry.tensor.byte_count(),
                                .why = use == TensorUse::ignored ? SharedText(why_ignored(entry)) : SharedText()});
             });
+        all.insert(all.end(), checkpoint_.beside.begin(), checkpoint_.beside.end());
         return all;
     }
 
@@ -215,9 +218,11 @@ private:
     }
 
     /// What several ranks of a stage hold is the same on all, and one of them is sent.
-    void check_replicas() const {
-        for (const StageTensors& stage : checkpoint_.stages)
-            for (const StageTensors::Replica& replica : stage.replicas()) check_replica(stage, replica);
+    void check_replicas() {
+        for (StageTensors& stage : checkpoint_.stages) {
+            const std::vector<StageTensors::Replica>& replicas = stage.replicas();
+            in_parallel(replicas.size(), [&](std::size_t number) { check_replica(stage, replicas[number]); });
+        }
     }
 
     static void check_replica(const StageTensors& stage, const StageTensors::Replica& replica) {

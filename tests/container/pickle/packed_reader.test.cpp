@@ -2,6 +2,7 @@
 #include "crossdock/container/pickle/packed_reader.hpp"
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -101,6 +102,41 @@ TEST_CASE("packed pickle keeps the attributes of many objects of a class", "[pic
     CHECK(second.state().describe() == "a dict");
     CHECK(second.state().entry_count() == 2);
     CHECK(second.state().entry(1).first.as_text() == "y");
+}
+
+TEST_CASE("packed pickle keeps integers of up to 64 bits, alone and in tuples", "[pickle][packed]") {
+    for (const std::int64_t number :
+         {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1} << 58, std::int64_t{1} << 59, -(std::int64_t{1} << 59),
+          -(std::int64_t{1} << 59) - 1, std::numeric_limits<std::int64_t>::max(),
+          std::numeric_limits<std::int64_t>::min()}) {
+        const pickle::Value root = pickle::Tuple{{number, pickle::Tuple{{1, number, 2}}, "text"}};
+        const PackedPickle read(*memory_source(pickle::write(root)));
+        CHECK(read.root().item(0).as_integer() == number);
+        CHECK(read.root().item(0).describe() == "an int");
+        CHECK(read.root().item(1).item(0).as_integer() == 1);
+        CHECK(read.root().item(1).item(1).as_integer() == number);
+        CHECK(read.root().item(1).item(1).describe() == "an int");
+        CHECK(read.root().item(1).item(2).as_integer() == 2);
+    }
+}
+
+TEST_CASE("packed pickle tells objects of many classes and arguments apart", "[pickle][packed]") {
+    pickle::List all;
+    for (int number = 0; number < 40; ++number) {
+        pickle::Object object;
+        object.module = "a.module";
+        object.name = "Class" + std::to_string(number % 20);
+        object.construction = pickle::Construction::new_instance;
+        object.args = number < 20 ? pickle::Tuple{} : pickle::Tuple{{number, "text"}};
+        all.items.emplace_back(object);
+    }
+    const PackedPickle read(*memory_source(pickle::write(all)));
+    for (int number = 0; number < 40; ++number) {
+        const PackedValue object = read.root().item(static_cast<std::size_t>(number));
+        CHECK(object.global().second == "Class" + std::to_string(number % 20));
+        CHECK(object.arguments().size() == (number < 20 ? 0U : 2U));
+        if (number >= 20) CHECK(object.arguments().item(0).as_integer() == number);
+    }
 }
 
 TEST_CASE("packed pickle keeps a state that is mentioned again as it is", "[pickle][packed]") {

@@ -125,7 +125,7 @@ TEST_CASE("zip writer numbers entries, whichever others come between", "[contain
     writer.finish();
     const zip::Reader reader = reader_of(directory / "x");
     std::vector<std::string> names;
-    for (const zip::Entry& entry : reader.entries()) names.push_back(entry.name);
+    for (const zip::Entry& entry : reader.entries()) names.emplace_back(entry.name);
     CHECK(names == std::vector<std::string>{"p/a", "p/data/0", "p/b", "p/data/1"});
 }
 

@@ -174,6 +174,7 @@ inline void print_distributed(const DistributedStorage& storage) {
 /// The tensors that are chosen, of those that outlive the list; "transformer layer 3 / qkv weight" is a name.
 inline std::vector<ListedTensor> chosen_of(const std::vector<InspectedTensor>& tensors, const TensorChoice& choice) {
     std::vector<ListedTensor> chosen;
+    chosen.reserve(tensors.size());
     for (const InspectedTensor& tensor : tensors) {
         ListedTensor listed{tensor};
         if (choice.has(listed.place())) chosen.push_back(std::move(listed));

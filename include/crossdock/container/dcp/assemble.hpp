@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "crossdock/core/axes.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/recipe.hpp"
 #include "crossdock/core/text.hpp"
@@ -16,7 +17,7 @@ namespace crossdock::dcp {
 
 /// A box of a tensor, and where in the tensor its first element lies.
 struct Piece {
-    std::vector<std::uint64_t> offsets;
+    Axes offsets;
     Tensor tensor;
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "crossdock/core/axes.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/shape.hpp"
 #include "crossdock/core/shared_text.hpp"
@@ -23,7 +24,7 @@ struct Place {
 
 /// A box of a global tensor that is stored as one item.
 struct Chunk {
-    std::vector<std::uint64_t> offsets;  ///< of its first element, as many as the tensor has axes
+    Axes offsets;  ///< of its first element, as many as the tensor has axes
     Shape sizes;
     Place place;
 };

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -19,7 +20,9 @@
 #include "crossdock/container/pickle/packed.hpp"
 #include "crossdock/container/pickle/packed_reader.hpp"
 #include "crossdock/container/torch/format.hpp"
+#include "crossdock/core/axes.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/name_index.hpp"
 #include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
@@ -62,23 +65,22 @@ inline std::uint64_t size_number(const PackedValue& value, std::string_view what
 }
 
 /// A torch.Size, which is made of one tuple, or a tuple itself.
-inline std::vector<std::uint64_t> size_numbers(const PackedValue& value, std::string_view what) {
+inline Axes size_numbers(const PackedValue& value, std::string_view what) {
     const bool is_size = value.is_object() && value.global().second == "Size" && value.arguments().size() == 1;
     const PackedValue tuple = is_size ? value.arguments().item(0) : value;
     const auto count = tuple.size();
     if (!count) throw Error(to_text(what, " is ", value.describe(), ", expected a torch.Size; the file is damaged"));
     constexpr std::size_t most_axes = 64;
     if (*count > most_axes) throw Error(to_text(what, " has ", *count, " axes, at most ", most_axes, " are read"));
-    std::vector<std::uint64_t> numbers;
-    numbers.reserve(*count);
-    for (std::size_t axis = 0; axis < *count; ++axis) numbers.push_back(size_number(tuple.item(axis), what));
-    return numbers;
+    std::array<std::uint64_t, most_axes> numbers;
+    for (std::size_t axis = 0; axis < *count; ++axis) numbers[axis] = size_number(tuple.item(axis), what);
+    return Axes(std::span(numbers.data(), *count));
 }
 
 /// Which item a place is of: a MetadataIndex, but for its hint. Only chunks of tensors have offsets.
 struct ItemKey {
     std::string_view name;
-    std::optional<std::vector<std::uint64_t>> offsets;
+    std::optional<Axes> offsets;
 
     bool operator==(const ItemKey&) const = default;
 
@@ -156,13 +158,21 @@ public:
         for (std::size_t index = 0; index < *items.entry_count(); ++index) {
             const PackedValue key = items.entry(index).first, value = items.entry(index).second;
             const std::string_view name = item_name(key);
-            if (!names_.insert(name).second) throw Error(to_text("item '", shortened(name), "' is listed twice"));
-            in_context(to_text("item '", shortened(name), "'"), [&] { add(name, value); });
+            if (!names_.add(name, ItemNames{items}).second)
+                throw Error(to_text("item '", shortened(name), "' is listed twice"));
+            in_context([&] { return to_text("item '", shortened(name), "'"); }, [&] { add(name, value); });
         }
         return std::move(metadata_);
     }
 
 private:
+    /// The keys of a dict, which are texts as far as they were looked at.
+    struct ItemNames {
+        const PackedValue& items;
+
+        std::string_view operator[](std::size_t number) const { return *items.entry(number).first.as_text(); }
+    };
+
     PackedValue dict(std::string_view name) const {
         const auto found = root_.attribute(name);
         if (!found || !found->entry_count())
@@ -264,7 +274,7 @@ private:
     std::uint64_t chunks_left_;
     Metadata metadata_;
     std::optional<PlaceIndex> places_;
-    std::unordered_set<std::string_view> names_;
+    NameIndex names_;
     std::unordered_map<std::string_view, SharedText> files_;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "crossdock/container/dcp/metadata.hpp"
+#include "crossdock/core/axes.hpp"
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/text.hpp"
@@ -18,7 +19,7 @@ namespace crossdock::dcp {
 namespace detail {
 
 /// "[3, 0, 4096]"
-inline std::string at_text(const std::vector<std::uint64_t>& offsets) {
+inline std::string at_text(const Axes& offsets) {
     std::string out = "[";
     for (const std::uint64_t offset : offsets) out += to_text(out.size() > 1 ? ", " : "", offset);
     return out + "]";
@@ -61,7 +62,7 @@ public:
         }
     }
 
-    void add(const std::vector<std::uint64_t>& offsets, const Shape& sizes, bool whole) {
+    void add(const Axes& offsets, const Shape& sizes, bool whole) {
         for (std::size_t corner = 0; corner < std::size_t{1} << axes_.size(); ++corner) {
             std::uint64_t number = 0;
             bool odd = whole;

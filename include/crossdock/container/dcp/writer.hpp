@@ -23,6 +23,7 @@
 #include "crossdock/container/touching_writes.hpp"
 #include "crossdock/container/zip/envelope.hpp"
 #include "crossdock/container/zip/format.hpp"
+#include "crossdock/core/axes.hpp"
 #include "crossdock/core/checked.hpp"
 #include "crossdock/core/dtype.hpp"
 #include "crossdock/core/error.hpp"
@@ -45,8 +46,8 @@ public:
 
     /// The place of the box of `sizes` at `offsets` in the tensor `name` of shape `whole`, whose chunks may come in any
     /// order. Throws Error when a chunk before stated another dtype or shape, or when the name is a value's.
-    std::shared_ptr<TensorSlot> add_chunk(const std::string& name, DType dtype, const Shape& whole,
-                                          std::vector<std::uint64_t> offsets, const Shape& sizes);
+    std::shared_ptr<TensorSlot> add_chunk(const std::string& name, DType dtype, const Shape& whole, Axes offsets,
+                                          const Shape& sizes);
 
     /// Stores a value without tensors. Throws Error when the name is taken.
     void put(const std::string& name, const pickle::Value& value);
@@ -113,7 +114,7 @@ inline Writer::Writer(OutputPath directory, std::size_t files) : directory_(std:
 }
 
 inline std::shared_ptr<TensorSlot> Writer::add_chunk(const std::string& name, DType dtype, const Shape& whole,
-                                                     std::vector<std::uint64_t> offsets, const Shape& sizes) {
+                                                     Axes offsets, const Shape& sizes) {
     const std::size_t number = tensor_number(name, dtype, whole);
     std::vector<Chunk>& chunks = metadata_.tensors[number].chunks;
     File& file = least_filled();

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -51,9 +52,23 @@ public:
 
     template <std::integral T>
     T take_little() {
+        if (block_.size() - at_ >= sizeof(T)) {  // as nearly always
+            const std::byte* const here = block_.data() + at_;
+            at_ += sizeof(T);
+            return load_little<T>(here);
+        }
         std::byte bytes[sizeof(T)];
         take(bytes);
         return load_little<T>(bytes);
+    }
+
+    /// The same bytes as take_text() gives, valid until something else is taken; `spare` has them where they do not lie
+    /// together.
+    std::string_view take_view(std::size_t bytes, std::string& spare) {
+        if (block_.size() - at_ < bytes) return spare = take_text(bytes);
+        const std::byte* const here = block_.data() + at_;
+        at_ += bytes;
+        return {reinterpret_cast<const char*>(here), bytes};
     }
 
     std::string take_text(std::size_t bytes) {

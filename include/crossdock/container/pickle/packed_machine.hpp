@@ -29,7 +29,9 @@ public:
     PackedMachine(std::string where, Cursor cursor)
         : where_(std::move(where)),
           cursor_(std::move(cursor)),
-          recalled_(cursor_.ahead()) {}
+          recalled_(cursor_.ahead()) {
+        arena_.reserve(static_cast<std::size_t>(cursor_.remaining()));
+    }
 
     Arena run() {
         // Each instruction makes a value or two, so this bounds the memory as well.
@@ -65,9 +67,10 @@ private:
         need(count);
         cursor_.skip(count);
     }
-    std::string take(std::uint64_t count) {
+    /// Valid until something else is taken.
+    std::string_view take(std::uint64_t count) {
         need(count);
-        return cursor_.take_text(static_cast<std::size_t>(count));
+        return cursor_.take_view(static_cast<std::size_t>(count), spare_);
     }
     template <std::integral T>
     T take() {
@@ -83,7 +86,7 @@ private:
 
     // The stack.
     void push(Packed value) { stack_.push_back(value); }
-    void push(Kind kind, std::uint64_t data = 0) { stack_.push_back({kind, 0, data}); }
+    void push(Kind kind, std::uint64_t data = 0) { push(Packed(kind, 0, data)); }
     void require(std::size_t count) const {
         if (stack_.size() - (marks_.empty() ? 0 : marks_.back()) < count)
             fail("an instruction lacks its operand; the file is damaged");
@@ -109,12 +112,12 @@ private:
     // Values.
     Packed text(std::string_view bytes) {
         if (!is_utf8(bytes)) fail("a text is not UTF-8; the file is damaged");
-        const Packed kept{Kind::text, static_cast<std::uint32_t>(bytes.size()), arena_.texts.size()};
+        const Packed kept(Kind::text, bytes.size(), arena_.texts.size());
         arena_.texts += bytes;
         return kept;
     }
     bool is_text(Packed value, std::string_view text) const {
-        return value.kind == Kind::text && PackedValue(arena_, value).as_text() == text;
+        return value.kind() == Kind::text && PackedValue(arena_, value).as_text() == text;
     }
     void push_integer(std::string_view twos_complement);
     void push_tuple(std::size_t count);
@@ -131,16 +134,19 @@ private:
 
     /// The value may be mentioned again, beside the mention on the stack, and with it what it is made of.
     void pin(Packed value) {
-        const bool is_plain = value.kind == Kind::none || value.kind == Kind::truth || value.kind == Kind::integer ||
-                              value.kind == Kind::text || value.kind == Kind::numbers || value.kind == Kind::other;
+        const bool is_plain = value.kind() == Kind::none || value.kind() == Kind::truth ||
+                              value.kind() == Kind::integer || value.kind() == Kind::number ||
+                              value.kind() == Kind::text || value.kind() == Kind::numbers ||
+                              value.kind() == Kind::other;
         if (!is_plain) pinned_items_ = arena_.items.size();
-        if (!is_plain && value.kind != Kind::global) pinned_containers_ = arena_.containers.size();
+        if (!is_plain && value.kind() != Kind::global) pinned_containers_ = arena_.containers.size();
     }
 
     static constexpr std::uint32_t no_names = 0xFFFFFFFF;
 
     std::string where_;
     Cursor cursor_;
+    std::string spare_;  ///< what take() gives, where the cursor has it in two blocks
     RecalledEntries recalled_;
     Arena arena_;
     std::uint64_t offset_ = 0;
@@ -167,8 +173,8 @@ inline bool PackedMachine::step_value(Opcode opcode) {
         case Opcode::newtrue:
         case Opcode::newfalse: push(Kind::truth); return true;
         case Opcode::binint: push_integer(take(4)); return true;
-        case Opcode::binint1: push(Kind::integer, take<std::uint8_t>()); return true;
-        case Opcode::binint2: push(Kind::integer, take<std::uint16_t>()); return true;
+        case Opcode::binint1: push(arena_.integer(take<std::uint8_t>())); return true;
+        case Opcode::binint2: push(arena_.integer(take<std::uint16_t>())); return true;
         case Opcode::long1: push_integer(take(take<std::uint8_t>())); return true;
         case Opcode::long4: push_integer(take(take<std::uint32_t>())); return true;
         case Opcode::binfloat: skip(8), push(Kind::other); return true;
@@ -249,23 +255,22 @@ inline bool PackedMachine::step_memo(Opcode opcode) {
 inline void PackedMachine::push_integer(std::string_view twos_complement) {
     const std::string_view bytes = shortest(twos_complement);
     if (bytes.size() > sizeof(std::int64_t)) return push(Kind::other);
-    push(Kind::integer, static_cast<std::uint64_t>(to_int64(bytes)));
+    push(arena_.integer(to_int64(bytes)));
 }
 
 inline void PackedMachine::push_tuple(std::size_t count) {
     require(count);
+    if (count == 0) return push(Kind::tuple);  // all empty ones are equal
     const auto first = stack_.end() - static_cast<std::ptrdiff_t>(count);
     const bool is_numbers =
-        count > 0 && std::all_of(first, stack_.end(), [](const Packed& each) { return each.kind == Kind::integer; });
-    Packed tuple{is_numbers ? Kind::numbers : Kind::tuple, static_cast<std::uint32_t>(count), 0};
-    if (is_numbers) {
-        tuple.data = arena_.numbers.size();
+        std::all_of(first, stack_.end(), [&](Packed each) { return arena_.as_integer(each).has_value(); });
+    const Packed tuple(is_numbers ? Kind::numbers : Kind::tuple, count,
+                       is_numbers ? arena_.numbers.size() : arena_.items.size());
+    if (is_numbers)
         std::transform(first, stack_.end(), std::back_inserter(arena_.numbers),
-                       [](const Packed& each) { return static_cast<std::int64_t>(each.data); });
-    } else {
-        tuple.data = arena_.items.size();
+                       [&](Packed each) { return *arena_.as_integer(each); });
+    else
         arena_.items.insert(arena_.items.end(), first, stack_.end());
-    }
     drop(count);
     push(tuple);
 }
@@ -279,22 +284,22 @@ inline void PackedMachine::push_container(Kind kind) {
 inline void PackedMachine::extend(Kind kind, std::size_t count) {
     require(count + 1);
     const Packed to = stack_[stack_.size() - count - 1];
-    if (to.kind != kind && to.kind != Kind::object)
+    if (to.kind() != kind && to.kind() != Kind::object)
         fail("items are added to something else than a list or dict; the file is damaged");
     if (kind == Kind::dict && count % 2 != 0) fail("a key of a dict lacks its value; the file is damaged");
-    if (to.kind == kind) {
-        auto& content = arena_.containers[static_cast<std::size_t>(to.data)];
+    if (to.kind() == kind) {
+        auto& content = arena_.containers[to.data()];
         content.insert(content.end(), stack_.end() - static_cast<std::ptrdiff_t>(count), stack_.end());
     }
     drop(count);
 }
 
 inline void PackedMachine::push_global(Packed module, Packed name) {
-    if (module.kind != Kind::text || name.kind != Kind::text)
+    if (module.kind() != Kind::text || name.kind() != Kind::text)
         fail("a class is named by something else than texts; the file is damaged");
     const std::uint64_t first = arena_.items.size();
     arena_.items.insert(arena_.items.end(), {module, name});
-    push(Packed{Kind::global, 2, first});
+    push(Packed(Kind::global, 2, first));
 }
 
 /// From a class or function, and a tuple; keywords may follow, and are not kept.
@@ -302,27 +307,27 @@ inline void PackedMachine::push_object(std::size_t further_operands) {
     require(2 + further_operands);
     drop(further_operands);
     const Packed args = pop(), callee = pop();
-    if ((callee.kind != Kind::global && callee.kind != Kind::object) ||
-        (args.kind != Kind::tuple && args.kind != Kind::numbers))
+    if ((callee.kind() != Kind::global && callee.kind() != Kind::object) ||
+        (args.kind() != Kind::tuple && args.kind() != Kind::numbers))
         fail("something else than a class or function is called with a tuple; nothing was run");
     if (push_size(callee, args)) return;
     push(Kind::object, arena_.objects.size());
-    arena_.objects.push_back({callee, args, {}});
+    arena_.objects.push_back({arena_.number_of({callee, args}), {}});
 }
 
 inline void PackedMachine::build() {
     const Packed state = as_fields(pop());
-    if (top().kind != Kind::object) fail("something else than an object is given a state; the file is damaged");
-    arena_.objects[static_cast<std::size_t>(top().data)].state = state;
+    if (top().kind() != Kind::object) fail("something else than an object is given a state; the file is damaged");
+    arena_.objects[top().data()].state = state;
 }
 
 /// A torch.Size of numbers is a tuple of these, and there are several for each chunk of a checkpoint.
 inline bool PackedMachine::push_size(Packed callee, Packed args) {
-    if (callee.kind != Kind::global || args.kind != Kind::tuple || args.count != 1) return false;
-    const Packed* names = arena_.items.data() + callee.data;
-    const Packed numbers = arena_.items[static_cast<std::size_t>(args.data)];
-    if (numbers.kind != Kind::numbers || !is_text(names[1], "Size") || !is_text(names[0], "torch")) return false;
-    if (args.data + 1 == arena_.items.size() && args.data >= pinned_items_) arena_.items.pop_back();
+    if (callee.kind() != Kind::global || args.kind() != Kind::tuple || args.count() != 1) return false;
+    const Packed* names = arena_.items.data() + callee.data();
+    const Packed numbers = arena_.items[args.data()];
+    if (numbers.kind() != Kind::numbers || !is_text(names[1], "Size") || !is_text(names[0], "torch")) return false;
+    if (args.data() + 1 == arena_.items.size() && args.data() >= pinned_items_) arena_.items.pop_back();
     push(numbers);
     return true;
 }
@@ -330,12 +335,12 @@ inline bool PackedMachine::push_size(Packed callee, Packed args) {
 /// The attributes of an object, without names of its own where others have the same ones; `state` itself where it is
 /// something else, or mentioned elsewhere too.
 inline Packed PackedMachine::as_fields(Packed state) {
-    if (state.kind != Kind::dict || state.data + 1 != arena_.containers.size() || state.data < pinned_containers_)
+    if (state.kind() != Kind::dict || state.data() + 1 != arena_.containers.size() || state.data() < pinned_containers_)
         return state;
     const std::vector<Packed>& content = arena_.containers.back();
     const std::uint32_t names = names_of(content);
     if (names == no_names) return state;
-    const Packed fields{Kind::fields, names, arena_.items.size()};
+    const Packed fields(Kind::fields, names, arena_.items.size());
     for (std::size_t index = 1; index < content.size(); index += 2) arena_.items.push_back(content[index]);
     arena_.containers.pop_back();
     return fields;
@@ -347,7 +352,7 @@ inline std::uint32_t PackedMachine::names_of(const std::vector<Packed>& content)
     std::vector<Packed> names;
     for (std::size_t index = 0; index < content.size(); index += 2) names.push_back(content[index]);
     const bool are_texts =
-        std::all_of(names.begin(), names.end(), [](const Packed& name) { return name.kind == Kind::text; });
+        std::all_of(names.begin(), names.end(), [](const Packed& name) { return name.kind() == Kind::text; });
     if (!are_texts || names.size() > most_names) return no_names;
     const auto found = std::find(arena_.names.begin(), arena_.names.end(), names);
     if (found != arena_.names.end()) return static_cast<std::uint32_t>(found - arena_.names.begin());

@@ -53,7 +53,7 @@ public:
           zip_(source_) {
         if (zip_.entries().empty()) fail("is an empty zip; it is no file of torch.save");
         // The archive's name at saving time; files are renamed later.
-        const std::string& first = zip_.entries().front().name;
+        const std::string_view first = zip_.entries().front().name;
         prefix_ = first.substr(0, first.find('/') + 1);
         if (zip_.find(prefix_ + "constants.pkl"))
             fail("is a TorchScript program, expected a file of torch.save; save the model's state_dict() instead");

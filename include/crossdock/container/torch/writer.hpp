@@ -105,7 +105,7 @@ public:
     void finish() override;
 
 private:
-    enum class Kind : std::uint8_t { level, tensor, value };
+    enum class Kind : std::uint8_t { level, tensor, value, none };  // of values, None is none that need be kept
 
     /// What a name stands for; several may stand for one tensor.
     struct Item {
@@ -156,6 +156,10 @@ inline std::shared_ptr<TensorSlot> Writer::add(const std::string& name, DType dt
 }
 
 inline void Writer::put(const std::string& name, pickle::Value value) {
+    if (value.is_none()) {
+        place(name, Kind::none, 0);
+        return;
+    }
     place(name, Kind::value, values_.size());
     values_.push_back(std::move(value));
 }
@@ -218,6 +222,7 @@ inline void Writer::write_level(pickle::Writer& out, TensorPickler& tensors, Sha
 
 inline void Writer::write_item(pickle::Writer& out, TensorPickler& tensors, Shared& shared, const Item& item) const {
     if (item.kind == Kind::level) return write_level(out, tensors, shared, levels_[item.index]);
+    if (item.kind == Kind::none) return out.value({});
     if (item.kind == Kind::value) {
         const pickle::Value value = values_[item.index];  // with a second owner: it goes to the memo, as it has a name
         return out.value(value);

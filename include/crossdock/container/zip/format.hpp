@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace crossdock::zip {
 
@@ -37,7 +38,7 @@ inline constexpr std::uint16_t method_deflated = 8;
 
 /// One file of an archive, as the central directory describes it.
 struct Entry {
-    std::string name;
+    std::string_view name;            ///< its reader keeps it
     std::uint64_t header_offset = 0;  ///< of the local header; the payload begins after it
     std::uint64_t size = 0;           ///< unpacked
     std::uint64_t packed_size = 0;    ///< in the file; equals size when stored

@@ -30,8 +30,10 @@ namespace crossdock::zip {
 class Reader {
 public:
     explicit Reader(std::shared_ptr<const Source> source);
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
 
-    /// In directory order; names are different from each other.
+    /// In directory order; names are different from each other, and valid as long as the reader.
     const std::vector<Entry>& entries() const noexcept { return entries_; }
 
     /// Null when there is no such entry.
@@ -86,6 +88,8 @@ private:
     static constexpr std::uint64_t directory_limit = std::uint64_t{1} << 28;
 
     std::shared_ptr<const Source> source_;
+    std::string
+        names_;  ///< of all entries: there may be a million, and a block of its own for each takes twice as much
     std::vector<Entry> entries_;
     NameIndex index_;
     std::uint64_t entries_end_ = 0;  // where the directory begins
@@ -223,6 +227,8 @@ inline void Reader::check(const Directory& directory, std::uint64_t end_offset) 
 inline void Reader::parse_directory(const Directory& directory) {
     const auto bytes = bytes_at(directory.offset, directory.bytes);
     std::span<const std::byte> rest(bytes);
+    names_.reserve(
+        bytes.size());  // more than there can be, so that they stay where they are; the rest is never touched
     entries_end_ = directory.offset;
     entries_.reserve(directory.count);
     while (entries_.size() < directory.count) rest = rest.subspan(parse_entry(rest, directory));
@@ -240,7 +246,8 @@ inline std::size_t Reader::parse_entry(std::span<const std::byte> rest, Director
     if (length > rest.size())
         fail(to_text("the zip directory's entry at offset ", offset, " leaves it; the file is damaged"));
     Entry entry;
-    entry.name.assign(reinterpret_cast<const char*>(rest.data()) + central_bytes, name_bytes);
+    names_.append(reinterpret_cast<const char*>(rest.data()) + central_bytes, name_bytes);
+    entry.name = std::string_view(names_).substr(names_.size() - name_bytes);
     entry.method = load_little<std::uint16_t>(&rest[10]);
     entry.crc = load_little<std::uint32_t>(&rest[16]);
     entry.packed_size = load_little<std::uint32_t>(&rest[20]);
@@ -252,7 +259,7 @@ inline std::size_t Reader::parse_entry(std::span<const std::byte> rest, Director
     apply_zip64(entry, rest.subspan(central_bytes + name_bytes, extra_bytes));
     check(entry, directory);
     if (!index_.add(entry.name, Names{entries_}).second) fail(entry, "stands twice in the directory");
-    entries_.push_back(std::move(entry));
+    entries_.push_back(entry);
     return length;
 }
 

@@ -16,6 +16,7 @@
 #include "crossdock/container/tensor_dict.hpp"
 #include "crossdock/core/error.hpp"
 #include "crossdock/core/recipe.hpp"
+#include "crossdock/core/shared_text.hpp"
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/megatron/dist_names.hpp"
 #include "crossdock/layout/stack.hpp"
@@ -28,7 +29,7 @@ namespace crossdock::detail {
 class DistTensors {
 public:
     /// `file` is what errors name.
-    explicit DistTensors(std::string file) : file_(std::move(file)) {}
+    explicit DistTensors(std::string file) : file_(std::move(file)), shared_file_(file_) {}
 
     void add(const std::string& name, const Tensor& tensor) {
         refuse_foreign(name, file_);
@@ -56,7 +57,7 @@ public:
             tensors_.push_back({name,
                                 in_context(to_text(file_, ": tensor '", name, "' in two halves"),
                                            [&] { return concatenate(gate_and_up, 0); }),
-                                file_});
+                                shared_file_});
         }
         respell_norms();
         const std::size_t wrapped = wrapper_length(tensors_);
@@ -103,6 +104,7 @@ private:
         std::set<std::string> layers;  // "decoder.layers.7."
         for (const NamedTensor& entry : tensors_)
             if (entry.name.ends_with(mark)) layers.insert(entry.name.substr(0, entry.name.size() - mark.size()));
+        if (layers.empty()) return;
         for (NamedTensor& entry : tensors_) {
             const std::size_t at = entry.name.find(from);
             if (at != entry.name.npos && layers.contains(entry.name.substr(0, at)))
@@ -111,14 +113,14 @@ private:
     }
 
     void put(std::string name, const Tensor& tensor) {
-        for (std::size_t half = 0; half < half_endings.size(); ++half)
-            for (const std::string_view matrix : {"linear_fc1.weight", "linear_fc1.bias"})
-                if (name.ends_with(to_text(matrix, half_endings[half]))) {
-                    name.resize(name.size() - half_endings[half].size());
-                    halves_[std::move(name)][half] = tensor;
-                    return;
-                }
-        tensors_.push_back({std::move(name), tensor, file_});
+        for (std::size_t half = 0; half < half_endings.size(); ++half) {
+            if (!name.ends_with(half_endings[half])) continue;
+            const auto matrix = std::string_view(name).substr(0, name.size() - half_endings[half].size());
+            if (!matrix.ends_with("linear_fc1.weight") && !matrix.ends_with("linear_fc1.bias")) continue;
+            halves_[std::string(matrix)][half] = tensor;
+            return;
+        }
+        tensors_.push_back({std::move(name), tensor, shared_file_});
     }
 
     /// Every stacked tensor has as many layers as the others of its block: the decoder, say.
@@ -144,6 +146,7 @@ private:
     };
 
     std::string file_;
+    SharedText shared_file_;
     std::vector<NamedTensor> tensors_;
     std::map<std::string, std::array<std::optional<Tensor>, 2>> halves_;
     std::map<std::string, Block> blocks_;

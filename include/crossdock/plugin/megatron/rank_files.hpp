@@ -2,9 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <future>
 #include <map>
 #include <string>
@@ -63,28 +65,64 @@ inline RankCoordinates place_in(const RankGrid& grid, const std::vector<std::uin
     return at;
 }
 
-/// What the files of ranks hold, one after the other; the next ones are read meanwhile, each on a thread of its own.
-class RankRoots {
-public:
-    explicit RankRoots(const std::vector<RankFolder>& folders) : folders_(folders) {}
+/// What a rank's file holds: the model's tensors, and all else where it was.
+struct RankFile {
+    std::string path;
+    pickle::Value root;
+    std::vector<NamedTensor> tensors;
+};
 
-    /// The next file's. Throws Error as torch::read() does.
-    pickle::Value next() {
+/// What the files of ranks hold, one after the other; the next ones are read meanwhile, each on a thread of its own, which
+/// takes its tensors out as well: what it gives back of its memory it uses again, and nobody else could.
+class RankReader {
+public:
+    explicit RankReader(const std::vector<RankFolder>& folders) : folders_(folders) {}
+
+    /// Under which keys the first file holds the model; known when that was read. All have the same.
+    const std::vector<std::string>& chunks() const { return chunks_.get(); }
+
+    /// The next file's. Throws Error as torch::read() and take_model_tensors() do.
+    RankFile next() {
         constexpr std::size_t most_ahead = 2;  // each takes memory until its tensors are taken out
         const auto policy = folders_.size() > 1 ? std::launch::async | std::launch::deferred : std::launch::deferred;
         for (; begun_ < folders_.size() && ahead_.size() <= most_ahead; ++begun_)
-            ahead_.push_back(std::async(policy, [file = folders_[begun_].weights.string()] {
-                return torch::read(file, {}, pickle::TensorPlace::apart);
-            }));
-        std::future<pickle::Value> first = std::move(ahead_.front());
+            ahead_.push_back(
+                std::async(policy, [this, file = folders_[begun_].weights.string(), is_first = begun_ == 0] {
+                    return is_first ? read_first(file) : read_next(file);
+                }));
+        std::future<RankFile> first = std::move(ahead_.front());
         ahead_.pop_front();
         return first.get();
     }
 
 private:
+    static pickle::Value read(const std::string& file) { return torch::read(file, {}, pickle::TensorPlace::apart); }
+
+    RankFile read_first(const std::string& file) {
+        try {
+            pickle::Value root = read(file);
+            found_.set_value(chunk_keys(root, file));
+            return apart(file, std::move(root));
+        } catch (...) {
+            if (!is_found()) found_.set_exception(std::current_exception());  // others wait for it
+            throw;
+        }
+    }
+
+    RankFile read_next(const std::string& file) { return apart(file, read(file)); }
+
+    RankFile apart(const std::string& file, pickle::Value root) const {
+        std::vector<NamedTensor> tensors = take_model_tensors(root, chunks(), file);
+        return {file, std::move(root), std::move(tensors)};
+    }
+
+    bool is_found() const { return chunks_.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
+
     const std::vector<RankFolder>& folders_;
+    std::promise<std::vector<std::string>> found_;
+    std::shared_future<std::vector<std::string>> chunks_ = found_.get_future().share();
     std::size_t begun_ = 0;
-    std::deque<std::future<pickle::Value>> ahead_;
+    std::deque<std::future<RankFile>> ahead_;  ///< behind what they use
 };
 
 /// Reads the files of rank folders. Throws Error naming the file where one is damaged or no Megatron's, and the ranks
@@ -92,20 +130,21 @@ private:
 inline MegatronContent read_rank_files(const MegatronFiles& files) {
     MegatronContent content;
     std::map<RankCoordinates, std::string> places;
-    RankRoots roots(files.ranks);
+    RankReader reader(files.ranks);
     for (const RankFolder& folder : files.ranks) {
-        const std::string file = folder.weights.string();
-        const pickle::Value root = roots.next();
+        RankFile read = reader.next();
+        const std::string& file = read.path;
+        const pickle::Value& root = read.root;
         if (content.chunks.empty()) {
             std::vector<std::string> notices;
-            content.chunks = chunk_keys(root, file);
+            content.chunks = reader.chunks();
             content.grid = grid_of(files.ranks, statement_of(root, file, notices).args.values);
         }
         const RankCoordinates at = place_in(content.grid, folder.numbers);
         places.emplace(at, file);
         MegatronRank& rank = add_rank(at, file, root, content);
         BesideModel(file).add(root, content.chunks, content.beside);
-        rank.tensors = take_model_tensors(root, content.chunks, file);
+        rank.tensors = std::move(read.tensors);
     }
     const std::string missing =
         missing_ranks(content.grid, [&](const RankCoordinates& at) { return places.contains(at); });

@@ -88,7 +88,18 @@ inline const std::vector<ForeignTensors>& foreign_tensors() {
     return all;
 }
 
+/// Whether a name may have a part of theirs, which all begin with a point and one of few letters: most names do not, and
+/// there may be a million.
+inline bool may_be_foreign(std::string_view name) {
+    for (std::size_t at = name.find('.'); at < name.size(); at = name.find('.', at + 1))
+        for (const ForeignTensors& foreign : foreign_tensors())
+            for (const std::string_view part : foreign.name_parts)
+                if (name.substr(at + 1, 1) == part.substr(1, 1) && name.substr(at).starts_with(part)) return true;
+    return false;
+}
+
 inline void refuse_foreign(const std::string& name, const std::string& file) {
+    if (!may_be_foreign(name)) return;
     for (const ForeignTensors& foreign : foreign_tensors())
         for (const std::string_view part : foreign.name_parts)
             if (name.find(part) != name.npos)
@@ -107,8 +118,9 @@ inline std::vector<NamedTensor> take_model_tensors(const pickle::Value& root, co
                                 ", expected a dict of tensors; save the module's state_dict()"));
         std::vector<NamedTensor> tensors = torch::take_tensors(*model, file).entries();
         const std::size_t wrapped = wrapper_length(tensors);
+        const std::string prefix = chunk_prefix(chunk, '.');
         for (NamedTensor& entry : tensors) {
-            entry.name = to_text(chunk_prefix(chunk, '.'), std::string_view(entry.name).substr(wrapped));
+            entry.name.replace(0, wrapped, prefix);
             refuse_foreign(entry.name, file);
         }
         if (all.empty())
