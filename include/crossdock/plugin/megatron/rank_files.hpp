@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "crossdock/container/torch/reader.hpp"
+#include "crossdock/core/error.hpp"
 #include "crossdock/plugin/megatron/beside_model.hpp"
 #include "crossdock/plugin/megatron/content.hpp"
 #include "crossdock/plugin/megatron/files.hpp"
@@ -77,6 +78,15 @@ struct RankFile {
 class RankReader {
 public:
     explicit RankReader(const std::vector<RankFolder>& folders) : folders_(folders) {}
+    RankReader(const RankReader&) = delete;
+    RankReader& operator=(const RankReader&) = delete;
+    ~RankReader() {
+        try {  // those that are under way may wait for a first file that nobody will read
+            found_.set_exception(std::make_exception_ptr(Error("the files of further ranks are not wanted")));
+        } catch (const std::future_error&) {
+            // It was read.
+        }
+    }
 
     /// Under which keys the first file holds the model; known when that was read. All have the same.
     const std::vector<std::string>& chunks() const { return chunks_.get(); }
