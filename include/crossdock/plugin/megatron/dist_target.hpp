@@ -162,7 +162,7 @@ private:
             const std::uint64_t rank = ranks > 1 ? rank_ : 0;
             add_axis(size, size * ranks * fields, (axis == 0 ? field * ranks + rank : rank) * size);
         }
-        return files_.add_chunk(name.name, dtype, Shape(std::move(whole)), std::move(offsets), Shape(std::move(sizes)));
+        return files_.add_chunk(name.name, dtype, Shape(whole), offsets, Shape(sizes));
     }
 
     dcp::Writer& files_;
