@@ -2,6 +2,7 @@
 #include "crossdock/protocol/check_header.hpp"
 
 #include <functional>
+#include <limits>
 #include <string>
 
 #include "support/catch.hpp"
@@ -54,6 +55,26 @@ TEST_CASE("sizes whose products no number holds are refused", "[protocol][check_
     CHECK_THAT(error_after([](ModelHeader& h) { h.mlp.ffn_hidden_size = large; }), ContainsSubstring("MLP"));
     CHECK_THAT(error_after([](ModelHeader& h) { h.vocab_rows = large; }), ContainsSubstring("vocabulary"));
     CHECK_THAT(error_after([](ModelHeader& h) { h.max_position_embeddings = large; }), ContainsSubstring("position"));
+}
+
+TEST_CASE("numbers that are divided by, or whose powers are taken, are positive", "[protocol][check_header]") {
+    const double none = std::numeric_limits<double>::quiet_NaN();
+    for (const double value : {-1.0, 0.0, none}) {
+        INFO(value);
+        CHECK_THAT(error_after([&](ModelHeader& h) { h.norm_epsilon = value; }),
+                   ContainsSubstring("the epsilon of norms is ") && ContainsSubstring(", expected a number above 0"));
+        CHECK_THAT(error_after([&](ModelHeader& h) { h.attention.rope_theta = value; }),
+                   ContainsSubstring("the base of rotary positions is "));
+        CHECK_THAT(error_after([&](ModelHeader& h) {
+                       h.attention.rope_scaling = RopeScaling{};
+                       h.attention.rope_scaling->factor = value;
+                   }),
+                   ContainsSubstring("the factor of the rotary scaling is "));
+    }
+    CHECK(error_after([](ModelHeader& h) { h.norm_epsilon = -0.5; }) ==
+          "the epsilon of norms is -0.5, expected a number above 0");
+    CHECK(error_after([](ModelHeader& h) { h.norm_epsilon = 1e-12; }).empty());
+    CHECK(error_after([](ModelHeader& h) { h.norm_epsilon.reset(); }).empty());
 }
 
 TEST_CASE("layers that differ are checked as all others", "[protocol][check_header]") {

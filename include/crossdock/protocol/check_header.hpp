@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <charconv>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "crossdock/core/checked.hpp"
@@ -15,6 +19,15 @@ namespace detail {
 
 inline void require_size(std::uint64_t value, std::string_view name) {
     if (value == 0) throw Error(to_text(name, " is missing or 0"));
+}
+
+/// Where it is stated: one would divide by it, take its root or its powers.
+inline void require_above_zero(const std::optional<double>& value, std::string_view name) {
+    if (!value || *value > 0) return;
+    std::array<char, 32> text{};
+    const char* const end = std::to_chars(text.data(), text.data() + text.size(), *value).ptr;
+    throw Error(to_text(name, " is ", std::string_view(text.data(), static_cast<std::size_t>(end - text.data())),
+                        ", expected a number above 0"));
 }
 
 /// Heads are those of keys and values alike, and their size in kv_channels is that of values.
@@ -51,6 +64,8 @@ inline void check_attention(const Attention& attention, const ModelHeader& heade
     if (attention.num_attention_heads % attention.num_query_groups != 0)
         throw Error(to_text(attention.num_attention_heads, " attention heads do not divide into ",
                             attention.num_query_groups, " key/value heads"));
+    require_above_zero(attention.rope_theta, "the base of rotary positions");
+    if (attention.rope_scaling) require_above_zero(attention.rope_scaling->factor, "the factor of the rotary scaling");
     if (is_latent(attention)) check_latents(attention, header);
     if (!is_latent(attention) && header.positions == PositionKind::rope && attention.kv_channels % 2 != 0)
         throw Error(to_text("the head size is ", attention.kv_channels,
@@ -81,11 +96,12 @@ inline void check_mlp(const Mlp& mlp, const ModelHeader& header) {
 
 }  // namespace detail
 
-/// Throws Error where sizes are missing, contradict each other or overflow: shapes and layouts may be computed from all
-/// others.
+/// Throws Error where sizes are missing, contradict each other or overflow, so that shapes and layouts may be computed from
+/// all others; and where a number that has to be positive is not.
 inline void check_header(const ModelHeader& header) {
     detail::require_size(header.num_layers, "the number of layers");
     detail::require_size(header.hidden_size, "the hidden size");
+    detail::require_above_zero(header.norm_epsilon, "the epsilon of norms");
     checked_add(header.num_layers, header.mtp_num_layers, "layers");
     checked_multiply(checked_multiply(header.hidden_size, 2, "MTP projection"), header.hidden_size, "MTP projection");
     detail::check_attention(header.attention, header);
