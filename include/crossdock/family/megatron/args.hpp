@@ -54,18 +54,21 @@ inline void read_positions(const Json& value, ModelHeader& header) {
         throw Error(to_text("is ", json_shown(value), ", expected rotary, rope, absolute, learned_absolute or none"));
 }
 
+/// What a crossdock.json states of a scaling by the same factor stays as it is: it may have parameters that args have not.
+inline void read_linear_factor(double factor, std::optional<RopeScaling>& scaling) {
+    if (scaling && scaling->type == "linear" && scaling->factor == factor) return;
+    scaling = RopeScaling{};
+    if (factor == 1.0) return;
+    scaling->type = "linear";
+    scaling->factor = factor;
+}
+
 /// A factor of 1 states nothing beyond "no linear scaling": other scalings have no argument here.
 inline void read_linear_scaling(const Json& value, ModelHeader& header) {
-    const bool is_linear = !header.attention.rope_scaling || header.attention.rope_scaling->type == "linear";
+    std::optional<RopeScaling>& scaling = header.attention.rope_scaling;
     const double factor = value.is_null() ? 1.0 : json_as<double>(value);
     if (!(factor > 0)) throw Error(to_text("is ", json_shown(value), ", expected a number above 0"));
-    if (factor == 1.0) {
-        if (is_linear) header.attention.rope_scaling = RopeScaling{};
-    } else {
-        header.attention.rope_scaling = RopeScaling{};
-        header.attention.rope_scaling->type = "linear";
-        header.attention.rope_scaling->factor = factor;
-    }
+    if (factor != 1.0 || !scaling || scaling->type == "linear") read_linear_factor(factor, scaling);
 }
 
 inline std::optional<double> linear_factor(const ModelHeader& header) {
