@@ -27,6 +27,8 @@ template <DType from, DType to>
 FloatItem<to> cast_one(FloatItem<from> value) {
     if constexpr (from == to)
         return value;
+    else if constexpr (to == DType::f16)
+        return f32_to_f16(cast_one<from, DType::f32>(value));
     else if constexpr (from == DType::bf16)
         return bf16_to_f32(value);
     else if constexpr (to == DType::bf16)

@@ -80,7 +80,8 @@ public:
         if (has_products_)
             each(codes, count, out, [this](std::size_t code) { return products_[code]; });
         else
-            each(codes, count, out, [this](std::size_t code) { return cast_one(f8_e4m3_values[code] * scale_); });
+            each(codes, count, out,
+                 [this](std::size_t code) { return cast_one<DType::f32, to>(f8_e4m3_values[code] * scale_); });
     }
 
 private:
@@ -92,13 +93,6 @@ private:
             const FloatItem<to> product = product_of(std::to_integer<std::size_t>(*codes));
             std::memcpy(out, &product, item);
         }
-    }
-
-    static FloatItem<to> cast_one(float value) {
-        if constexpr (to == DType::f16)
-            return f32_to_f16(value);
-        else
-            return detail::cast_one<DType::f32, to>(value);
     }
 
     float scale_;
