@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "crossdock/family/gemma/hub.hpp"
+#include "crossdock/family/megatron/gemma_args.hpp"
 #include "crossdock/protocol/layer_windows.hpp"
+#include "support/altered_loader.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
 #include "support/megatron_rank_file.hpp"
@@ -250,6 +252,81 @@ TEST_CASE("gemma 2 and 3 go to Megatron-Core in both formats and come back", "[f
             save(*there, "hf", scratch / "back");
             CHECK(differences(*source, *load("hf", scratch / "back")) == none);
         }
+}
+
+TEST_CASE("what gemma 3 states of scaled positions beyond their factor comes back from Megatron-Core",
+          "[family][gemma]") {
+    using Change = std::function<void(Json&)>;
+    const auto all_attend = [](const char* first, const char* second) {
+        return [=](Json& config) {
+            for (const char* key : {"sliding_window_pattern", "_sliding_window_pattern"}) config.erase(key);
+            config["layer_types"] = {first, second, first, second, first, second};
+        };
+    };
+    const Change as_it_is = [](Json&) {}, one = [](Json&rope) { rope["factor"] = 1.0; };
+    const Change unscaled = [](Json& rope) { rope = {{"rope_theta", 1e6}, {"rope_type", "default"}}; };
+    const char *full = "full_attention", *sliding = "sliding_attention";
+    const std::vector<std::pair<Change, Change>> models{{as_it_is, as_it_is},
+                                                        {as_it_is, one},
+                                                        {as_it_is, unscaled},
+                                                        {all_attend(full, sliding), as_it_is},
+                                                        {all_attend(full, full), as_it_is}};
+    for (const auto& model : models)
+        for (const char* format : {"torch", "torch_dist"}) {
+            const TemporaryDirectory scratch;
+            const auto copy = copied("hf/gemma3-layers6", scratch);
+            edit_json(copy / "config.json", [&](Json& config) {
+                model.first(config);
+                model.second(config["rope_parameters"][full]);
+                config["rope_parameters"][full]["more"] = 5;
+            });
+            const auto source = load("hf", copy);
+            save(*source, "mcore", scratch / "there", {{"ckpt_format", format}});
+            CHECK(differences(*source, *load("mcore", scratch / "there")) == none);
+        }
+}
+
+TEST_CASE("gemma 3's args outdo what is known of its scaled positions", "[family][gemma]") {
+    const auto scaling_with = [](const Json& factor) {
+        ModelHeader known;
+        known.num_layers = 2;
+        known.attention.sliding_window = 4;
+        known.attention.rope_scaling = RopeScaling{.others = {{"few", "2"}}};
+        known.other_layers[1].attention = known.attention;
+        known.other_layers[1].attention->sliding_window = 0;
+        known.other_layers[1].attention->rope_scaling = {.type = "linear", .factor = 8.0, .others = {{"more", "5"}}};
+        ModelHeader header = known;
+        header.other_layers.clear();
+        header.block_output_norms = header.attention.qk_norm = true;
+        const Json args = {{"window_attn_skip_freq", {1, 0}}, {"rope_global_linear_factor", factor}};
+        detail::read_core_layers(args, known, header);
+        CHECK(attention_of(header, 0).rope_scaling == known.attention.rope_scaling);
+        return *attention_of(header, 1).rope_scaling;
+    };
+    CHECK(scaling_with(8.0) == RopeScaling{.type = "linear", .factor = 8.0, .others = {{"more", "5"}}});
+    CHECK(scaling_with(4.0) == RopeScaling{.type = "linear", .factor = 4.0});
+    CHECK(scaling_with(1.0) == RopeScaling{});
+    CHECK(scaling_with(nullptr) == RopeScaling{});
+    CHECK(refusal([&] { scaling_with(-8.0); }) == "'rope_global_linear_factor': is -8.0, expected a number above 0");
+}
+
+TEST_CASE("gemma 3's layers differ in their window and their positions, and in nothing else", "[family][gemma]") {
+    AlteredLoader model(small_header(), 1);
+    const auto refusal_with = [&](const std::function<void(Attention&)>& alter) {
+        model.alter_header = [&](ModelHeader& header) {
+            header = load("hf", golden("hf/gemma3-layers6"))->header();
+            alter(*header.other_layers.at(2).attention);
+            alter(*header.other_layers.at(5).attention);
+        };
+        const TemporaryDirectory scratch;
+        return refusal([&] { save(model, "mcore", scratch / "core"); }) +
+               refusal([&] { save(model, "gemma", scratch / "hub"); });
+    };
+    const auto told = refusal_with([](Attention& attention) { attention.rotary_percent = 0.5; });
+    CHECK_THAT(told, ContainsSubstring("layers that differ from each other in more than having experts or a window"));
+    CHECK_THAT(told, ContainsSubstring("layers that differ otherwise than those of a Gemma"));
+    CHECK_THAT(refusal_with([](Attention& attention) { attention.rope_theta = 500.0; }),
+               !ContainsSubstring("(other_layers)"));
 }
 
 TEST_CASE("gemma 2 and 3 have Transformer Engine's names alone in Megatron-Core", "[family][gemma]") {

@@ -65,12 +65,31 @@ inline bool attends_in_two_ways(const ModelHeader& header) {
     });
 }
 
+namespace detail {
+
+/// Whether all layers attend in one way, when what `forget` takes out of each is left out of account.
+template <class Forget>
+bool attends_in_one_way(const ModelHeader& header, Forget forget) {
+    const auto without = [&](Attention attention) {
+        forget(attention);
+        return attention;
+    };
+    return all_attend(header, [&](const Attention& other) { return without(other) == without(header.attention); });
+}
+
+}  // namespace detail
+
 /// Whether layers differ, in how they attend, in their window alone.
 inline bool differs_in_window_alone(const ModelHeader& header) {
-    return std::all_of(header.other_layers.begin(), header.other_layers.end(), [&](const auto& other) {
-        Attention attention = attention_of(header, other.first);
-        attention.sliding_window = header.attention.sliding_window;
-        return attention == header.attention;
+    return detail::attends_in_one_way(header, [](Attention& attention) { attention.sliding_window.reset(); });
+}
+
+/// Whether layers differ, in how they attend, in their window and in how positions turn alone.
+inline bool differs_in_window_and_positions_alone(const ModelHeader& header) {
+    return detail::attends_in_one_way(header, [](Attention& attention) {
+        attention.sliding_window.reset();
+        attention.rope_theta.reset();
+        attention.rope_scaling.reset();
     });
 }
 

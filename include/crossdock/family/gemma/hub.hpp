@@ -159,11 +159,11 @@ inline ConfigTable gemma_config() {
 /// Whether layers differ as this Gemma's may: the first's do not, the second's in a window, the third's in how positions
 /// turn besides.
 inline bool is_gemma_in_all_layers(const ModelHeader& h) {
-    const bool attends_so = !h.block_output_norms
-                                ? h.other_layers.empty()
-                                : attends_in_two_ways(h) && (h.attention.qk_norm || differs_in_window_alone(h));
-    return attends_so && std::none_of(h.other_layers.begin(), h.other_layers.end(),
-                                      [](const auto& other) { return other.second.mlp.has_value(); });
+    if (!h.block_output_norms) return h.other_layers.empty();
+    const bool differs_so = h.attention.qk_norm ? differs_in_window_and_positions_alone(h) : differs_in_window_alone(h);
+    return attends_in_two_ways(h) && differs_so &&
+           std::none_of(h.other_layers.begin(), h.other_layers.end(),
+                        [](const auto& other) { return other.second.mlp.has_value(); });
 }
 
 /// Of a Gemma 2 or 3 the source must say what no tensor tells: other values than the usual make other models.

@@ -54,21 +54,25 @@ inline void read_positions(const Json& value, ModelHeader& header) {
         throw Error(to_text("is ", json_shown(value), ", expected rotary, rope, absolute, learned_absolute or none"));
 }
 
-/// What a crossdock.json states of a scaling by the same factor stays as it is: it may have parameters that args have not.
-inline void read_linear_factor(double factor, std::optional<RopeScaling>& scaling) {
-    if (scaling && scaling->type == "linear" && scaling->factor == factor) return;
+/// Whether positions are turned as they are.
+inline bool is_unscaled(const std::optional<RopeScaling>& scaling) { return !scaling || scaling->type == "default"; }
+
+/// Reads a factor of linear scaling over what is known of the scaling. What a crossdock.json states of a scaling by the
+/// same factor stays as it is: it may have parameters that args have not. A factor of 1, or None, states nothing beyond
+/// "no linear scaling": other scalings have no argument here.
+inline void read_linear_factor(const Json& value, std::optional<RopeScaling>& scaling) {
+    const double factor = value.is_null() ? 1.0 : json_as<double>(value);
+    if (!(factor > 0)) throw Error(to_text("is ", json_shown(value), ", expected a number above 0"));
+    const bool is_linear = scaling && scaling->type == "linear";
+    if (is_linear ? scaling->factor == factor : scaling && factor == 1.0) return;
     scaling = RopeScaling{};
     if (factor == 1.0) return;
     scaling->type = "linear";
     scaling->factor = factor;
 }
 
-/// A factor of 1 states nothing beyond "no linear scaling": other scalings have no argument here.
 inline void read_linear_scaling(const Json& value, ModelHeader& header) {
-    std::optional<RopeScaling>& scaling = header.attention.rope_scaling;
-    const double factor = value.is_null() ? 1.0 : json_as<double>(value);
-    if (!(factor > 0)) throw Error(to_text("is ", json_shown(value), ", expected a number above 0"));
-    if (factor != 1.0 || !scaling || scaling->type == "linear") read_linear_factor(factor, scaling);
+    read_linear_factor(value, header.attention.rope_scaling);
 }
 
 inline std::optional<double> linear_factor(const ModelHeader& header) {

@@ -153,9 +153,10 @@ inline Rows<TransformerLayer> core_output_norm_rows() {
         {{&L::mlp_output_norm_weight}, {"decoder.layers.{}.mlp.linear_fc2.post_layernorm.weight"}}};
 }
 
-/// Whether layers differ in having experts and, but for a Gemma 3, in their window alone.
+/// Whether layers differ in having experts and in their window alone; those of a Gemma 3 in their positions, too.
 inline bool core_layers_may_differ_so(const ModelHeader& h) {
-    return attends_in_two_ways(h) && (is_gemma_3(h) || differs_in_window_alone(h)) &&
+    return attends_in_two_ways(h) &&
+           (is_gemma_3(h) ? differs_in_window_and_positions_alone(h) : differs_in_window_alone(h)) &&
            std::all_of(h.other_layers.begin(), h.other_layers.end(), [&h](const auto& other) {
                Mlp mlp = mlp_of(h, other.first);
                if (!has_experts(mlp)) mlp.experts = h.mlp.experts;

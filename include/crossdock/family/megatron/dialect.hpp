@@ -77,8 +77,10 @@ struct MegatronDialect {
     /// tokenizer_type for a model_type or a family, where the source names none of this line's own.
     std::vector<std::pair<std::string_view, std::string_view>> tokenizers{};
     void (*constants)(ModelHeader&) = [](ModelHeader&) {};  ///< what is true of every model of this dialect
-    /// What args say of a model whose number of layers and norms the tensors have told.
-    void (*read_of_layers)(const Json& args, ModelHeader&) = [](const Json&, ModelHeader&) {};
+    /// What args say of a model whose number of layers and norms the tensors have told. `known` is what is stated of
+    /// it beside them.
+    void (*read_of_layers)(const Json& args, const ModelHeader& known,
+                           ModelHeader&) = [](const Json&, const ModelHeader&, ModelHeader&) {};
 
     // What the code can do with a model.
     std::vector<Requirement> requirements{};  ///< without which the files cannot hold it

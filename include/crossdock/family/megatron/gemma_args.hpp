@@ -63,23 +63,23 @@ inline void read_gemma_args(const Json& args, ModelHeader& header) {
 }
 
 /// A Gemma 3 turns by a base of its own where it has a window, and stretches its positions where it has none.
-inline void read_gemma_3_positions(const Json& args, Attention& windowed, Attention& full) {
+inline void read_gemma_3_positions(const Json& args, const ModelHeader& known, Attention& windowed, Attention& full) {
     windowed.rope_theta.reset();
     read_number(args, "rope_local_base_freq", windowed.rope_theta, std::nullopt);
-    windowed.rope_scaling = RopeScaling{};
-    std::optional<double> factor;
-    read_number(args, "rope_global_linear_factor", factor, std::nullopt);
-    if (!factor || *factor == 1.0) return;
-    full.rope_scaling = RopeScaling{};
-    full.rope_scaling->type = "linear";
-    full.rope_scaling->factor = factor;
+    const Attention* const known_windowed = windowed_attention(known);
+    const bool is_known = known_windowed && known_windowed->rope_scaling && is_unscaled(known_windowed->rope_scaling);
+    windowed.rope_scaling = is_known ? *known_windowed->rope_scaling : RopeScaling{};
+    if (is_unscaled(full.rope_scaling)) full.rope_scaling = full_attention(known).rope_scaling;
+    const auto factor = args.find("rope_global_linear_factor");
+    if (factor == args.end()) return;
+    in_context("'rope_global_linear_factor'", [&] { read_linear_factor(*factor, full.rope_scaling); });
 }
 
 /// MegatronDialect::read_of_layers of Megatron-Core. rotary_base is of the layers without a window.
-inline void read_core_layers(const Json& args, ModelHeader& header) {
+inline void read_core_layers(const Json& args, const ModelHeader& known, ModelHeader& header) {
     if (header.block_output_norms) read_gemma_args(args, header);
     Attention windowed = header.attention, full = header.attention;
-    if (is_gemma_3(header)) read_gemma_3_positions(args, windowed, full);
+    if (is_gemma_3(header)) read_gemma_3_positions(args, known, windowed, full);
     if (!has_window(header.attention)) return void(header.attention = full);
     full.sliding_window = 0;
     const Json& frequency = argument(args, "window_attn_skip_freq");

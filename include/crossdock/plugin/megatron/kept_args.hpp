@@ -99,7 +99,7 @@ inline Json combined_args(const MegatronDialect& target, const ModelHeader& head
     read_config(target.args, plain, said, "args of the source");
     said.block_output_norms = header.block_output_norms;
     said.attention.qk_norm = header.attention.qk_norm;
-    if (said.num_layers > 0) target.read_of_layers(plain, said);
+    if (said.num_layers > 0) target.read_of_layers(plain, ModelHeader(said), said);
     Json before = Json::object(), now = Json::object();
     write_config(target.args, said, before);
     write_config(target.args, header, now);

@@ -53,10 +53,9 @@ inline void mark_assumed(const MegatronDialect& dialect, const Json& args, const
     });
 }
 
-/// What the checkpoint states, in the order of trust: its args, then crossdock.json, then the defaults of the tool.
-inline ModelHeader megatron_header(const MegatronContent& content, const MegatronDialect& dialect,
-                                   const MegatronFiles& files) {
-    const std::string where = to_text("args of ", files.directory.string());
+/// What a crossdock.json states of the model, over the args with the tool's defaults.
+inline ModelHeader known_header(const MegatronContent& content, const MegatronDialect& dialect,
+                                const MegatronFiles& files, const std::string& where) {
     ModelHeader header;
     header.origin.format = to_text("Megatron (", dialect.name, files.torch_dist ? ", torch_dist)" : ")");
     header.origin.megatron = dialect.code;
@@ -66,6 +65,13 @@ inline ModelHeader megatron_header(const MegatronContent& content, const Megatro
     require_understood(with_other_args(dialect.args, dialect.other_args), content.args.not_understood, where);
     read_config(dialect.args, content.args.values, header, where);
     read_sidecar(files.root, header);
+    return header;
+}
+
+/// What the checkpoint states, in the order of trust: its args, then what is `known` without them.
+inline ModelHeader megatron_header(ModelHeader known, const MegatronContent& content, const MegatronDialect& dialect,
+                                   const MegatronFiles& files, const std::string& where) {
+    ModelHeader header = std::move(known);
     read_config(config::without_defaults(dialect.args), content.args.values, header, where);
     const auto iteration = content.iteration ? content.iteration : files.iteration;
     header.training.release = iteration && iteration->release;
@@ -170,13 +176,14 @@ inline void settle_activation(const Json& args, const MegatronDialect& dialect, 
     forget_ungated_activation(args, dialect, root, header);
 }
 
-/// Compares args with the model that was found; where the positions were not given as an option, these, too.
+/// Compares args with the model that was found; where the positions were not given as an option, these, too. `known` is
+/// what is known of it without args.
 inline void check_args(const Json& args, const MegatronDialect& dialect, const std::string& where,
-                       bool has_own_positions, ModelHeader& header) {
+                       bool has_own_positions, const ModelHeader& known, ModelHeader& header) {
     const Contradictions contradictions(args, dialect, where);
     if (has_own_positions) contradictions.check_positions(header);
     contradictions.check(header);
-    in_context(where, [&] { dialect.read_of_layers(args, header); });
+    in_context(where, [&] { dialect.read_of_layers(args, known, header); });
 }
 
 }  // namespace detail
@@ -191,12 +198,13 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     std::vector<std::string> ignored = detail::ignore_arguments(options.ignore, dialect, content);
     if (options.drop_mtp) detail::drop_mtp_arguments(content);
     const double version = detail::qkv_version(options.sizes, content);
-    OpenCheckpoint open{.header = detail::megatron_header(content, dialect, files),
+    const std::string where = to_text("args of ", files.directory.string());
+    const ModelHeader known = detail::known_header(content, dialect, files, where);
+    OpenCheckpoint open{.header = detail::megatron_header(known, content, dialect, files, where),
                         .table = &table_of_version(dialect, version),
                         .distributed = std::move(content.distributed),
                         .beside = std::move(content.beside)};
     ModelHeader& header = open.header;
-    const std::string where = to_text("args of ", files.directory.string());
     detail::apply_sizes(options.sizes, header);
     detail::open_stages(content, dialect, files, open);
     detail::complete_from_tensors(content, files, open);
@@ -208,7 +216,7 @@ inline OpenCheckpoint open_megatron(const MegatronLoaderOptions& options) {
     detail::assume_defaults(content.args.stated || is_anything_at(files.root / sidecar_name), where, header,
                             open.notices);
     detail::settle_activation(content.args.values, dialect, files.root, header);
-    detail::check_args(content.args.values, dialect, where, options.position_embedding_type.empty(), header);
+    detail::check_args(content.args.values, dialect, where, options.position_embedding_type.empty(), known, header);
     detail::apply_options(options, header);
     find_other_args(content.args.values, dialect.other_args, header);
     detail::check_megatron_type(header, options.model_type);
