@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "crossdock/family/families.hpp"
 #include "support/catch.hpp"
 #include "support/conversion.hpp"
+#include "support/megatron_rank_file.hpp"
 
 using namespace crossdock;
 using namespace crossdock::test;
@@ -132,8 +134,14 @@ TEST_CASE("what Megatron-Core does not compute of a deepseek is refused by name"
                ContainsSubstring("norm_topk_prob false"));
     CHECK_THAT(refused_by("mcore", [](Json& config) { config["rope_parameters"]["rope_type"] = "linear"; }),
                ContainsSubstring("scaled otherwise than by yarn"));
+    for (const Json& truncates : {Json(false), Json(nullptr)})
+        CHECK_THAT(refused_by("mcore", [&](Json& config) { config["rope_parameters"]["truncate"] = truncates; }),
+                   ContainsSubstring("does not truncate"));
+    CHECK_THAT(refused_by("mcore", [](Json& config) { config["rope_parameters"]["attention_factor"] = 1.25; }),
+               ContainsSubstring("attention_factor"));
+    CHECK(refused_by("mcore", [](Json& config) { config["rope_parameters"]["attention_factor"] = 1.0; }).empty());
     CHECK_THAT(refused_by("mcore", [](Json& config) { config["rope_parameters"].erase("mscale"); }),
-               ContainsSubstring("mscale_all_dim and no mscale"));
+               ContainsSubstring("attention_factor is none that mscale and mscale_all_dim make"));
     for (const char* key : {"rope_interleave", "norm_topk_prob"})
         CHECK(refused_by("deepseek", [&](Json& config) { config[key] = false; }).empty());
 }
@@ -225,6 +233,50 @@ TEST_CASE("down projections are read whole and cut, whichever layers hold them",
     const auto source = load("deepseek", golden(hub));
     for (const char* folder : {cut, "megatron-core/deepseek-v3-te-grouped-tp2ep2etp1"})
         CHECK(differences(*source, *load("mcore", golden(folder), {{"true_vocab_size", "160"}})) == none);
+}
+
+TEST_CASE("what Megatron-Core multiplies yarn's sines and cosines by, transformers does",
+          "[family][deepseek][megatron]") {
+    struct Factors {
+        double mscale, mscale_all_dim, wanted;
+    };
+    const double growth = std::log(40.0) / 10;
+    for (const Factors& factors : {Factors{1, 1, 1}, Factors{1, 0, growth + 1}, Factors{0.5, 0, 0.5 * growth + 1},
+                                   Factors{0.5, 0.25, (0.5 * growth + 1) / (0.25 * growth + 1)},
+                                   Factors{0, 1, 1 / (growth + 1)}, Factors{0, 0, 1}}) {
+        const TemporaryDirectory scratch;
+        const auto copy = copied(cut, scratch);
+        for (const char* rank : {"mp_rank_00", "mp_rank_01"})
+            edit_rank(rank_file(copy, rank), [&](RankFile& file) {
+                file.set_arg("mscale", factors.mscale);
+                file.set_arg("mscale_all_dim", factors.mscale_all_dim);
+            });
+        const auto source = load("mcore", copy);
+        save(*source, "hf", scratch / "hub");
+        const Json rope = read_json(scratch / "hub/config.json").at("rope_scaling");
+        const double mscale = rope.value("mscale", 0.0), all_dim = rope.value("mscale_all_dim", 0.0);
+        const bool has_both = mscale != 0 && all_dim != 0;
+        const double inferred = has_both ? (mscale * growth + 1) / (all_dim * growth + 1) : growth + 1;
+        CHECK(std::abs(rope.value("attention_factor", inferred) - factors.wanted) < 1e-12);
+        CHECK(all_dim == factors.mscale_all_dim);  // scales the scores, in both
+        const auto there = load("hf", scratch / "hub");
+        save(*there, "mcore", scratch / "core", {{"transformer_impl", "local"}});
+        CHECK(differences(*source, *load("mcore", scratch / "core")) == none);
+    }
+}
+
+TEST_CASE("numbers of yarn that deepseek's config.json leaves out stay out on their way through Megatron-Core",
+          "[family][deepseek][megatron]") {
+    for (const std::vector<const char*>& keys : {std::vector{"beta_fast"}, {"beta_slow"}, {"mscale", "mscale_all_dim"}})
+        for (const bool has_zero : {false, true}) {
+            const TemporaryDirectory scratch;
+            const auto source = changed(scratch, [&](Json& config) {
+                for (const char* key : keys) config["rope_parameters"].erase(key);
+                if (has_zero) config["rope_parameters"][keys.front()] = 0;
+            });
+            save(*source, "mcore", scratch / "core");
+            CHECK(differences(*source, *load("mcore", scratch / "core")) == none);
+        }
 }
 
 TEST_CASE("a size of ranks that latents do not divide into is refused", "[family][deepseek][megatron]") {

@@ -12,6 +12,7 @@
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/megatron/args.hpp"
 #include "crossdock/family/megatron/nvidia_args.hpp"
+#include "crossdock/family/megatron/yarn.hpp"
 #include "crossdock/family/requirements.hpp"
 #include "crossdock/protocol/layer_windows.hpp"
 
@@ -81,12 +82,11 @@ inline Value yarn_factor(const ModelHeader& h) {
     return is_latent(h.attention) && has_yarn(h) ? shortest(h.attention.rope_scaling->factor) : std::nullopt;
 }
 inline Value mscale(const ModelHeader& h) {
-    return is_latent(h.attention) && has_yarn(h) ? Value(shortest(yarn_mscale(*h.attention.rope_scaling)))
-                                                 : std::nullopt;
+    return is_latent(h.attention) && has_yarn(h) ? shortest(core_mscale(*h.attention.rope_scaling)) : std::nullopt;
 }
 inline Value mscale_all_dim(const ModelHeader& h) {
     return is_latent(h.attention) && has_yarn(h)
-               ? Value(shortest(yarn_number(*h.attention.rope_scaling, mscale_all_dim_key, 0)))
+               ? Value(shortest(yarn_number::mscale_all_dim.of(*h.attention.rope_scaling)))
                : std::nullopt;
 }
 inline Value mtp_layers(const ModelHeader& h) {
@@ -178,11 +178,11 @@ inline What local_positions(const ModelHeader& h) {
 
 inline What yarn_constants(const ModelHeader& h) {
     if (!is_latent(h.attention) || !has_yarn(h)) return std::nullopt;
-    const RopeScaling& yarn = *h.attention.rope_scaling;
-    const auto length = yarn.original_max_position_embeddings.value_or(MegatronYarn::original_length);
-    const double fast = yarn_number(yarn, beta_fast_key, MegatronYarn::beta_fast);
-    const double slow = yarn_number(yarn, beta_slow_key, MegatronYarn::beta_slow);
-    if (length == MegatronYarn::original_length && fast == MegatronYarn::beta_fast && slow == MegatronYarn::beta_slow)
+    const RopeScaling& scaling = *h.attention.rope_scaling;
+    const auto length = scaling.original_max_position_embeddings.value_or(yarn_number::usual_length);
+    const double fast = yarn_number::beta_fast.of(scaling), slow = yarn_number::beta_slow.of(scaling);
+    if (length == yarn_number::usual_length && fast == yarn_number::beta_fast.usual &&
+        slow == yarn_number::beta_slow.usual)
         return std::nullopt;
     return to_text("yarn's original_max_position_embeddings ", length, ", beta_fast ", shortest(fast),
                    " and beta_slow ", shortest(slow), ", which its code fixes at 4096, 32 and 1");

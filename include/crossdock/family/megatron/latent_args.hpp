@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "crossdock/core/text.hpp"
 #include "crossdock/family/config_table.hpp"
 #include "crossdock/family/megatron/args.hpp"
+#include "crossdock/family/megatron/yarn.hpp"
 #include "crossdock/protocol/header_fields.hpp"
 #include "crossdock/protocol/model_header.hpp"
 
@@ -21,30 +23,6 @@ namespace crossdock::detail {
 // core/transformer/transformer_config.py, core_v0.16.1). Without multi_latent_attention they mean nothing, whatever
 // their values. The sizes, the tensors tell as well.
 
-/// What its code takes for granted in yarn's scaling, for which its parser has no options.
-struct MegatronYarn {
-    static constexpr std::uint64_t original_length = 4096;
-    static constexpr double factor = 40, beta_fast = 32, beta_slow = 1;
-};
-
-inline bool has_yarn(const ModelHeader& header) {
-    return header.attention.rope_scaling && header.attention.rope_scaling->type == "yarn";
-}
-
-/// One of yarn's numbers beyond the factor; `absent` where the scaling does not have it, or null.
-inline double yarn_number(const RopeScaling& scaling, std::string_view key, double absent) {
-    const auto found = scaling.others.find(std::string(key));
-    if (found == scaling.others.end()) return absent;
-    const Json value = parse_json(found->second, key);
-    return value.is_number() ? value.get<double>() : absent;
-}
-
-/// transformers takes the two together or not at all (modeling_rope_utils.py).
-inline double yarn_mscale(const RopeScaling& scaling) {
-    const double mscale = yarn_number(scaling, "mscale", 0);
-    return mscale != 0 && yarn_number(scaling, "mscale_all_dim", 0) != 0 ? mscale : 1.0;
-}
-
 inline void read_rope_type(const Json& value, ModelHeader& header) {
     const std::string type = value.is_null() ? "yarn" : json_as<std::string>(value);
     if (type != "rope" && type != "yarn") throw Error(to_text("is '", type, "', expected rope or yarn"));
@@ -52,10 +30,9 @@ inline void read_rope_type(const Json& value, ModelHeader& header) {
     RopeScaling& scaling = header.attention.rope_scaling.emplace();
     if (type == "rope") return;
     scaling.type = "yarn";
-    scaling.factor = MegatronYarn::factor;
-    scaling.original_max_position_embeddings = MegatronYarn::original_length;
-    scaling.others = {{"beta_fast", json_text(Json(MegatronYarn::beta_fast), 0)},
-                      {"beta_slow", json_text(Json(MegatronYarn::beta_slow), 0)}};
+    scaling.factor = yarn_number::usual_factor;
+    scaling.original_max_position_embeddings = yarn_number::usual_length;
+    for (const YarnNumber& beta : {yarn_number::beta_fast, yarn_number::beta_slow}) beta.state(beta.usual, scaling);
 }
 
 /// A line that counts where the attention is latent.
@@ -82,16 +59,28 @@ inline ConfigEntry yarn_entry(std::string_view key, void (*read)(const Json&, Ro
                          }});
 }
 
-/// A number of yarn's; the text that says the same is kept.
-template <const std::string_view& key>
+/// A number of yarn's; what says the same already stays as it is.
+template <const YarnNumber& number>
 void read_yarn_number(const Json& value, RopeScaling& scaling) {
-    const auto number = json_as<double>(value);
-    if (!scaling.others.contains(std::string(key)) || yarn_number(scaling, key, number) != number)
-        scaling.others[std::string(key)] = json_text(Json(number), 0);
+    const auto stated = json_as<double>(value);
+    if (number.of(scaling) != stated) number.state(stated, scaling);
+}
+template <const YarnNumber& number>
+Json write_yarn_number(const RopeScaling& scaling) {
+    return Json(number.of(scaling));
 }
 
-inline constexpr std::string_view mscale_key = "mscale", mscale_all_dim_key = "mscale_all_dim",
-                                  beta_fast_key = "beta_fast", beta_slow_key = "beta_slow";
+/// What this and mscale_all_dim do not say to transformers, attention_factor does.
+inline void read_mscale(const Json& value, RopeScaling& scaling) {
+    const auto mscale = json_as<double>(value);
+    const double factor = core_attention_factor(scaling, mscale);
+    if (!std::isfinite(factor))
+        throw Error(to_text("is ", json_shown(value), ", expected a number with a finite factor"));
+    if (hub_attention_factor(scaling) == factor) return;
+    scaling.others.erase(std::string(yarn_number::attention_factor.key));
+    yarn_number::mscale.state(mscale, scaling);
+    if (hub_attention_factor(scaling) != factor) yarn_number::attention_factor.state(factor, scaling);
+}
 
 inline ConfigTable megatron_yarn_args() {
     using namespace config;
@@ -104,21 +93,18 @@ inline ConfigTable megatron_yarn_args() {
         yarn_entry(
             "rotary_scaling_factor", [](const Json& value, R& yarn) { yarn.factor = json_as<double>(value); },
             [](const R& yarn) { return Json(yarn.factor.value_or(1.0)); }, 1.0),
+        yarn_entry(yarn_number::mscale_all_dim.key, read_yarn_number<yarn_number::mscale_all_dim>,
+                   write_yarn_number<yarn_number::mscale_all_dim>, 0.0),
         yarn_entry(
-            mscale_key, read_yarn_number<mscale_key>, [](const R& yarn) { return Json(yarn_mscale(yarn)); }, 1.0),
-        yarn_entry(
-            mscale_all_dim_key, read_yarn_number<mscale_all_dim_key>,
-            [](const R& yarn) { return Json(yarn_number(yarn, mscale_all_dim_key, 0)); }, 0.0),
+            yarn_number::mscale.key, read_mscale, [](const R& yarn) { return or_null(core_mscale(yarn)); }, 1.0),
         yarn_entry(
             "original_max_position_embeddings",
             [](const Json& value, R& yarn) { yarn.original_max_position_embeddings = json_as<std::uint64_t>(value); },
             [](const R& yarn) { return or_null(yarn.original_max_position_embeddings); }, left_out()),
-        yarn_entry(
-            beta_fast_key, read_yarn_number<beta_fast_key>,
-            [](const R& yarn) { return Json(yarn_number(yarn, beta_fast_key, MegatronYarn::beta_fast)); }, left_out()),
-        yarn_entry(
-            beta_slow_key, read_yarn_number<beta_slow_key>,
-            [](const R& yarn) { return Json(yarn_number(yarn, beta_slow_key, MegatronYarn::beta_slow)); }, left_out())};
+        yarn_entry(yarn_number::beta_fast.key, read_yarn_number<yarn_number::beta_fast>,
+                   write_yarn_number<yarn_number::beta_fast>, left_out()),
+        yarn_entry(yarn_number::beta_slow.key, read_yarn_number<yarn_number::beta_slow>,
+                   write_yarn_number<yarn_number::beta_slow>, left_out())};
 }
 
 inline ConfigTable megatron_latent_args() {

@@ -10,6 +10,7 @@
 #include "crossdock/family/arrangement.hpp"
 #include "crossdock/family/megatron/dialect.hpp"
 #include "crossdock/family/megatron/latent_args.hpp"
+#include "crossdock/family/megatron/yarn.hpp"
 #include "crossdock/family/requirements.hpp"
 #include "crossdock/family/tensor_table.hpp"
 
@@ -74,15 +75,13 @@ inline std::vector<Requirement> core_latent_requirements() {
     return {
         {"rotary positions of latent attention that are scaled otherwise than by yarn (rope_scaling)",
          [](const H& h) { return !is_latent(h.attention) || has_yarn(h) || require::no_rope_scaling.holds(h); }},
-        {"a yarn scaling of latent attention with attention_factor, without truncate, or with mscale_all_dim and no "
-         "mscale",
+        {"a yarn scaling of latent attention that does not truncate, or whose attention_factor is none that mscale and "
+         "mscale_all_dim make",
          [](const H& h) {
              if (!is_latent(h.attention) || !has_yarn(h)) return true;
              const RopeScaling& yarn = *h.attention.rope_scaling;
-             const auto factor = yarn.others.find("attention_factor"), truncate = yarn.others.find("truncate");
-             return (factor == yarn.others.end() || factor->second == "null") &&
-                    (truncate == yarn.others.end() || truncate->second != "false") &&
-                    (yarn_number(yarn, mscale_all_dim_key, 0) == 0 || yarn_number(yarn, mscale_key, 0) != 0);
+             const auto truncate = yarn.others.find("truncate");
+             return (truncate == yarn.others.end() || truncate->second == "true") && core_mscale(yarn);
          }},
         // core/transformer/moe/moe_utils.py, topk_routing_with_score_function
         {"a sigmoid router whose scores are not made to add up to 1 (norm_topk_prob false), or are although each "
