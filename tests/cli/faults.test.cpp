@@ -75,12 +75,17 @@ TEST_CASE("a dry run names the files and their sizes, and writes nothing", "[cli
 
 TEST_CASE("a dry run refuses what a conversion would refuse", "[cli]") {
     const TemporaryDirectory place;
+    const auto refusal_at = [](const fs::path& target) {
+        const ProgramResult result =
+            crossdock_program(conversion(data + "/hf/llama2-gqa", target, {"--saver", "megatron", "--dry_run"}));
+        CHECK(result.exit_code == 1);
+        return result.err;
+    };
     fs::create_directory(place / "out");
     crossdock::test::write_file(place / "out/mine", "");
-    const ProgramResult result =
-        crossdock_program(conversion(data + "/hf/llama2-gqa", place / "out", {"--saver", "megatron", "--dry_run"}));
-    CHECK(result.exit_code == 1);
-    CHECK_THAT(result.err, ContainsSubstring("exists already"));
+    CHECK_THAT(refusal_at(place / "out"), ContainsSubstring("exists already"));
+    CHECK_THAT(refusal_at(place / "out/mine/model"), ContainsSubstring("out/mine: cannot be written: Not a directory"));
+    CHECK_THAT(refusal_at(place / "out/mine/new/model"), ContainsSubstring("out/mine: cannot be written"));
 }
 
 TEST_CASE("an output that cannot be written is an error of every command", "[cli]") {

@@ -7,10 +7,12 @@
 Of each run it asks: is the target complete (byte for byte that of an undisturbed run) or as it was; is there one clear
 line; is nothing left beside the target; is the source what it was. INJECTOR is inject.c as a shared object, DATA is
 tests/data. --every N tries each N-th call only and the last ones, --kills is the number of kills at random moments;
---only picks from calls, lasting, memory, killed, random, races, order, hostile, output. Needs nothing but Python.
+--only picks from calls, lasting, memory, killed, random, races, order, permissions, hostile,
+output. Needs nothing but Python.
 """
 import argparse
 import collections
+import ctypes
 import errno
 import json
 import math
@@ -478,6 +480,49 @@ def try_signals_in_the_loader():
             place.remove()
 
 
+def without_privileges():
+    """In the child: root, too, is refused what the mode of a file forbids."""
+    dac_override, dac_read_search, drop = 1, 2, 24
+    for capability in (dac_override, dac_read_search) if os.geteuid() == 0 else ():
+        if ctypes.CDLL(None, use_errno=True).prctl(drop, capability, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "PR_CAPBSET_DROP")
+
+
+def try_permission(case, what, with_old, forbid, names_it=True):
+    """One thing of a copied source, or of the target's place, may not be read, entered or written."""
+    place = Place(case, with_old)
+    source = place.folder / "source"
+    shutil.copytree(place.source, source)
+    place.source = source
+    path, mode = forbid(place)
+    before = path.stat().st_mode
+    path.chmod(mode)
+    try:
+        results = {word: run(words, preexec_fn=without_privileges)
+                   for word, words in (("convert", place.command()), ("dry_run", place.command("--dry_run")))}
+    finally:
+        path.chmod(before)
+    for word, result in results.items():
+        if result.returncode != 1 or len(lines(result)) != 1 or "Permission denied" not in lines(result)[0]:
+            fail(f"{case}, {what}, {word}: not one line on permissions", result)
+        elif names_it and str(path) not in lines(result)[0]:
+            fail(f"{case}, {what}, {word}: does not name it", result)
+        counts["permissions"] += 1
+    shutil.rmtree(source)
+    place.check(f"{case}, {what}", results["convert"], None)
+
+
+def try_permissions():
+    for case, (origin, _) in CASES.items():
+        for inside in sorted(origin.rglob("*")):
+            name = inside.relative_to(origin)
+            try_permission(case, f"{name} is forbidden", False, lambda place: (place.source / name, 0))
+        for mode in (0, 0o400, 0o100):
+            try_permission(case, f"source has mode {mode:o}", False, lambda place: (place.source, mode))
+        try_permission(case, "the target's parent is read-only", False, lambda place: (place.folder, 0o500))
+        try_permission(case, "the old target's parent is read-only", True, lambda place: (place.folder, 0o500))
+
+
 def try_hostile():
     """Nothing that a terminal obeys comes out, whatever files are called."""
     name = "a\nb\x1b[31mc\x9b31md\u009be\u202ef\u2028g\x7fh"
@@ -548,6 +593,8 @@ try:
         try_races()
     if is_wanted("order"):
         try_order()
+    if is_wanted("permissions"):
+        try_permissions()
     if is_wanted("hostile"):
         try_hostile()
     if is_wanted("output"):

@@ -122,7 +122,7 @@ private:
     void make(const std::filesystem::path& target) {
         target_ = detail::checked_target(target, overwrite_);
         at_ = {.staging = target_.parent_path() / to_text('.', target_.filename().string(), ".crossdock-staging")};
-        if (asked_.planned) return;
+        if (asked_.planned) return detail::require_writable_place(target_);
         make_parents();
         lock_ = detail::StagingLock(target_, at_.staging, at_.lock);
         put_back();

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 
 #include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
+#include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock {
@@ -71,6 +75,14 @@ inline std::filesystem::path checked_target(const std::filesystem::path& target,
     if (!failure && lies_in(here, path))
         throw Error(to_text(path.string(), ": is not overwritten while it is or holds the current directory"));
     return path;
+}
+
+/// Throws Error where nothing can be made beside a target, whose directory may be still to be made.
+inline void require_writable_place(const std::filesystem::path& target) {
+    auto directory = target.parent_path();
+    while (!is_anything_at(directory)) directory = directory.parent_path();
+    if (::faccessat(AT_FDCWD, (directory / ".").c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+        throw file_error(directory, "cannot be written", errno);
 }
 
 }  // namespace detail
