@@ -97,10 +97,16 @@ inline ConfigTable gelu_args(bool knows_openai_gelu = true) {
         const bool is_decided = h.mlp.activation && (h.mlp.gated || h.mlp.activation == Activation::squared_relu);
         if (is_on(value) && !is_decided) h.mlp.activation = Activation::gelu_tanh;
     };
+    // Neither of the two is the exact form, whatever a crossdock.json has of the model as it was before.
+    const auto read_kernel = [read](const Json& value, ModelHeader& h) {
+        if (!is_on(value) && !h.mlp.gated && h.mlp.activation == Activation::gelu_tanh)
+            h.mlp.activation = Activation::gelu_erf;
+        read(value, h);
+    };
     const auto is_tanh = [](const ModelHeader& h) {
         return Json(!h.mlp.gated && h.mlp.activation == Activation::gelu_tanh);
     };
-    ConfigTable table{fixed("openai_gelu", false), {{"bias_gelu_fusion"}, nullptr, read, is_tanh}};
+    ConfigTable table{fixed("openai_gelu", false), {{"bias_gelu_fusion"}, nullptr, read_kernel, is_tanh}};
     if (knows_openai_gelu) table.push_back(understood({"openai_gelu"}, read));
     return table;
 }

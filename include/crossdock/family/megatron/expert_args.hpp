@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -32,11 +33,13 @@ ConfigEntry expert_entry(std::string_view key, const HeaderField<T>& field, Json
 
 /// A size or number whose 0 is Megatron's None.
 inline ConfigEntry expert_number(std::string_view key, const HeaderField<std::uint64_t>& field) {
-    ConfigEntry line = expert_entry(key, field);
-    line.write = [field](const ModelHeader& h) {
-        return has_experts(h.mlp) && field(h) > 0 ? Json(field(h)) : Json(nullptr);
-    };
-    return line;
+    return {
+        {key},
+        nullptr,
+        [field](const Json& value, ModelHeader& h) {
+            if (has_experts(h.mlp)) field(h) = value.is_null() ? 0 : json_as<std::uint64_t>(value);
+        },
+        [field](const ModelHeader& h) { return has_experts(h.mlp) && field(h) > 0 ? Json(field(h)) : Json(nullptr); }};
 }
 
 /// 1 for each layer with experts, 0 for each other; 1 alone where all have them.
@@ -54,6 +57,14 @@ inline Json layer_frequency(const ModelHeader& header) {
 /// moe_router_pre_softmax says nothing of sigmoid scores, which are made to add up to 1 where there are several.
 inline bool has_softmax_router(const ModelHeader& header) {
     return has_experts(header.mlp) && header.mlp.experts.score == RouterScore::softmax;
+}
+
+/// None is 1, whatever else is known of the factor.
+inline void read_scaling_factor(const Json& value, std::optional<double>& factor) {
+    if (!value.is_null())
+        factor = json_as<double>(value);
+    else if (factor)
+        factor = 1.0;
 }
 
 inline ConfigTable megatron_expert_args() {
@@ -84,13 +95,13 @@ inline ConfigTable megatron_expert_args() {
             {{"moe_router_pre_softmax"},
              nullptr,
              [](const Json& value, H& h) {
-                 if (has_softmax_router(h) && !value.is_null()) h.mlp.experts.pre_softmax = json_as<bool>(value);
+                 if (has_softmax_router(h)) h.mlp.experts.pre_softmax = is_on(value);
              },
              [](const H& h) { return Json(has_softmax_router(h) && h.mlp.experts.pre_softmax); }},
             {{"moe_router_topk_scaling_factor"},
              nullptr,
              [](const Json& value, H& h) {
-                 if (has_experts(h.mlp) && !value.is_null()) h.mlp.experts.scaling_factor = json_as<double>(value);
+                 if (has_experts(h.mlp)) read_scaling_factor(value, h.mlp.experts.scaling_factor);
              },
              [](const H& h) { return or_null(h.mlp.experts.scaling_factor); }},
             expert_number("moe_router_num_groups", field::moe_router_num_groups),

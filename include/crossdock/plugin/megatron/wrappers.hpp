@@ -72,8 +72,8 @@ inline std::size_t wrapper_length(const std::vector<NamedTensor>& tensors) {
 
 /// Tensors of kinds of models that are refused by their name; they would be found to have no place later.
 struct ForeignTensors {
-    std::vector<std::string_view> name_parts;
-    std::string_view verdict;  ///< what they are and what to do, behind the tensor's name
+    std::vector<std::string_view> name_parts;  ///< each begins with a point
+    std::string_view verdict;                  ///< what they are and what to do, behind the tensor's name
 };
 
 inline const std::vector<ForeignTensors>& foreign_tensors() {
@@ -88,22 +88,18 @@ inline const std::vector<ForeignTensors>& foreign_tensors() {
     return all;
 }
 
-/// Whether a name may have a part of theirs, which all begin with a point and one of few letters: most names do not, and
-/// there may be a million.
-inline bool may_be_foreign(std::string_view name) {
+/// The kind that a name is of; null for most. A letter is compared first: there may be a million names.
+inline const ForeignTensors* foreign_kind(std::string_view name) {
     for (std::size_t at = name.find('.'); at < name.size(); at = name.find('.', at + 1))
         for (const ForeignTensors& foreign : foreign_tensors())
             for (const std::string_view part : foreign.name_parts)
-                if (name.substr(at + 1, 1) == part.substr(1, 1) && name.substr(at).starts_with(part)) return true;
-    return false;
+                if (name.substr(at + 1, 1) == part.substr(1, 1) && name.substr(at).starts_with(part)) return &foreign;
+    return nullptr;
 }
 
 inline void refuse_foreign(const std::string& name, const std::string& file) {
-    if (!may_be_foreign(name)) return;
-    for (const ForeignTensors& foreign : foreign_tensors())
-        for (const std::string_view part : foreign.name_parts)
-            if (name.find(part) != name.npos)
-                throw Error(to_text(file, ": tensor '", shortened(name), "'", foreign.verdict));
+    if (const ForeignTensors* foreign = foreign_kind(name))
+        throw Error(to_text(file, ": tensor '", shortened(name), "'", foreign->verdict));
 }
 
 /// A rank's tensors, named "model.decoder.…" by the chunk that holds them, and taken out of it.
