@@ -226,6 +226,21 @@ TEST_CASE("what gemma 2's config.json leaves out has the default of its class", 
     CHECK(changed("hf/gemma2-layers4", uncapped).attention.logit_softcap == 0.0);
 }
 
+TEST_CASE("gemma 3 caps no scores, as its class does not, whatever is said", "[family][gemma]") {
+    const TemporaryDirectory scratch;
+    const auto copy = copied("hf/gemma3-layers6", scratch);
+    edit_json(copy / "config.json", [](Json& config) { config["attn_logit_softcapping"] = 5.0; });
+    const auto source = load("gemma", copy);
+    CHECK(source->header().attention.logit_softcap == 0.0);
+    REQUIRE(source->notices().size() == 1);
+    CHECK_THAT(source->notices()[0], ContainsSubstring("attn_logit_softcapping 5.0 is left out"));
+    save(*source, "mcore", scratch / "core", {{"ckpt_format", "torch"}});
+    edit_rank(rank_file(scratch / "core", "mp_rank_00"),
+              [](RankFile& rank) { rank.set_arg("attn_logit_softcapping", 5.0); });
+    CHECK_THAT(refusal([&] { save(*load("mcore", scratch / "core"), "gemma", scratch / "back"); }),
+               ContainsSubstring("capped attention scores (logit_softcap)"));
+}
+
 TEST_CASE("gemma that looks ahead goes nowhere but to Hugging Face", "[family][gemma]") {
     const TemporaryDirectory scratch;
     const auto copy = copied("hf/gemma3-layers6", scratch);

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <functional>
+#include <string>
+
 #include "crossdock/container/safetensors/reader.hpp"
 #include "crossdock/container/safetensors/writer.hpp"
 #include "crossdock/container/sharded/format.hpp"
@@ -192,4 +196,26 @@ TEST_CASE("mistral's window keeps it from llama", "[family][mistral]") {
           "the model has a sliding attention window (sliding_window), which a llama checkpoint cannot express");
     save(*nemo, "llama", scratch / "out");
     CHECK(differences(*nemo, *load("llama", scratch / "out")) == none);
+}
+
+TEST_CASE("a router that gives one expert to each token, and all of the weight, is told to be none of Megatron's",
+          "[family][mistral]") {
+    const auto is_told = [](const char* name, const std::function<void(Json&)>& change) {
+        const TemporaryDirectory scratch;
+        const auto copy = copied(name, scratch);
+        edit_json(copy / "config.json", change);
+        const auto told = save(*load("hf", copy), "mcore", scratch / "core");
+        return std::any_of(told.begin(), told.end(),
+                           [](const std::string& line) { return line.find("does not run") != line.npos; });
+    };
+    CHECK(is_told("hf/mixtral", [](Json& config) { config["num_experts_per_tok"] = 1; }));
+    CHECK_FALSE(is_told("hf/mixtral", [](Json&) {}));
+    const auto qwen = [](bool is_made_1) {
+        return [is_made_1](Json& config) {
+            config["num_experts_per_tok"] = 1;
+            config["norm_topk_prob"] = is_made_1;
+        };
+    };
+    CHECK(is_told("hf/qwen3-moe", qwen(true)));
+    CHECK_FALSE(is_told("hf/qwen3-moe", qwen(false)));
 }

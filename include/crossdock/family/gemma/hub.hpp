@@ -103,6 +103,11 @@ inline void read_gemma_since_2(ModelHeader& header, const Json& config, bool is_
             : Activation::gelu_tanh;
     attention.query_pre_attn_scalar = gemma_number(config, "query_pre_attn_scalar", std::nullopt, 256);
     attention.logit_softcap = gemma_number(config, "attn_logit_softcapping", 0, is_third ? 0 : 50);
+    if (is_third && *attention.logit_softcap > 0) {
+        notices.push_back(to_text("config.json: attn_logit_softcapping ", json_shown(Json(*attention.logit_softcap)),
+                                  " is left out: Gemma 3 caps no scores in transformers, whatever it says"));
+        attention.logit_softcap = 0;
+    }
     header.final_logit_softcap = gemma_number(config, "final_logit_softcapping", 0, is_third ? 0 : 30);
     if (!attention.query_pre_attn_scalar) throw Error("'query_pre_attn_scalar' is null, expected a number above 0");
     read_gemma_layers(header, config, notices);
@@ -182,8 +187,10 @@ inline std::vector<Requirement> gemma_requirements() {
         {require::no_window.otherwise, [](const H& h) { return h.block_output_norms || require::no_window.holds(h); }},
         {"norms of queries and keys, but none of what attention and MLP put out",
          [](const H& h) { return h.block_output_norms || !h.attention.qk_norm; }},
-        {require::uncapped_scores.otherwise,
-         [](const H& h) { return h.block_output_norms || require::uncapped_scores.holds(h); }},
+        {require::uncapped_scores.otherwise,  // Gemma 3's class has the key, and does not read it
+         [](const H& h) {
+             return (h.block_output_norms && !h.attention.qk_norm) || require::uncapped_scores.holds(h);
+         }},
         {require::uncapped_logits.otherwise,
          [](const H& h) { return h.block_output_norms || require::uncapped_logits.holds(h); }},
         {require::usual_scale.otherwise,

@@ -105,6 +105,13 @@ inline std::vector<Requirement> core_latent_limits() {
          [](const ModelHeader& h) {
              return !is_latent(h.attention) || h.norm_epsilon.value_or(1e-6) == 1e-6 ||
                     h.origin.megatron == MegatronCode::core;
+         }},
+        {"Megatron (mcore) does not run a model whose tokens have one expert each, with a probability that is made 1 "
+         "(norm_topk_prob): its router would not learn",
+         [](const ModelHeader& h) {
+             const Experts& experts = h.mlp.experts;
+             return !has_experts(h.mlp) || experts.score != RouterScore::softmax || experts.router_topk != 1 ||
+                    experts.pre_softmax || h.origin.megatron == MegatronCode::core;
          }}};
 }
 
