@@ -219,3 +219,25 @@ TEST_CASE("a router that gives one expert to each token, and all of the weight, 
     CHECK(is_told("hf/qwen3-moe", qwen(true)));
     CHECK_FALSE(is_told("hf/qwen3-moe", qwen(false)));
 }
+
+TEST_CASE("a mistral that lists its layers' windows is one where the list says what sliding_window does",
+          "[family][mistral]") {
+    const auto refusal_of = [](const Json& types, const Json& window) {
+        return refusal([&] {
+            edited_header("hf/mistral-window8", "config.json", [&](Json& config) {
+                const auto layers = config.at("num_hidden_layers").get<std::size_t>();
+                Json list = Json::array();
+                for (std::size_t layer = 0; layer < layers; ++layer) list.push_back(types[layer % types.size()]);
+                config["layer_types"] = list;
+                config["sliding_window"] = window;
+            });
+        });
+    };
+    const char *full = "full_attention", *sliding = "sliding_attention";
+    CHECK(refusal_of({sliding}, 8).empty());
+    CHECK(refusal_of({full}, nullptr).empty());
+    for (const Json& types : {Json{full}, Json{full, sliding}, Json{sliding, full}})
+        CHECK_THAT(refusal_of(types, 8), ContainsSubstring("takes the model for a ministral"));
+    CHECK_THAT(refusal_of({sliding}, nullptr), ContainsSubstring("takes the model for a ministral"));
+    CHECK_THAT(refusal_of({"chunked_attention"}, 8), ContainsSubstring("'layer_types' says 'chunked_attention'"));
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,10 +16,12 @@
 #include "crossdock/family/hub/config.hpp"
 #include "crossdock/family/hub/experts.hpp"
 #include "crossdock/family/hub/layout.hpp"
+#include "crossdock/family/hub/windows.hpp"
 #include "crossdock/family/llama/hub.hpp"
 #include "crossdock/family/mistral/original.hpp"
 #include "crossdock/family/requirements.hpp"
 #include "crossdock/protocol/header_fields.hpp"
+#include "crossdock/protocol/layer_windows.hpp"
 
 namespace crossdock {
 
@@ -41,9 +44,23 @@ inline ConfigEntry window_config(std::vector<std::string_view> keys, Json absent
 
 inline bool is_mixtral(const Json& config) { return hub_type_of(config) == std::string_view("mixtral"); }
 
+/// A Mistral that lists its layers' windows is a Ministral to transformers (models/auto/configuration_auto.py), which is
+/// the same where the list says the same of each as sliding_window does.
+inline void check_listed_windows(const ModelHeader& header, const Json& config) {
+    const auto types = config.find("layer_types");
+    if (types == config.end() || types->is_null()) return;
+    const std::vector<bool> listed = listed_windows(*types, header.num_layers);
+    if (std::find(listed.begin(), listed.end(), !has_window(header.attention)) != listed.end())
+        throw Error(
+            "'layer_types' says other than 'sliding_window', by which transformers takes the model for a ministral, "
+            "another architecture than mistral");
+}
+
 inline Notices read_mistral(ModelHeader& header, const Json& config) {
     header.mlp.experts = {};
-    if (is_mixtral(config)) {
+    if (!is_mixtral(config)) {
+        check_listed_windows(header, config);
+    } else {
         Experts& experts = header.mlp.experts;
         experts.num_experts = value_or<std::uint64_t>(config, {"num_local_experts", "num_experts"}, 8);
         experts.router_topk = value_or<std::uint64_t>(config, {"num_experts_per_tok"}, 2);
@@ -100,7 +117,8 @@ CROSSDOCK_ENTRY_POINT const Family& mistral_family() {
                                     ConfigTable{activation_config("hidden_act", "silu"),
                                                 stated(entry({"rms_norm_eps"}, field::norm_epsilon, 1e-6)),
                                                 stated(entry({"tie_word_embeddings"}, field::tied_embeddings, false)),
-                                                detail::window_config({"sliding_window"}, 4096)},
+                                                detail::window_config({"sliding_window"}, 4096),
+                                                written("layer_types", [](const H&) { return left_out(); })},
                                     detail::mixtral_config()),
                      .after_config = detail::read_mistral,
                      .type = [](const H& h) { return std::string_view(has_experts(h.mlp) ? "mixtral" : "mistral"); },
