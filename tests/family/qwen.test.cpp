@@ -167,3 +167,19 @@ TEST_CASE("qwen's relatives are refused by name", "[family][qwen]") {
         CHECK_THAT(refusal([&] { changed("hf/qwen2", [&](Json& config) { config["model_type"] = type; }); }),
                    ContainsSubstring("another architecture than qwen"));
 }
+
+TEST_CASE("the size of an MLP that no layer of a qwen has stays unstated", "[family][qwen]") {
+    for (const char* name : {"hf/qwen2-moe", "hf/qwen3-moe"})
+        for (const char* saver : {"hf", "mcore"}) {
+            const TemporaryDirectory scratch;
+            const auto copy = copied(name, scratch);
+            edit_json(copy / "config.json", [](Json& config) { config.erase("intermediate_size"); });
+            const auto source = load("hf", copy);
+            CHECK(source->header().mlp.ffn_hidden_size == 0);
+            save(*source, saver, scratch / "there");
+            const auto there = load(saver, scratch / "there");
+            CHECK(differences(*source, *there) == none);
+            save(*there, "hf", scratch / "back");
+            CHECK_FALSE(read_json(scratch / "back/config.json").contains("intermediate_size"));
+        }
+}

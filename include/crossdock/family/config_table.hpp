@@ -142,7 +142,7 @@ template <class T>
     return line;
 }
 
-/// A size: null says that it follows from others, 0 is no size.
+/// A size: null says that it follows from others, 0 is no size. One that is not known, as no layer has it, is left out.
 [[gnu::noinline]] inline ConfigEntry size_entry(std::vector<std::string_view> keys,
                                                 const HeaderField<std::uint64_t>& field, Json absent = nullptr) {
     ConfigEntry line = entry(std::move(keys), field, std::move(absent));
@@ -150,6 +150,7 @@ template <class T>
         field(header) = value.is_null() ? 0 : detail::json_as<std::uint64_t>(value);
         if (!value.is_null() && field(header) == 0) throw Error("is 0, expected at least 1");
     };
+    line.write = [field](const ModelHeader& header) { return field(header) == 0 ? left_out() : Json(field(header)); };
     return line;
 }
 

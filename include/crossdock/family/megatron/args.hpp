@@ -118,7 +118,10 @@ inline ConfigTable megatron_common_args() {
     return {
         entry({"num_layers", "encoder_num_layers"}, field::num_layers),
         entry({"hidden_size"}, field::hidden_size),
-        entry({"ffn_hidden_size"}, field::ffn_hidden_size),
+        {{"ffn_hidden_size"},
+         nullptr,
+         read_into(field::ffn_hidden_size),
+         [](const H& h) { return h.mlp.ffn_hidden_size > 0 ? Json(h.mlp.ffn_hidden_size) : Json(nullptr); }},
         entry({"num_attention_heads"}, field::num_attention_heads),
         entry({"kv_channels"}, field::kv_channels),
         {{"seq_length", "encoder_seq_length"},
