@@ -166,7 +166,10 @@ def changed_args(spec, args, dice):
         space.update(EXPERT_ARGS)
     if args.multi_latent_attention:
         space.update(LATENT_ARGS, norm_epsilon=(1e-6,))
-    return {name: value for name, value in thrown(space, dice).items() if hasattr(args, name)}
+    changed = {name: value for name, value in thrown(space, dice).items() if hasattr(args, name)}
+    if "norm_epsilon" in changed:
+        changed["layernorm_epsilon"] = changed["norm_epsilon"]  # which releases before 0.16 call it
+    return changed
 
 
 def test_transformers_computes_what_changed_args_say(megatron, tmp_path):  # noqa: F811
