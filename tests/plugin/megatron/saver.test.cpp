@@ -264,3 +264,18 @@ TEST_CASE("a tensor without a row in the target's table is refused by name", "[p
     CHECK(refusal([&] { require_rows(llama_family().layouts.front().table(header), header, "a llama checkpoint"); }) ==
           "the model has a tensor 'weight' (pooler), which a llama checkpoint has no place for");
 }
+
+TEST_CASE("a number that a pickle would hold as another is refused", "[plugin][megatron]") {
+    const TemporaryDirectory scratch;
+    const auto copy = copied("hf/mistral-window8", scratch);
+    const auto refused_with = [&](std::uint64_t window) {
+        edit_json(copy / "config.json", [&](Json& config) { config["sliding_window"] = window; });
+        std::string told;
+        for (const char* saver : {"mcore", "megatron"})
+            told += refusal([&] { save(*load("hf", copy), saver, scratch / to_text(saver, window)); });
+        return told;
+    };
+    constexpr std::uint64_t most = std::uint64_t{1} << 63;
+    CHECK(refused_with(most - 1).empty());
+    CHECK_THAT(refused_with(most + 1), ContainsSubstring("is a larger number than Megatron's args can have here"));
+}

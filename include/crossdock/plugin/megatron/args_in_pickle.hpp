@@ -94,7 +94,7 @@ inline pickle::Value plain_of_json(const Json& json) {
     switch (json.type()) {
         case Json::value_t::boolean: return json.get<bool>();
         case Json::value_t::number_integer:
-        case Json::value_t::number_unsigned: return json.get<std::int64_t>();
+        case Json::value_t::number_unsigned: return integer_of_json(json);
         case Json::value_t::number_float: return json.get<double>();
         case Json::value_t::string: return json.get<std::string>();
         case Json::value_t::array: {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,8 +15,11 @@
 #include <vector>
 
 #include "crossdock/container/json.hpp"
+#include "crossdock/container/json_text.hpp"
 #include "crossdock/container/pickle/text.hpp"
 #include "crossdock/container/pickle/value.hpp"
+#include "crossdock/core/error.hpp"
+#include "crossdock/core/text.hpp"
 #include "crossdock/plugin/megatron/value_walk.hpp"
 
 namespace crossdock::detail {
@@ -136,9 +140,16 @@ inline Json kept_of_plain(const Json& plain) {
     return plain;
 }
 
+/// Throws Error where the number is beyond what a pickle holds as it is.
+inline pickle::Value integer_of_json(const Json& number) {
+    if (number.is_number_unsigned() && number.get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max())
+        throw Error(to_text(json_shown(number), " is a larger number than Megatron's args can have here"));
+    return number.get<std::int64_t>();
+}
+
 inline pickle::Value scalar_of_kept(const Json& kept) {
     if (kept.is_boolean()) return kept.get<bool>();
-    if (kept.is_number_integer()) return kept.get<std::int64_t>();
+    if (kept.is_number_integer()) return integer_of_json(kept);
     if (kept.is_number_float()) return kept.get<double>();
     if (kept.is_string()) return kept.get<std::string>();
     return {};
