@@ -9,9 +9,9 @@
 #include <filesystem>
 #include <system_error>
 
+#include "crossdock/container/descriptor.hpp"
 #include "crossdock/container/path_kind.hpp"
 #include "crossdock/core/error.hpp"
-#include "crossdock/core/source.hpp"
 #include "crossdock/core/text.hpp"
 
 namespace crossdock {
