@@ -32,7 +32,8 @@ odd_rank() {  # "SHELL COMMAND" ARGUMENT…: 3 ranks, of which rank 1 does somet
         -n 1 "$many" "${@:2}" < /dev/null
 }
 
-said() { sed -E 's/^[^ ]*: //; s/ in [0-9.]+ s \(.*//' "$1"; }  # without the program's name and its speed
+# Without the program's name and its speed, and what Open MPI has to say: on a busy machine it warns of a race of its own.
+said() { sed -E '/^\[[^] ]+:[0-9]+\] /d; s/^[^ ]*: //; s/ in [0-9.]+ s \(.*//' "$1"; }
 
 mkdir "$work/out"
 
