@@ -53,9 +53,13 @@ class Package(unittest.TestCase):
         def fail(progress):
             raise KeyError("enough")
 
+        target = self.folder / "target"
         with self.assertRaises(KeyError):
-            crossdock.convert(LLAMA, self.folder / "target", saver="hf", progress=fail)
-        self.assertEqual(list(self.folder.iterdir()), [])
+            crossdock.convert(LLAMA, target, saver="hf", progress=fail)
+        # So small a model may be complete before the program hears of it.
+        self.assertIn(list(self.folder.iterdir()), ([], [target]))
+        if target.exists():
+            self.assertTrue(crossdock.verify(LLAMA, target))
 
     def test_options_that_are_not_given(self):
         crossdock.convert(LLAMA, self.folder / "target", saver="hf", loader=None, no_checking=False, dtype="f16")
