@@ -488,7 +488,7 @@ def without_privileges():
             raise OSError(ctypes.get_errno(), "PR_CAPBSET_DROP")
 
 
-def try_permission(case, what, with_old, forbid, names_it=True):
+def try_permission(case, what, with_old, forbid):
     """One thing of a copied source, or of the target's place, may not be read, entered or written."""
     place = Place(case, with_old)
     source = place.folder / "source"
@@ -505,7 +505,7 @@ def try_permission(case, what, with_old, forbid, names_it=True):
     for word, result in results.items():
         if result.returncode != 1 or len(lines(result)) != 1 or "Permission denied" not in lines(result)[0]:
             fail(f"{case}, {what}, {word}: not one line on permissions", result)
-        elif names_it and str(path) not in lines(result)[0]:
+        elif str(path) not in lines(result)[0]:
             fail(f"{case}, {what}, {word}: does not name it", result)
         counts["permissions"] += 1
     shutil.rmtree(source)

@@ -83,6 +83,15 @@ inline std::optional<double> linear_factor(const ModelHeader& header) {
 
 inline Json or_null(const auto& value) { return value ? Json(*value) : Json(nullptr); }
 
+/// A size or number whose 0 is Megatron's None.
+inline ConfigEntry number_or_none(std::string_view key, const HeaderField<std::uint64_t>& field) {
+    return {
+        {key},
+        nullptr,
+        [field](const Json& value, ModelHeader& h) { field(h) = value.is_null() ? 0 : json_as<std::uint64_t>(value); },
+        [field](const ModelHeader& h) { return field(h) > 0 ? Json(field(h)) : Json(nullptr); }};
+}
+
 /// Whether Megatron's BERT code is to load the model: it has what no decoder has.
 inline bool is_bert(const ModelHeader& header) {
     return header.bert.lm_head || header.bert.binary_head || header.bert.pooler || header.num_token_types > 0;

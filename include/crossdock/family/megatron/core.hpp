@@ -166,11 +166,10 @@ inline bool core_layers_may_differ_so(const ModelHeader& h) {
 
 /// Whether a Gemma 3 stretches its positions by a factor, if at all, and where it has no window alone.
 inline bool core_turns_so(const ModelHeader& h) {
-    const auto type_of = [](const Attention& attention) { return attention.rope_scaling.value_or(RopeScaling{}).type; };
     const Attention* windowed = windowed_attention(h);
-    const std::string full = type_of(full_attention(h));
+    const auto& full = full_attention(h).rope_scaling;
     return !is_gemma_3(h) ||
-           ((full == "default" || full == "linear") && (!windowed || type_of(*windowed) == "default"));
+           ((is_unscaled(full) || full->type == "linear") && (!windowed || is_unscaled(windowed->rope_scaling)));
 }
 
 inline std::vector<Requirement> core_requirements() {

@@ -19,27 +19,21 @@ namespace crossdock::detail {
 // they mean nothing, whatever their values. Which layers have experts, how many and of which sizes, the tensors tell.
 
 /// A line that is read where there are experts, and written as `without` where there are none.
-template <class T>
-ConfigEntry expert_entry(std::string_view key, const HeaderField<T>& field, Json without = nullptr) {
-    ConfigEntry line = config::entry({key}, field);
+inline ConfigEntry where_experts(ConfigEntry line, Json without) {
     line.read = [read = std::move(line.read)](const Json& value, ModelHeader& h) {
         if (has_experts(h.mlp)) read(value, h);
     };
-    line.write = [field, without = std::move(without)](const ModelHeader& h) {
-        return has_experts(h.mlp) ? Json(field(h)) : without;
+    line.write = [write = std::move(line.write), without = std::move(without)](const ModelHeader& h) {
+        return has_experts(h.mlp) ? write(h) : without;
     };
     return line;
 }
-
-/// A size or number whose 0 is Megatron's None.
+template <class T>
+ConfigEntry expert_entry(std::string_view key, const HeaderField<T>& field, Json without = nullptr) {
+    return where_experts(config::entry({key}, field), std::move(without));
+}
 inline ConfigEntry expert_number(std::string_view key, const HeaderField<std::uint64_t>& field) {
-    return {
-        {key},
-        nullptr,
-        [field](const Json& value, ModelHeader& h) {
-            if (has_experts(h.mlp)) field(h) = value.is_null() ? 0 : json_as<std::uint64_t>(value);
-        },
-        [field](const ModelHeader& h) { return has_experts(h.mlp) && field(h) > 0 ? Json(field(h)) : Json(nullptr); }};
+    return where_experts(number_or_none(key, field), nullptr);
 }
 
 /// 1 for each layer with experts, 0 for each other; 1 alone where all have them.

@@ -120,16 +120,7 @@ inline ConfigTable megatron_latent_args() {
                                    },
                                    [](const H& h) { return Json(is_latent(h.attention)); }},
                                   latent_entry(entry({"kv_lora_rank"}, field::kv_lora_rank)),
-                                  latent_entry({{"q_lora_rank"},
-                                                nullptr,
-                                                [](const Json& value, H& h) {
-                                                    h.attention.latent.q_lora_rank =
-                                                        value.is_null() ? 0 : json_as<std::uint64_t>(value);
-                                                },
-                                                [](const H& h) {
-                                                    const std::uint64_t rank = h.attention.latent.q_lora_rank;
-                                                    return rank > 0 ? Json(rank) : Json(nullptr);
-                                                }}),
+                                  latent_entry(number_or_none("q_lora_rank", field::q_lora_rank)),
                                   latent_entry(entry({"qk_head_dim"}, field::qk_head_dim)),
                                   latent_entry(entry({"qk_pos_emb_head_dim"}, field::qk_pos_emb_head_dim)),
                                   latent_entry({{"v_head_dim"},
